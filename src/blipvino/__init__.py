@@ -1,0 +1,58 @@
+"""blipvino: small, fast, verified BLIP models on an ordinary CPU.
+
+from blipvino import Blip, optimize
+
+optimize("Salesforce/blip-vqa-base", "blip-vqa-int8")
+blip = Blip.load("blip-vqa-int8")
+blip.caption("photo.jpg")
+blip.answer("photo.jpg", ["how many dogs are there?", "what color is the car?"])
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from blipvino.bundle import Bundle, open_bundle
+from blipvino.errors import (
+    BlipvinoError,
+    BundleError,
+    CheckpointError,
+    CompressionError,
+    DataError,
+    ImageError,
+    InputError,
+)
+from blipvino.runtime.engine import EngineOptions
+from blipvino.runtime.generation import GenerationOptions
+from blipvino.runtime.model import Blip
+
+if TYPE_CHECKING:
+    from blipvino.compress.optimize import CalibrationOptions, optimize
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Blip",
+    "BlipvinoError",
+    "Bundle",
+    "BundleError",
+    "CalibrationOptions",
+    "CheckpointError",
+    "CompressionError",
+    "DataError",
+    "EngineOptions",
+    "GenerationOptions",
+    "ImageError",
+    "InputError",
+    "open_bundle",
+    "optimize",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the optimizer when it is first asked for: it brings NNCF, which takes seconds, and running needs none."""
+    if name in ("CalibrationOptions", "optimize"):
+        from blipvino.compress import optimize as module  # noqa: PLC0415
+
+        return getattr(module, name)
+    raise AttributeError(f"module 'blipvino' has no attribute {name!r}")

@@ -1,0 +1,51 @@
+"""Progress bars on standard error, so that standard output holds results alone."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import sys
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+Item = TypeVar("Item")
+
+
+class Reporter:
+    """Shows what long work is doing. ``Reporter(show=False)`` is silent."""
+
+    def __init__(self, show: bool = True) -> None:
+        self.show = show
+        self._console = Console(stderr=True, quiet=not show)
+
+    def say(self, message: str) -> None:
+        """Print one line."""
+        self._console.print(message, highlight=False, markup=False, soft_wrap=True)
+
+    def track(self, items: Iterable[Item], description: str, total: int) -> Iterator[Item]:
+        """Yield the items under a progress bar."""
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+        )
+        with Progress(*columns, console=self._console, disable=not self.show) as progress:
+            yield from progress.track(items, total=total, description=description)
+
+    @contextlib.contextmanager
+    def around_library(self, name: str) -> Iterator[None]:
+        """Send the progress bars that a library prints to standard output where ours go, and hear its warnings only."""
+        log = logging.getLogger(name)
+        level = log.level
+        log.setLevel(logging.WARNING)
+        try:
+            with contextlib.redirect_stdout(sys.stderr if self.show else io.StringIO()):
+                yield
+        finally:
+            log.setLevel(level)
