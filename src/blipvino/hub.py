@@ -1,0 +1,146 @@
+"""Checkpoints from a model hub: one download call, and its failures put into words that say what to do."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from huggingface_hub import constants, errors, snapshot_download
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HfHubHTTPError,
+    HFValidationError,
+    LocalEntryNotFoundError,
+    OfflineModeIsEnabled,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+
+from blipvino.errors import CheckpointError
+
+# The base class of the hub's HTTP client: httpx's in huggingface_hub 1, httpx2's in 2, so it is taken from there.
+_TransportError: type[Exception] = errors.HTTPError  # type: ignore[attr-defined]
+
+# pytorch_model.bin and tf_model.h5 are never fetched: a BLIP repository holds its weights two or three times.
+CHECKPOINT_FILES = (
+    "config.json",
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "model-*-of-*.safetensors",
+    "tokenizer.json",
+    "vocab.txt",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "preprocessor_config.json",
+    "processor_config.json",
+)
+
+
+def download_checkpoint(repo_id: str, *, revision: str | None = None, token: str | None = None) -> Path:
+    """Fetch a checkpoint's files into the hub cache, or find them there, with progress bars on a terminal.
+
+    A broken connection is resumed where it broke, files that are complete are never fetched again, and a cached copy
+    serves where the hub cannot be reached. HF_ENDPOINT, HF_HOME, HF_HUB_CACHE and HF_HUB_OFFLINE are read at every
+    call, where huggingface_hub itself reads them once, when it is imported.
+
+    Args:
+        repo_id: ``owner/name``.
+        revision: a branch, tag or commit; None is the default branch.
+        token: an access token; None leaves it to HF_TOKEN or the token that ``hf auth login`` stored.
+
+    Returns:
+        The snapshot folder; its name is the commit hash.
+
+    Raises:
+        CheckpointError: the id, the revision, the access or the connection is at fault, or the disk is full.
+    """
+    endpoint = _endpoint()
+    try:
+        folder = snapshot_download(
+            repo_id,
+            revision=revision,
+            token=token,
+            endpoint=endpoint,
+            cache_dir=_cache_folder(),
+            local_files_only=_offline(),
+            allow_patterns=list(CHECKPOINT_FILES),
+            library_name="blipvino",
+        )
+    # RuntimeError is what the transfer library hf_xet raises; ValueError covers answers that are not JSON.
+    except (_TransportError, OSError, ValueError, RuntimeError) as error:
+        raise CheckpointError(_explain(error, repo_id, revision, endpoint)) from error
+    return Path(folder)
+
+
+def _endpoint() -> str:
+    endpoint = os.environ.get("HF_ENDPOINT", "").rstrip("/") or constants.ENDPOINT
+    parts = urlsplit(endpoint)
+    if parts.scheme not in ("http", "https") or not parts.netloc:
+        raise CheckpointError(f"HF_ENDPOINT is {endpoint!r}, expected a URL such as https://hub.example.org")
+    return endpoint
+
+
+def _cache_folder() -> Path | None:
+    """The cache that the environment names now; None leaves the choice to huggingface_hub."""
+    cache = os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE")
+    if cache:
+        return Path(os.path.expandvars(cache)).expanduser()
+    home = os.environ.get("HF_HOME")
+    return Path(os.path.expandvars(home)).expanduser() / "hub" if home else None
+
+
+def _offline() -> bool:
+    value = os.environ.get("HF_HUB_OFFLINE") or os.environ.get("TRANSFORMERS_OFFLINE") or ""
+    return value.upper() in ("1", "ON", "YES", "TRUE")
+
+
+def _explain(error: Exception, repo_id: str, revision: str | None, endpoint: str) -> str:
+    """One line on a failed download: what failed, and what to do."""
+    # "Not in the cache either" hides why the hub was not asked or did not answer; that reason is its cause.
+    reason = (error.__cause__ or error) if isinstance(error, LocalEntryNotFoundError) else error
+    if isinstance(error, HFValidationError):
+        return (
+            f"{repo_id!r} is neither a folder nor a hub id; expected a folder, or owner/name of letters, digits, - _ ."
+        )
+    if isinstance(reason, HfHubHTTPError):
+        return _explain_refusal(reason, repo_id, revision, endpoint)
+    if isinstance(reason, OfflineModeIsEnabled) or (isinstance(error, LocalEntryNotFoundError) and _offline()):
+        wanted = f"{repo_id} at {revision}" if revision else repo_id
+        return (
+            f"{wanted} is not (or not completely) in the cache and HF_HUB_OFFLINE is set; "
+            "unset it and load once while online"
+        )
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"no space left while downloading {repo_id}; free some, or point HF_HOME at another disk, and run again"
+    if isinstance(reason, (_TransportError, LocalEntryNotFoundError)):
+        return (
+            f"{repo_id}: no connection to {endpoint} ({_first_line(reason)}), and the cache does not hold it; "
+            "check the network, HF_ENDPOINT and the proxy, and run again: files already complete are kept"
+        )
+    return f"{repo_id}: downloading from {endpoint} failed ({_first_line(error)}); check HF_ENDPOINT and run again"
+
+
+def _explain_refusal(error: HfHubHTTPError, repo_id: str, revision: str | None, endpoint: str) -> str:
+    """One line on an answer of the hub that is not the file."""
+    status = error.response.status_code
+    if isinstance(error, GatedRepoError):
+        return f"{repo_id} is gated: ask for access on its page at {endpoint}, then set HF_TOKEN or run `hf auth login`"
+    if isinstance(error, RevisionNotFoundError):
+        return (
+            f"{repo_id} has no revision {revision or 'main'!r} at {endpoint}; expected a branch, a tag or a full commit"
+        )
+    if status in (401, 403):
+        return (
+            f"{repo_id}: {endpoint} refused access (HTTP {status}): it does not exist, is private, or the token is "
+            "wrong; check the id, and set HF_TOKEN or run `hf auth login`"
+        )
+    if isinstance(error, RepositoryNotFoundError) or status == 404:
+        return f"{repo_id} was not found at {endpoint}, and no folder has that name; check the spelling of owner/name"
+    return f"{repo_id}: {endpoint} answered HTTP {status} ({_first_line(error)}); try again later"
+
+
+def _first_line(error: Exception) -> str:
+    """An error's message on one line, since huggingface_hub's own run over several."""
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
