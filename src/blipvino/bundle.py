@@ -1,0 +1,442 @@
+"""The bundle on disk: graphs, settings and a manifest in one folder, written whole or not at all, verified on opening.
+
+The format is described in ``docs/bundle.md``.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path, PurePosixPath
+from typing import Any, TypeVar
+
+from blipvino.errors import BundleError
+
+SCHEMA_VERSION = 1
+MANIFEST_FILE = "manifest.json"
+
+_RECORDED_LIBRARIES = ("openvino", "nncf", "tokenizers", "numpy")
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_HASH_THREADS = 4
+
+
+@dataclass(frozen=True)
+class FileEntry:
+    """What a listed file must be: its size in bytes and the SHA-256 of its content, in lowercase hex."""
+
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class SourceInfo:
+    """The checkpoint that a bundle was made from: its name as given, commit hash (from a hub) and fingerprint."""
+
+    name: str
+    revision: str | None
+    sha256: str
+
+
+def library_versions() -> dict[str, str]:
+    """The installed versions of the libraries that decide what a bundle's graphs compute."""
+    return {name: _installed_version(name) for name in _RECORDED_LIBRARIES}
+
+
+def _installed_version(name: str) -> str:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:  # a source tree on the path has no metadata; the manifest says so
+        return "not installed"
+
+
+@dataclass
+class BundleDetails:
+    """What the writer of a bundle says of it. May be filled in until the `write_bundle` block ends.
+
+    Attributes:
+        source: the checkpoint.
+        architecture: its class, such as ``BlipForQuestionAnswering``.
+        recipe: the precision of each graph, and how it got it. Everything in it must be JSON.
+        calibration: the samples that quantisation saw; None where it saw none.
+        measurements: what was measured on the host that wrote the bundle, if anything.
+        libraries: versions of the libraries that made the graphs.
+    """
+
+    source: SourceInfo
+    architecture: str
+    recipe: Mapping[str, Any]
+    calibration: Mapping[str, Any] | None = None
+    measurements: Mapping[str, Any] | None = None
+    libraries: dict[str, str] = field(default_factory=library_versions)
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The content of ``manifest.json``. Keys of ``files`` are POSIX paths relative to the bundle."""
+
+    schema_version: int
+    blipvino_version: str
+    created: str
+    source: SourceInfo
+    architecture: str
+    recipe: Mapping[str, Any]
+    calibration: Mapping[str, Any] | None
+    measurements: Mapping[str, Any] | None
+    libraries: dict[str, str]
+    files: dict[str, FileEntry]
+
+    def to_json(self) -> str:
+        """The manifest as the text of ``manifest.json``.
+
+        Raises:
+            BundleError: the recipe, calibration or measurements hold what JSON cannot.
+        """
+        try:
+            return json.dumps(asdict(self), indent=2, allow_nan=False) + "\n"
+        except (TypeError, ValueError) as error:
+            raise BundleError(f"{MANIFEST_FILE}: a value in the bundle's details is not JSON ({error})") from error
+
+    @classmethod
+    def from_json(cls, text: str, where: str | Path) -> Manifest:
+        """Read the text of a manifest. Unknown keys are passed over: later versions add some within a schema.
+
+        Args:
+            text: the content of ``manifest.json``.
+            where: its path, for messages.
+
+        Raises:
+            BundleError: not JSON, of a newer schema, or a field is missing or ill-typed.
+        """
+        content = _parse(text, where)
+        _check_schema(content, where)
+        source = _take(content, "source", dict, where)
+        entries = _take(content, "files", dict, where)
+        libraries = _take(content, "libraries", dict, where)
+        return cls(
+            schema_version=content["schema_version"],
+            blipvino_version=_take(content, "blipvino_version", str, where),
+            created=_take(content, "created", str, where),
+            source=SourceInfo(
+                name=_take(source, "name", str, where, "source."),
+                revision=_take_optional(source, "revision", str, where, "source."),
+                sha256=_take(source, "sha256", str, where, "source."),
+            ),
+            architecture=_take(content, "architecture", str, where),
+            recipe=_take(content, "recipe", dict, where),
+            calibration=_take_optional(content, "calibration", dict, where),
+            measurements=_take_optional(content, "measurements", dict, where),
+            libraries={name: _take(libraries, name, str, where, "libraries.") for name in libraries},
+            files={name: _take_entry(entries, name, where) for name in entries},
+        )
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """An opened bundle: its folder and its manifest."""
+
+    folder: Path
+    manifest: Manifest
+
+    def has(self, name: str) -> bool:
+        """Whether the manifest lists this file, such as ``vision.xml``."""
+        return name in self.manifest.files
+
+    def path(self, name: str) -> Path:
+        """The path of a listed file.
+
+        Raises:
+            BundleError: the manifest does not list it.
+        """
+        if not self.has(name):
+            raise BundleError(f"{self.folder}: the bundle has no {name}, only {', '.join(self._listed())}")
+        return self.folder / name
+
+    def graph_size(self, name: str) -> int:
+        """Bytes of a graph's weights: the size of ``{name}.bin``.
+
+        Raises:
+            BundleError: the bundle has no such graph.
+        """
+        self.path(f"{name}.bin")
+        return self.manifest.files[f"{name}.bin"].size
+
+    def _listed(self) -> list[str]:
+        return sorted(self.manifest.files) or ["no file"]
+
+
+def open_bundle(path: str | Path, *, verify: bool = True) -> Bundle:
+    """Open a bundle.
+
+    Args:
+        path: its folder.
+        verify: compare the SHA-256 of every listed file. That each is there in its full size is checked always.
+
+    Raises:
+        BundleError: no such folder, not a bundle, an unreadable or newer manifest, or a missing or damaged file.
+    """
+    folder = Path(path)
+    manifest_path = folder / MANIFEST_FILE
+    if not folder.is_dir():
+        problem = "is a file" if folder.exists() else "no such folder"
+        raise BundleError(f"{folder}: {problem}; expected a bundle folder, as `blipvino optimize` writes it")
+    if not manifest_path.is_file():
+        raise BundleError(f"{folder} is not a bundle: it has no {MANIFEST_FILE}; make one with `blipvino optimize`")
+    try:
+        text = manifest_path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BundleError(f"{manifest_path}: cannot be read ({error}); {_OPTIMIZE_AGAIN}") from error
+    manifest = Manifest.from_json(text, manifest_path)
+    with ThreadPoolExecutor(_HASH_THREADS) as pool:
+        problems = pool.map(lambda name: _damage(folder, name, manifest.files[name], verify), sorted(manifest.files))
+        damaged = [problem for problem in problems if problem is not None]
+    if damaged:
+        more = f" (and {len(damaged) - 1} more damaged files)" if len(damaged) > 1 else ""
+        raise BundleError(f"{folder}: the bundle is damaged: {damaged[0]}{more}; {_OPTIMIZE_AGAIN}")
+    return Bundle(folder, manifest)
+
+
+_OPTIMIZE_AGAIN = "run `blipvino optimize` again, or copy the bundle again"
+
+
+def _damage(folder: Path, name: str, expected: FileEntry, verify: bool) -> str | None:
+    """What is wrong with a listed file, or None."""
+    path = folder / name
+    try:
+        if not path.is_file():
+            return f"{name} is missing"
+        size = path.stat().st_size
+        if size != expected.size:
+            return f"{name} has {size} bytes, expected {expected.size}"
+        if verify and _sha256(path) != expected.sha256:
+            return f"{name} has changed: its SHA-256 is not the manifest's"
+    except OSError as error:
+        return f"{name} cannot be read ({error.strerror})"
+    return None
+
+
+def check_target(target: str | Path, overwrite: bool = False, *, bytes_needed: int = 0) -> None:
+    """Refuse a target that `write_bundle` would refuse. Call it before long work.
+
+    Args:
+        target: the folder to be written: absent, empty, or with ``overwrite`` an existing bundle.
+        overwrite: whether an existing bundle may be replaced.
+        bytes_needed: refuse a disk with less free space; 0 does not look.
+
+    Raises:
+        BundleError: the target is taken, its parent is missing or not writable, or the disk is too full.
+    """
+    target = Path(target).resolve()
+    parent = target.parent
+    if not parent.is_dir():
+        raise BundleError(f"{target}: cannot be written, since {parent} is not a folder; create it first")
+    if not os.access(parent, os.W_OK | os.X_OK):
+        raise BundleError(f"{target}: cannot be written, since {parent} is not writable; choose another folder")
+    if target.exists() and not (target.is_dir() and not any(target.iterdir())):
+        if not _is_bundle(target):
+            raise BundleError(f"{target} exists and is not a bundle, so it is left alone; choose another folder")
+        if not overwrite:
+            raise BundleError(f"{target} already holds a bundle; choose another folder, or allow it to be overwritten")
+    free = shutil.disk_usage(parent).free
+    if free < bytes_needed:
+        raise BundleError(
+            f"no space for {target}: {bytes_needed:,} bytes needed, {free:,} free; free some and run again"
+        )
+
+
+def _is_bundle(folder: Path) -> bool:
+    """Whether a folder holds a bundle of any schema, damaged or not."""
+    try:
+        content = json.loads((folder / MANIFEST_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # no manifest or a foreign one: then it is not a bundle, which is the answer
+        return False
+    return isinstance(content, dict) and {"schema_version", "blipvino_version", "files"} <= content.keys()
+
+
+@contextmanager
+def write_bundle(target: str | Path, details: BundleDetails, *, overwrite: bool = False) -> Iterator[Path]:
+    """Write a bundle whole or not at all.
+
+    The block gets a new folder beside the target, on its file system, to put the files in. When the block ends well
+    the manifest is added, everything is flushed to disk and the folder is renamed to the target. When it raises
+    anything, KeyboardInterrupt included, the folder is removed and the target is as it was.
+
+    Args:
+        target: the bundle's folder to be: absent, empty, or with ``overwrite`` an existing bundle.
+        details: what goes into the manifest; may be filled in while the block runs.
+        overwrite: replace an existing bundle.
+
+    Yields:
+        The folder to write into.
+
+    Raises:
+        BundleError: as `check_target`, details that are not JSON, or the disk is full or not writable.
+    """
+    target = Path(target).resolve()
+    check_target(target, overwrite)
+    _manifest(details, {}).to_json()  # details that JSON cannot hold are refused now and not after the work
+    folder = target.with_name(f".{target.name}.{secrets.token_hex(4)}.partial")
+    try:
+        folder.mkdir()  # and not tempfile.mkdtemp, whose folders are the user's alone: a bundle follows the umask
+        yield folder
+        _seal(folder, details)
+        _move_into_place(folder, target)
+    except (OSError, RuntimeError) as error:
+        problem = _writing_problem(error, folder, target)
+        if problem is None:
+            raise
+        raise BundleError(problem) from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _manifest(details: BundleDetails, files: dict[str, FileEntry]) -> Manifest:
+    return Manifest(
+        schema_version=SCHEMA_VERSION,
+        blipvino_version=_installed_version("blipvino"),
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        source=details.source,
+        architecture=details.architecture,
+        recipe=details.recipe,
+        calibration=details.calibration,
+        measurements=details.measurements,
+        libraries=details.libraries,
+        files=files,
+    )
+
+
+def _seal(folder: Path, details: BundleDetails) -> None:
+    """Flush every file of a finished folder, then list them in its manifest, which is written last."""
+    manifest_path = folder / MANIFEST_FILE
+    paths = sorted(path for path in folder.rglob("*") if not path.is_dir() and path != manifest_path)
+    for path in paths:
+        if path.is_symlink():
+            raise BundleError(f"{path.name} is a link; a bundle must hold the file itself: copy it")
+        _flush(path)
+    with ThreadPoolExecutor(_HASH_THREADS) as pool:
+        entries = pool.map(lambda path: FileEntry(path.stat().st_size, _sha256(path)), paths)
+        files = {path.relative_to(folder).as_posix(): entry for path, entry in zip(paths, entries, strict=True)}
+    manifest_path.write_text(_manifest(details, files).to_json(), encoding="utf-8")
+    _flush(manifest_path)
+    for inner in (*(path for path in folder.rglob("*") if path.is_dir()), folder):
+        _flush(inner)
+
+
+def _move_into_place(folder: Path, target: Path) -> None:
+    """Rename a finished folder to its target. What was there is moved aside, and moved back if that fails."""
+    if not target.exists():
+        folder.rename(target)
+        return _flush(target.parent)
+    aside = target.with_name(f".{target.name}.{secrets.token_hex(4)}.replaced")
+    target.rename(aside)
+    try:
+        folder.rename(target)
+    except BaseException:
+        aside.rename(target)
+        raise
+    _flush(target.parent)
+    try:
+        shutil.rmtree(aside)
+    except OSError as error:
+        raise BundleError(
+            f"{target} is written, but its predecessor cannot be removed ({error}); delete {aside}"
+        ) from error
+    return None
+
+
+def _flush(path: Path) -> None:
+    """Wait until a file or folder is on disk, so that a crash cannot leave a manifest without its files."""
+    if path.is_dir() and os.name != "posix":  # other systems do not open folders
+        return
+    descriptor = os.open(path, os.O_RDONLY if os.name == "posix" else os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _writing_problem(error: OSError | RuntimeError, folder: Path, target: Path) -> str | None:
+    """One line on an error that came of writing the bundle; None for one that came of the caller's other work."""
+    written = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    # OpenVINO reports a failed write of an IR file as a RuntimeError of the C++ streams, without an errno.
+    streams = isinstance(error, RuntimeError) and "iostream error" in str(error)
+    file = getattr(error, "filename", None)
+    ours = streams or (isinstance(file, str | Path) and (Path(file).is_relative_to(folder) or Path(file) == target))
+    if streams or (isinstance(error, OSError) and error.errno in _DISK_FULL):
+        where = file or folder.parent
+        return (
+            f"no space left on the disk of {where} while writing {target}: more than {written:,} bytes needed, "
+            f"{shutil.disk_usage(folder.parent).free:,} free; free some and run again, nothing was left behind"
+        )
+    if ours:
+        return f"{target}: cannot be written ({error}); check the folder and its permissions, nothing was left behind"
+    return None
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _parse(text: str, where: str | Path) -> dict[str, Any]:
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise BundleError(f"{where}: is not JSON ({error}); {_OPTIMIZE_AGAIN}") from error
+    if not isinstance(content, dict):
+        raise BundleError(f"{where}: holds a JSON {type(content).__name__}, expected an object; {_OPTIMIZE_AGAIN}")
+    return content
+
+
+def _check_schema(content: Mapping[str, Any], where: str | Path) -> None:
+    version = _take(content, "schema_version", int, where)
+    if version > SCHEMA_VERSION:
+        raise BundleError(
+            f"{where}: written by blipvino {content.get('blipvino_version', 'of an unknown version')} with schema "
+            f"{version}, this version reads up to {SCHEMA_VERSION}: upgrade blipvino"
+        )
+    if version < 1:
+        raise BundleError(f"{where}: schema_version is {version}, expected 1 to {SCHEMA_VERSION}; {_OPTIMIZE_AGAIN}")
+
+
+_Value = TypeVar("_Value", str, int, dict[str, Any])
+
+
+def _take(content: Mapping[str, Any], name: str, kind: type[_Value], where: str | Path, prefix: str = "") -> _Value:
+    """A field of the manifest, in its type."""
+    if name not in content:
+        raise BundleError(f"{where}: has no {prefix}{name}; {_OPTIMIZE_AGAIN}")
+    value = content[name]
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise BundleError(f"{where}: {prefix}{name} is {value!r}, expected {kind.__name__}; {_OPTIMIZE_AGAIN}")
+    return value
+
+
+def _take_optional(
+    content: Mapping[str, Any], name: str, kind: type[_Value], where: str | Path, prefix: str = ""
+) -> _Value | None:
+    """A field of the manifest that may be absent or null."""
+    return None if content.get(name) is None else _take(content, name, kind, where, prefix)
+
+
+def _take_entry(entries: Mapping[str, Any], name: str, where: str | Path) -> FileEntry:
+    """The entry of a listed file, whose path must stay inside the bundle on every system."""
+    path = PurePosixPath(name)
+    if str(path) != name or path.is_absolute() or ".." in path.parts or re.search(r"[\\:\0]", name) or name == ".":
+        raise BundleError(f"{where}: lists {name!r}, which is not a path inside the bundle; do not use this bundle")
+    entry = _take(entries, name, dict, where, "files.")
+    size = _take(entry, "size", int, where, f"files.{name}.")
+    digest = _take(entry, "sha256", str, where, f"files.{name}.")
+    if size < 0 or not re.fullmatch("[0-9a-f]{64}", digest):
+        raise BundleError(f"{where}: files.{name} has no valid size and SHA-256; {_OPTIMIZE_AGAIN}")
+    return FileEntry(size, digest)
