@@ -1,0 +1,152 @@
+"""The answer decoder: one step of text generation (BLIP's image-grounded text decoder, section 3.1).
+
+It attends to question states when it answers, and to image embeddings when it captions. Its self-attention keys and
+values are state of the compiled graph: `beam_idx` says which row each row continues.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import openvino as ov
+import openvino.opset13 as ops
+from openvino.op.util import Variable, VariableInfo
+
+from blipvino.checkpoint import Checkpoint
+from blipvino.config import TextConfig
+from blipvino.graphs.layers import (
+    MASKED,
+    Array,
+    CrossSource,
+    Node,
+    Weights,
+    additive_mask,
+    constant,
+    dimension,
+    gelu,
+    integers,
+    layer_norm,
+    linear,
+    merge_heads,
+    named,
+    output,
+    parameter,
+    split_heads,
+)
+from blipvino.graphs.text import (
+    attention_output,
+    cross_attention,
+    cross_kv_graph,
+    cross_parameters,
+    embeddings,
+    feed_forward,
+    word_table,
+)
+
+
+@dataclass
+class DecoderState:
+    """The step's inputs that every self-attention needs, and the assignments that they leave behind."""
+
+    beam_idx: Node
+    position_ids: Node
+    sinks: list[Node] = field(default_factory=list)
+    mask: Node | None = None
+
+    def extend(self, name: str, new: Node, config: TextConfig) -> Node:
+        """Append ``[R, H, T, d]`` to a remembered tensor, its rows first reordered by ``beam_idx``."""
+        heads, head_size = config.num_attention_heads, config.head_size
+        info = VariableInfo()
+        info.data_shape = ov.PartialShape([-1, heads, -1, head_size])
+        info.data_type = ov.Type.f32
+        info.variable_id = name
+        variable = Variable(info)
+        rows = dimension(self.beam_idx, 0)
+        empty = ops.broadcast(constant(0.0), ops.concat([rows, integers(heads, 0, head_size)], 0))
+        past = ops.gather(ops.read_value(empty, variable), self.beam_idx, constant(0, np.int64))
+        present = ops.concat([past, new], 2)
+        self.sinks.append(ops.assign(present, variable))
+        return present
+
+    def causal_mask(self, keys: Node) -> Node:
+        """Additive mask ``[R, 1, T, S]``: a token sees itself and what came before. Made once, at the first layer."""
+        if self.mask is None:
+            length = ops.squeeze(dimension(keys, 2), integers(0))
+            key_positions = ops.range(constant(0, np.int64), length, constant(1, np.int64), "i64")
+            later = ops.greater(key_positions, ops.unsqueeze(self.position_ids, integers(1, 3)))
+            self.mask = ops.select(later, constant(MASKED), constant(0.0))
+        return self.mask
+
+
+def answer_kv_graph(checkpoint: Checkpoint) -> ov.Model:
+    """``source_states`` ``[B, S, D]`` (question states or image embeddings) -> the decoder's cross K/V."""
+    return cross_kv_graph(checkpoint, "answer_kv", "text_decoder.bert", "source_states")
+
+
+def answer_graph(checkpoint: Checkpoint) -> ov.Model:
+    """One step: the next tokens of ``R`` rows -> ``logits`` ``[R, vocab]`` of the token after the last one.
+
+    Inputs: ``input_ids`` and ``position_ids``, int64 ``[R, T]`` (the whole prompt at first, then one token);
+    ``beam_idx``, int32 ``[R]``: the row of the step before that each row continues; ``source_mask``, int64
+    ``[B, S]``: ones where the source may be attended to; ``cross_key.i`` and ``cross_value.i`` of ``B`` sources, ``R``
+    being a multiple of ``B``.
+    """
+    config = checkpoint.config.text
+    w = Weights(checkpoint, "text_decoder.bert")
+    input_ids = parameter([-1, -1], np.int64, "input_ids")
+    position_ids = parameter([-1, -1], np.int64, "position_ids")
+    beam_idx = parameter([-1], np.int32, "beam_idx")
+    source_mask = parameter([-1, -1], np.int64, "source_mask")
+    cross = cross_parameters(config)
+    mask = additive_mask(source_mask, [1, 2])
+    state = DecoderState(beam_idx, position_ids)
+    words = word_table(w, config)
+    x = embeddings(words, input_ids, position_ids, w / "embeddings", config)
+    for layer in range(config.num_hidden_layers):
+        source = CrossSource(cross[2 * layer], cross[2 * layer + 1], mask)
+        x = decoder_layer(x, state, source, w / "encoder.layer" / layer, config)
+    last = ops.gather(x, constant(-1, np.int64), constant(1, np.int64))
+    result = output(
+        language_model_head(last, words, Weights(checkpoint, "text_decoder.cls.predictions"), config), "logits"
+    )
+    return ov.Model([result], state.sinks, [input_ids, position_ids, beam_idx, source_mask, *cross], "answer")
+
+
+def decoder_layer(x: Node, state: DecoderState, source: CrossSource, w: Weights, config: TextConfig) -> Node:
+    """Causal self-attention, cross-attention to the source, feed-forward; each with residual and post-norm."""
+    x = self_attention(x, state, w / "attention", config)
+    x = cross_attention(x, source, w / "crossattention", config)
+    return feed_forward(x, w, config)
+
+
+def self_attention(x: Node, state: DecoderState, w: Weights, config: TextConfig) -> Node:
+    """Attention to the row's own tokens so far, whose keys and values are remembered from step to step."""
+    width, heads, head_size = config.hidden_size, config.num_attention_heads, config.head_size
+    query, key, value = (
+        split_heads(linear(x, w / "self" / name, width, width), heads, head_size) for name in ("query", "key", "value")
+    )
+    keys = state.extend(f"{w.prefix}.key", key, config)
+    values = state.extend(f"{w.prefix}.value", value, config)
+    context = ops.scaled_dot_product_attention(query, keys, values, state.causal_mask(keys))
+    return attention_output(merge_heads(context, width), x, w, config)
+
+
+def language_model_head(x: Node, words: Node, w: Weights, config: TextConfig) -> Node:
+    """``[R, D] -> [R, vocab]``: transform, then the word embeddings again as the output projection."""
+    x = gelu(linear(x, w / "transform.dense", config.hidden_size, config.hidden_size))
+    x = layer_norm(x, w / "transform.LayerNorm", config.hidden_size, config.layer_norm_eps)
+    projection = words if _tied(w.checkpoint) else constant(_output_weight(w, config))
+    scores = named(ops.matmul(x, projection, False, True), f"{w.prefix}.decoder/matmul")
+    return named(ops.add(scores, constant(w.array("bias", config.vocab_size))), f"{w.prefix}.decoder")
+
+
+def _output_weight(w: Weights, config: TextConfig) -> Array:
+    return w.array("decoder.weight", config.vocab_size, config.hidden_size)
+
+
+def _tied(checkpoint: Checkpoint) -> bool:
+    """Whether the output projection is the word embeddings, as in every published BLIP: absent, or equal to them."""
+    output = "text_decoder.cls.predictions.decoder.weight"
+    words = "text_decoder.bert.embeddings.word_embeddings.weight"
+    return not checkpoint.has(output) or np.array_equal(checkpoint.tensor(output), checkpoint.tensor(words))

@@ -1,0 +1,101 @@
+"""The vision model: pixels to image embeddings (ViT; BLIP paper section 3.1, upstream ``BlipVisionModel``)."""
+
+from __future__ import annotations
+
+import numpy as np
+import openvino as ov
+import openvino.opset13 as ops
+
+from blipvino.checkpoint import Checkpoint
+from blipvino.config import VisionConfig
+from blipvino.graphs.layers import (
+    Node,
+    Weights,
+    affine,
+    attend,
+    constant,
+    dimension,
+    gelu,
+    integers,
+    layer_norm,
+    linear,
+    merge_heads,
+    named,
+    output,
+    parameter,
+)
+
+
+def vision_graph(checkpoint: Checkpoint) -> ov.Model:
+    """``pixels`` uint8 ``[B, size, size, 3]`` RGB -> ``image_embeds`` ``[B, patches + 1, D]``.
+
+    The normalisation of ``preprocessor_config.json`` is part of the graph.
+    """
+    config = checkpoint.config.vision
+    w = Weights(checkpoint, "vision_model")
+    pixels = parameter([-1, config.image_size, config.image_size, 3], np.uint8, "pixels")
+    x = embeddings(pixels, w / "embeddings", config)
+    for layer in range(config.num_hidden_layers):
+        x = encoder_layer(x, w / "encoder.layers" / layer, config)
+    x = layer_norm(x, w / "post_layernorm", config.hidden_size, config.layer_norm_eps)
+    result = output(x, "image_embeds")
+    return ov.Model([result], [pixels], "vision")
+
+
+def embeddings(pixels: Node, w: Weights, config: VisionConfig) -> Node:
+    """Class token and projected patches, with their positions added."""
+    patches = patch_embedding(pixels, w, config)
+    batch = dimension(pixels, 0)
+    token = constant(w.array("class_embedding", 1, 1, config.hidden_size))
+    tokens = ops.broadcast(token, ops.concat([batch, integers(1, config.hidden_size)], 0))
+    positions = constant(w.array("position_embedding", 1, config.num_positions, config.hidden_size))
+    return ops.add(ops.concat([tokens, patches], 1), positions)
+
+
+def patch_embedding(pixels: Node, w: Weights, config: VisionConfig) -> Node:
+    """The strided convolution as one matmul over patches, normalisation folded into its weight and bias.
+
+    ``conv((p / 255 - mean) / std)`` is ``(weight / std) @ (p / 255) + bias - weight @ (mean / std)``.
+    """
+    grid, patch, width = config.grid_size, config.patch_size, config.hidden_size
+    kernel = (w / "patch_embedding").array("weight", width, 3, patch, patch).transpose(0, 2, 3, 1).astype(np.float64)
+    mean, scale = normalization(w.checkpoint)
+    bias = (w / "patch_embedding").array("bias", width) - (kernel * (mean * scale)).sum(axis=(1, 2, 3))
+    weight = (kernel * scale).reshape(width, -1)
+    x = ops.multiply(ops.convert(pixels, "f32"), constant(1 / 255))
+    x = ops.reshape(x, integers(0, grid, patch, grid, patch * 3), True)
+    x = ops.reshape(ops.transpose(x, integers(0, 1, 3, 2, 4)), integers(0, grid * grid, patch * patch * 3), True)
+    return affine(x, weight.astype(np.float32), bias.astype(np.float32), f"{w.prefix}.patch_embedding")
+
+
+def normalization(checkpoint: Checkpoint) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and reciprocal standard deviation per channel, for pixels in 0..1."""
+    preprocessor = checkpoint.preprocessor
+    mean = np.array(preprocessor["image_mean"], dtype=np.float64)
+    return mean, 1 / np.array(preprocessor["image_std"], dtype=np.float64)
+
+
+def encoder_layer(x: Node, w: Weights, config: VisionConfig) -> Node:
+    """Pre-norm transformer layer."""
+    width, eps = config.hidden_size, config.layer_norm_eps
+    x = ops.add(x, self_attention(layer_norm(x, w / "layer_norm1", width, eps), w / "self_attn", config))
+    return ops.add(x, mlp(layer_norm(x, w / "layer_norm2", width, eps), w / "mlp", config))
+
+
+def self_attention(x: Node, w: Weights, config: VisionConfig) -> Node:
+    """Attention among patches; one matmul makes queries, keys and values, the queries' scale folded into it."""
+    width, heads, head_size = config.hidden_size, config.num_attention_heads, config.head_size
+    weight, bias = (w / "qkv").array("weight", 3 * width, width).copy(), (w / "qkv").array("bias", 3 * width).copy()
+    weight[:width] *= head_size**-0.5
+    bias[:width] *= head_size**-0.5
+    qkv = ops.reshape(affine(x, weight, bias, f"{w.prefix}.qkv"), integers(0, 0, 3, heads, head_size), True)
+    query, key, value = ops.split(ops.transpose(qkv, integers(2, 0, 3, 1, 4)), constant(0, np.int64), 3).outputs()
+    query, key, value = (ops.squeeze(part, integers(0)) for part in (query, key, value))
+    context = attend(query, ops.transpose(key, integers(0, 1, 3, 2)), value)
+    return linear(merge_heads(context, width), w / "projection", width, width)
+
+
+def mlp(x: Node, w: Weights, config: VisionConfig) -> Node:
+    """Two linear layers with GELU between."""
+    hidden = gelu(linear(x, w / "fc1", config.hidden_size, config.intermediate_size))
+    return named(linear(hidden, w / "fc2", config.intermediate_size, config.hidden_size), f"{w.prefix}.fc2")
