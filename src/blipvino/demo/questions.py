@@ -1,0 +1,221 @@
+"""Questions about shapes-world scenes, with answers that the scene itself decides.
+
+Each function of `QUESTION_TYPES` proposes one question of its type, or None where the scene allows none. Yes and no
+are balanced by choosing the answer first; a "no" differs from the truth in one attribute where it can.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+
+from blipvino.demo.captions import ATTRIBUTES, phrase
+from blipvino.demo.scenes import COLORS, SHAPES, SIZES, TEXTURES, Scene, SceneObject, allowed_pairs
+
+VALUES: dict[str, tuple[str, ...]] = {
+    "size": SIZES,
+    "texture": TEXTURES,
+    "color": tuple(COLORS),
+    "shape": SHAPES,
+}
+MIN_OFFSET = 8.0
+"""Pixels by which two centres must differ before a question compares their positions."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question, its one right answer, and its type (a key of `QUESTION_TYPES`)."""
+
+    text: str
+    answer: str
+    kind: str
+
+    @property
+    def answer_type(self) -> str:
+        """VQAv2's answer type: "yes/no", "number" or "other"."""
+        if self.answer in ("yes", "no"):
+            return "yes/no"
+        return "number" if self.answer.isdigit() else "other"
+
+
+def sample_questions(scene: Scene, rng: np.random.Generator, count: int) -> list[Question]:
+    """Up to ``count`` distinct questions, spread evenly over the types that the scene allows."""
+    chosen: dict[str, Question] = {}
+    for _ in range(4):
+        for kind in rng.permutation(list(QUESTION_TYPES)):
+            question = QUESTION_TYPES[kind](scene, rng)
+            if question is not None:
+                chosen.setdefault(question.text, question)
+            if len(chosen) == count:
+                return list(chosen.values())
+    return list(chosen.values())
+
+
+def _matches(item: SceneObject, wanted: SceneObject, attributes: Sequence[str]) -> bool:
+    return all(getattr(item, name) == getattr(wanted, name) for name in attributes)
+
+
+def _reference(scene: Scene, item: SceneObject, rng: np.random.Generator, without: str = "") -> str | None:
+    """A shortest phrase that names this object alone, not using the attribute ``without``."""
+    usable = [name for name in ATTRIBUTES if name != without]
+    for length in range(1, len(usable) + 1):
+        options = list(combinations(usable, length))
+        for attributes in (options[i] for i in rng.permutation(len(options))):
+            if sum(_matches(other, item, attributes) for other in scene.objects) == 1:
+                return phrase(item, attributes)
+    return None
+
+
+def _pick(scene: Scene, rng: np.random.Generator) -> SceneObject:
+    return scene.objects[int(rng.integers(len(scene.objects)))]
+
+
+def _pick_pair(scene: Scene, rng: np.random.Generator) -> tuple[SceneObject, SceneObject] | None:
+    if len(scene.objects) < 2:
+        return None
+    first, second = rng.permutation(len(scene.objects))[:2]
+    return scene.objects[first], scene.objects[second]
+
+
+def _attribute(attribute: str, template: str) -> Callable[[Scene, np.random.Generator], Question | None]:
+    def ask(scene: Scene, rng: np.random.Generator) -> Question | None:
+        item = _pick(scene, rng)
+        reference = _reference(scene, item, rng, without=attribute)
+        if reference is None:
+            return None
+        return Question(template.format(reference), getattr(item, attribute), attribute)
+
+    return ask
+
+
+def _identity(scene: Scene, rng: np.random.Generator) -> Question | None:
+    """What an object is: "what is the small object?" -> "red circle", an answer of more than one token."""
+    item = _pick(scene, rng)
+    for name in rng.permutation(["size", "texture"]):
+        if sum(_matches(other, item, [name]) for other in scene.objects) == 1:
+            return Question(f"what is the {phrase(item, [name])}?", phrase(item, ["color", "shape"]), "identity")
+    return None
+
+
+def _count(scene: Scene, rng: np.random.Generator) -> Question | None:
+    name = str(rng.choice(["any", "color", "shape", "shape", "size", "texture"]))
+    if name == "any":
+        return Question("how many objects are there?", str(len(scene.objects)), "count")
+    tally = Counter(getattr(item, name) for item in scene.objects)
+    # An even chance for each count that some value of the attribute has, none included.
+    number = int(rng.choice(sorted({tally[value] for value in VALUES[name]})))
+    value = str(rng.choice([value for value in VALUES[name] if tally[value] == number]))
+    noun = f"{value}s" if name == "shape" else f"{value} objects"
+    noun = "crosses" if value == "cross" else noun
+    return Question(f"how many {noun} are there?", str(number), "count")
+
+
+def _existence(scene: Scene, rng: np.random.Generator) -> Question | None:
+    item = _pick(scene, rng)
+    described = {"color": item.color, "shape": item.shape}
+    other = str(rng.choice(["none", "size", "texture"]))
+    if other != "none":
+        described[other] = getattr(item, other)
+    yes = bool(rng.integers(2))
+    if not yes:
+        changed = str(rng.choice(list(described)))
+        absent = [value for value in VALUES[changed] if _is_absent(scene, {**described, changed: value})]
+        if not absent:
+            return None
+        described[changed] = str(rng.choice(absent))
+    words = [described[name] for name in ATTRIBUTES if name in described]
+    return Question(f"is there a {' '.join(words)}?", "yes" if yes else "no", "existence")
+
+
+def _is_absent(scene: Scene, described: dict[str, str]) -> bool:
+    """Whether no object fits a description whose pair this split may show.
+
+    Without the second condition "no" would be learnt as the answer about every pair that training never shows.
+    """
+    if (described["color"], described["shape"]) not in allowed_pairs(scene.split):
+        return False
+    return not any(all(getattr(o, name) == value for name, value in described.items()) for o in scene.objects)
+
+
+def _comparison(scene: Scene, rng: np.random.Generator) -> Question | None:
+    return (_more if rng.integers(2) else _larger)(scene, rng)
+
+
+def _more(scene: Scene, rng: np.random.Generator) -> Question | None:
+    name = str(rng.choice(["color", "shape"]))
+    tally = Counter(getattr(item, name) for item in scene.objects)
+    present = str(rng.choice(list(tally)))
+    yes = bool(rng.integers(2))
+    rivals = [value for value in VALUES[name] if value != present and (tally[present] > tally[value])]
+    if not rivals:
+        return None
+    rival = str(rng.choice(rivals))
+    first, second = (present, rival) if yes else (rival, present)
+    plural = {"cross": "crosses"}
+    nouns = [plural.get(v, f"{v}s") if name == "shape" else f"{v} objects" for v in (first, second)]
+    return Question(f"are there more {nouns[0]} than {nouns[1]}?", "yes" if yes else "no", "comparison")
+
+
+def _larger(scene: Scene, rng: np.random.Generator) -> Question | None:
+    pair = _pick_pair(scene, rng)
+    if pair is None or pair[0].size == pair[1].size:
+        return None
+    first, second = pair
+    names = [_reference(scene, item, rng, without="size") for item in pair]
+    if None in names:
+        return None
+    answer = "yes" if first.radius > second.radius else "no"
+    return Question(f"is the {names[0]} larger than the {names[1]}?", answer, "comparison")
+
+
+@dataclass(frozen=True)
+class _Axis:
+    """How positions along one coordinate are asked about: its two sides, "is A … B?" for each, and for either."""
+
+    coordinate: str
+    sides: tuple[str, str]
+    relations: tuple[str, str]
+    either: str
+
+
+_HORIZONTAL = _Axis("x", ("left", "right"), ("left of", "right of"), "to the left or right of")
+_VERTICAL = _Axis("y", ("above", "below"), ("above", "below"), "above or below")
+
+
+def _position(axis: _Axis) -> Callable[[Scene, np.random.Generator], Question | None]:
+    kind = "/".join(axis.sides)
+
+    def ask(scene: Scene, rng: np.random.Generator) -> Question | None:
+        pair = _pick_pair(scene, rng)
+        if pair is None:
+            return None
+        offset = getattr(pair[0], axis.coordinate) - getattr(pair[1], axis.coordinate)
+        first, second = (_reference(scene, item, rng) for item in pair)
+        if first is None or second is None or abs(offset) < MIN_OFFSET:
+            return None
+        side = 0 if offset < 0 else 1
+        if rng.integers(2):
+            return Question(f"is the {first} {axis.either} the {second}?", axis.sides[side], kind)
+        asked = int(rng.integers(2))
+        answer = "yes" if asked == side else "no"
+        return Question(f"is the {first} {axis.relations[asked]} the {second}?", answer, kind)
+
+    return ask
+
+
+QUESTION_TYPES: dict[str, Callable[[Scene, np.random.Generator], Question | None]] = {
+    "color": _attribute("color", "what color is the {}?"),
+    "shape": _attribute("shape", "what shape is the {}?"),
+    "size": _attribute("size", "what size is the {}?"),
+    "texture": _attribute("texture", "what texture is the {}?"),
+    "identity": _identity,
+    "count": _count,
+    "existence": _existence,
+    "comparison": _comparison,
+    "left/right": _position(_HORIZONTAL),
+    "above/below": _position(_VERTICAL),
+}

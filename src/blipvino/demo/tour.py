@@ -1,0 +1,68 @@
+"""The first run: optimize the embedded checkpoint, caption and answer, compare with the original."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+from blipvino.bench.compare import CompareOptions, Comparison, compare_with
+from blipvino.compress.optimize import optimize
+from blipvino.demo.questions import sample_questions
+from blipvino.demo.scenes import render, sample_scene, scene_rng
+from blipvino.errors import DataError
+from blipvino.report.files import write_comparison
+from blipvino.report.pictures import visualize
+from blipvino.runtime.model import Blip
+
+SAMPLE_SCENES = (2, 3, 11, 41)
+"""Scenes of the test split that make good pictures: several objects each."""
+
+
+@dataclass(frozen=True)
+class TourSample:
+    """One picture that the demo wrote, and what the compressed model says of it."""
+
+    image: str
+    caption: str
+    question: str
+    answer: str
+
+
+@dataclass(frozen=True)
+class Tour:
+    """All that the demo shows."""
+
+    samples: tuple[TourSample, ...]
+    comparison: Comparison
+
+
+def run_demo(folder: Path, recipe: str, samples: int, *, show_progress: bool = True) -> Tour:
+    """Write ``bundle/``, ``samples/`` and ``report/`` into a folder.
+
+    Raises:
+        BlipvinoError: the folder cannot be written, or the recipe does not exist.
+    """
+    try:
+        (folder / "samples").mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"{folder}: cannot be written ({error.strerror}); choose another folder") from error
+    bundle = optimize("demo", folder / "bundle", recipe=recipe, overwrite=True, show_progress=show_progress)
+    blip = Blip.load(bundle)
+    shown = tuple(_try_scene(blip, index, folder / "samples") for index in SAMPLE_SCENES)
+    options = CompareOptions(samples=samples)
+    comparison = compare_with("demo", bundle.folder, "demo:test", options, show_progress=show_progress)
+    write_comparison(comparison, folder / "report")
+    return Tour(shown, comparison)
+
+
+def _try_scene(blip: Blip, index: int, folder: Path) -> TourSample:
+    scene = sample_scene("test", index)
+    image = Image.fromarray(render(scene))
+    path = folder / f"scene-{index}.png"
+    image.save(path)
+    question = sample_questions(scene, scene_rng("test", index, 1), 1)[0].text
+    caption, answer = blip.caption(path), blip.answer(path, question)
+    visualize(image, caption, question, answer).save(folder / f"scene-{index}-answered.png")
+    return TourSample(str(path), caption, question, answer)
