@@ -1,0 +1,1 @@
+"""Inference with a bundle, in numpy and OpenVINO alone."""

@@ -1,0 +1,243 @@
+"""Generating text step by step: greedy, sampling and beam search, token for token as `transformers` does.
+
+Upstream: ``GenerationMixin._sample`` and ``_beam_search`` with their logits processors (transformers 5.x). One
+difference is deliberate: no row's result depends on the other rows of its batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from blipvino.errors import InputError
+
+IntArray = npt.NDArray[np.int64]
+FloatArray = npt.NDArray[np.float32]
+
+Step = Callable[[IntArray, IntArray], FloatArray]
+"""One decoder step: ``input_ids`` ``[R, T]`` and ``beam_idx`` ``[R]`` (the row that each row continues) to logits
+``[R, vocab]``. The first call takes the prompt, each later one a token."""
+
+NEVER = np.float32(-1e9)
+"""Upstream's score of a beam that must not be chosen."""
+
+
+@dataclass(frozen=True)
+class GenerationOptions:
+    """How to choose tokens. Names, meanings and defaults are those of `transformers`' ``GenerationConfig``.
+
+    Attributes:
+        max_new_tokens: tokens to generate at the most, the closing one included.
+        min_new_tokens: tokens to generate before the text may close.
+        num_beams: beams of beam search; 1 is greedy search (or sampling).
+        length_penalty: exponent of the length by which a beam's score is divided.
+        do_sample: draw the next token instead of taking the likeliest.
+        temperature: divides the scores before drawing.
+        top_k: draw among so many likeliest tokens; 0 is all.
+        top_p: draw among the likeliest tokens that together have this probability.
+        seed: of the drawing; None draws differently each time.
+        repetition_penalty: divides (or multiplies, when negative) the scores of tokens already present.
+    """
+
+    max_new_tokens: int = 20
+    min_new_tokens: int = 0
+    num_beams: int = 1
+    length_penalty: float = 1.0
+    do_sample: bool = False
+    temperature: float = 1.0
+    top_k: int = 50
+    top_p: float = 1.0
+    seed: int | None = None
+    repetition_penalty: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Check the ranges.
+
+        Raises:
+            InputError: an option is out of its range, or two of them exclude each other.
+        """
+        ranges = (
+            ("max_new_tokens", self.max_new_tokens >= 1, "at least 1"),
+            ("min_new_tokens", 0 <= self.min_new_tokens <= self.max_new_tokens, "from 0 to max_new_tokens"),
+            ("num_beams", self.num_beams >= 1, "at least 1"),
+            ("temperature", self.temperature > 0, "above 0 (for greedy search leave do_sample off)"),
+            ("top_k", self.top_k >= 0, "0 (all tokens) or more"),
+            ("top_p", 0 < self.top_p <= 1, "above 0 and at most 1"),
+            ("repetition_penalty", self.repetition_penalty > 0, "above 0"),
+        )
+        for name, holds, expected in ranges:
+            if not holds:
+                raise InputError(f"{name} is {getattr(self, name)}, expected {expected}")
+        if self.do_sample and self.num_beams > 1:
+            raise InputError("num_beams above 1 and do_sample exclude each other; choose beam search or sampling")
+
+
+def generate(
+    step: Step, prompt: list[int], rows: int, eos_token_id: int, options: GenerationOptions
+) -> list[list[int]]:
+    """Generate one text a row, each from the same prompt.
+
+    Returns:
+        Prompt and generated tokens of each row, without the closing token and what follows it.
+    """
+    start = np.tile(np.array(prompt, np.int64), (rows, 1))
+    search = _beam_search if options.num_beams > 1 else _sample
+    return [_until(tokens, eos_token_id, len(prompt)) for tokens in search(step, start, eos_token_id, options)]
+
+
+def _until(tokens: list[int], eos_token_id: int, start: int) -> list[int]:
+    end = tokens.index(eos_token_id, start) if eos_token_id in tokens[start:] else len(tokens)
+    return tokens[:end]
+
+
+def _sample(step: Step, sequences: IntArray, eos_token_id: int, options: GenerationOptions) -> list[list[int]]:
+    """Greedy search and sampling: a row that has closed is carried on with the closing token until all have."""
+    rows = len(sequences)
+    generators = [np.random.default_rng(child) for child in np.random.SeedSequence(options.seed).spawn(rows)]
+    order = np.arange(rows)
+    closed = np.zeros(rows, bool)
+    inputs = sequences
+    for new_tokens in range(options.max_new_tokens):
+        scores = _processed(step(inputs, order), sequences, new_tokens, eos_token_id, options)
+        if options.do_sample:
+            chosen = np.array([_draw(row, rng, options) for row, rng in zip(scores, generators, strict=True)], np.int64)
+        else:
+            chosen = scores.argmax(axis=-1)
+        chosen = np.where(closed, eos_token_id, chosen)
+        sequences = np.concatenate([sequences, chosen[:, None]], axis=1)
+        closed |= chosen == eos_token_id
+        if closed.all():
+            break
+        inputs = chosen[:, None]
+    return [row.tolist() for row in sequences]
+
+
+def _processed(
+    scores: FloatArray, sequences: IntArray, new_tokens: int, eos_token_id: int, options: GenerationOptions
+) -> FloatArray:
+    """Scores after repetition penalty and minimum length, in upstream's order."""
+    scores = scores.copy()
+    if options.repetition_penalty != 1.0:
+        seen = np.take_along_axis(scores, sequences, axis=1)
+        penalty = np.float32(options.repetition_penalty)
+        np.put_along_axis(scores, sequences, np.where(seen < 0, seen * penalty, seen / penalty), axis=1)
+    if new_tokens < options.min_new_tokens:
+        scores[:, eos_token_id] = -np.inf
+    return scores
+
+
+def _draw(scores: FloatArray, rng: np.random.Generator, options: GenerationOptions) -> int:
+    """Draw one token after temperature, top-k and top-p."""
+    kept = scores.astype(np.float64) / options.temperature
+    if 0 < options.top_k < len(kept):
+        kept = np.where(kept < np.partition(kept, -options.top_k)[-options.top_k], -np.inf, kept)
+    order = np.argsort(kept, kind="stable")
+    probabilities = np.exp(kept[order] - kept[order[-1]])
+    probabilities /= probabilities.sum()
+    outside = probabilities.cumsum() <= 1 - options.top_p
+    outside[-1] = False
+    probabilities[outside] = 0
+    return int(rng.choice(order, p=probabilities / probabilities.sum()))
+
+
+@dataclass
+class _Beams:
+    """Beam search over ``B`` rows with ``n`` beams each; names follow upstream's.
+
+    Running beams are ``[B, n, length]`` and not closed yet; the best closed ones are kept as ``(score, tokens)``.
+    """
+
+    running: IntArray
+    running_scores: FloatArray
+    prompt_length: int
+    eos_token_id: int
+    options: GenerationOptions
+    finished: list[list[tuple[np.float32, list[int]]]] = field(default_factory=list)
+    improvable: npt.NDArray[np.bool_] = field(default_factory=lambda: np.ones(0, bool))
+
+    @classmethod
+    def start(cls, sequences: IntArray, eos_token_id: int, options: GenerationOptions) -> _Beams:
+        """All beams hold the prompt; only the first of each row counts, so that they do not all say the same."""
+        rows, length = sequences.shape
+        running = np.repeat(sequences[:, None], options.num_beams, axis=1)
+        scores = np.full((rows, options.num_beams), NEVER, np.float32)
+        scores[:, 0] = 0
+        beams = cls(running, scores, length, eos_token_id, options)
+        beams.finished = [[] for _ in range(rows)]
+        beams.improvable = np.ones(rows, bool)
+        return beams
+
+    def advance(self, log_probs: FloatArray, last: bool) -> IntArray:
+        """Take one step's processed log-probabilities ``[B * n, vocab]``; returns the next ``beam_idx`` ``[B * n]``."""
+        rows, beams, length = self.running.shape
+        vocab = log_probs.shape[-1]
+        total = (log_probs.reshape(rows, beams, vocab) + self.running_scores[:, :, None]).reshape(rows, -1)
+        top = _top_k(total, 2 * beams)
+        scores = np.take_along_axis(total, top, axis=1)
+        origin, tokens = top // vocab, top % vocab
+        candidates = np.take_along_axis(self.running, origin[:, :, None], axis=1)
+        candidates = np.concatenate([candidates, tokens[:, :, None]], axis=2)
+        closing = (tokens == self.eos_token_id) | last
+        self._collect(candidates, scores, closing, length + 1 - self.prompt_length)
+        open_scores = scores + closing.astype(np.float32) * NEVER
+        keep = _top_k(open_scores, beams)
+        self.running = np.take_along_axis(candidates, keep[:, :, None], axis=1)
+        self.running_scores = np.take_along_axis(open_scores, keep, axis=1)
+        self._update_improvable(length + 1 - self.prompt_length)
+        origin = np.take_along_axis(origin, keep, axis=1)
+        return (origin + np.arange(rows)[:, None] * beams).reshape(-1)
+
+    def _collect(
+        self, candidates: IntArray, scores: FloatArray, closing: npt.NDArray[np.bool_], new_tokens: int
+    ) -> None:
+        """Keep the best closed beams; only the ``n`` best candidates may close."""
+        beams = self.options.num_beams
+        penalized = scores / np.float32(new_tokens**self.options.length_penalty)
+        for row in np.flatnonzero(self.improvable):
+            for place in np.flatnonzero(closing[row, :beams]):
+                self.finished[row].append((penalized[row, place], candidates[row, place].tolist()))
+            self.finished[row].sort(key=lambda beam: -beam[0])  # stable: the earlier one wins a tie, as upstream
+            del self.finished[row][beams:]
+
+    def _update_improvable(self, new_tokens: int) -> None:
+        """Upstream's heuristic (``early_stopping=False``): can the best running beam still beat the worst kept one?"""
+        best = self.running_scores[:, 0] / np.float32(new_tokens**self.options.length_penalty)
+        for row, kept in enumerate(self.finished):
+            worst = kept[-1][0] if len(kept) == self.options.num_beams else NEVER
+            self.improvable[row] &= bool(best[row] > worst)
+
+    def best(self) -> list[list[int]]:
+        """The best closed beam of each row."""
+        return [kept[0][1] for kept in self.finished]
+
+
+def _top_k(scores: FloatArray, count: int) -> IntArray:
+    """Indices of the ``count`` largest of each row, largest first."""
+    part = np.argpartition(-scores, count - 1, axis=1)[:, :count]
+    part.sort(axis=1)  # ties go to the lower index
+    order = np.argsort(-np.take_along_axis(scores, part, axis=1), axis=1, kind="stable")
+    return np.take_along_axis(part, order, axis=1)
+
+
+def _beam_search(step: Step, sequences: IntArray, eos_token_id: int, options: GenerationOptions) -> list[list[int]]:
+    rows = len(sequences)
+    beams = _Beams.start(sequences, eos_token_id, options)
+    inputs = beams.running.reshape(rows * options.num_beams, -1)
+    order = np.arange(len(inputs))
+    for new_tokens in range(options.max_new_tokens):
+        log_probs = _log_softmax(step(inputs, order))
+        seen = beams.running.reshape(len(inputs), -1)
+        log_probs = _processed(log_probs, seen, new_tokens, eos_token_id, options)
+        order = beams.advance(log_probs, last=new_tokens + 1 == options.max_new_tokens)
+        if not beams.improvable.any():
+            break
+        inputs = beams.running[:, :, -1].reshape(-1, 1)
+    return beams.best()
+
+
+def _log_softmax(logits: FloatArray) -> FloatArray:
+    shifted = logits - logits.max(axis=-1, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))

@@ -1,0 +1,91 @@
+"""Text to token ids and back, as upstream's ``BertTokenizer`` does for BLIP."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from tokenizers import Tokenizer
+
+from blipvino.config import TextConfig
+from blipvino.errors import BundleError, InputError
+
+IntArray = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class TokenBatch:
+    """Padded rows of tokens: ``input_ids`` and ``attention_mask``, both int64 ``[R, T]``."""
+
+    input_ids: IntArray
+    attention_mask: IntArray
+
+
+class TextProcessor:
+    """BLIP's use of its tokenizer: questions in, prompts in, generated text out."""
+
+    def __init__(self, tokenizer: Tokenizer, config: TextConfig) -> None:
+        tokenizer.no_padding()
+        tokenizer.no_truncation()
+        self._tokenizer = tokenizer
+        self._config = config
+        cls_id = tokenizer.token_to_id("[CLS]")
+        self._special = {config.bos_token_id, config.pad_token_id, config.sep_token_id, cls_id}
+
+    @classmethod
+    def from_file(cls, path: Path, config: TextConfig) -> TextProcessor:
+        """Read ``tokenizer.json``.
+
+        Raises:
+            BundleError: the file is not a tokenizer.
+        """
+        try:
+            return cls(Tokenizer.from_file(str(path)), config)
+        except Exception as error:  # tokenizers raises bare Exception
+            raise BundleError(f"{path}: not a tokenizer ({error})") from error
+
+    def questions(self, texts: Sequence[str]) -> TokenBatch:
+        """Tokenize questions as ``[CLS] … [SEP]``, padded to the longest.
+
+        Raises:
+            InputError: a question is not text, is empty, or has more tokens than the model has positions.
+        """
+        rows = [self._encode(text, "question") for text in texts]
+        length = max(len(row) for row in rows)
+        input_ids = np.full((len(rows), length), self._config.pad_token_id, np.int64)
+        attention_mask = np.zeros((len(rows), length), np.int64)
+        for row, ids in enumerate(rows):
+            input_ids[row, : len(ids)] = ids
+            attention_mask[row, : len(ids)] = 1
+        return TokenBatch(input_ids, attention_mask)
+
+    def prompt(self, text: str | None) -> list[int]:
+        """Token ids that a caption starts from: the decoder's start token, then the prompt without its ``[SEP]``.
+
+        Raises:
+            InputError: the prompt is not text, is blank, or has more tokens than the model has positions.
+        """
+        if text is None:
+            return [self._config.bos_token_id]
+        return [self._config.bos_token_id, *self._encode(text, "prompt")[1:-1]]
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Text of generated tokens, special ones left out."""
+        kept = [int(token) for token in ids if token not in self._special]
+        return str(self._tokenizer.decode(kept, skip_special_tokens=True))
+
+    def _encode(self, text: str, what: str) -> list[int]:
+        if not isinstance(text, str):
+            raise InputError(f"a {what} must be text, found {type(text).__name__}")
+        if not text.strip():
+            raise InputError(f"the {what} is empty; expected at least one word")
+        ids: list[int] = self._tokenizer.encode(text).ids
+        limit = self._config.max_position_embeddings
+        if len(ids) > limit:
+            raise InputError(
+                f"the {what} {text[:40]!r}… has {len(ids)} tokens, this model takes at most {limit}; shorten it"
+            )
+        return ids
