@@ -1,0 +1,1 @@
+"""From a checkpoint to a bundle: calibration and NNCF's quantization, by named recipes."""

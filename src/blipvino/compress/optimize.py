@@ -1,0 +1,211 @@
+"""The main job: a checkpoint in, a verified bundle out."""
+
+from __future__ import annotations
+
+import gc
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import openvino as ov
+from tokenizers import BertWordPieceTokenizer, Tokenizer
+
+from blipvino.bundle import Bundle, BundleDetails, SourceInfo, check_target, open_bundle, write_bundle
+from blipvino.checkpoint import Checkpoint, load_checkpoint
+from blipvino.compress.calibration import CalibrationSet, prepare_calibration
+from blipvino.compress.ptq import CalibrationInputs, quantize_int8
+from blipvino.compress.recipe import DEFAULT_RECIPE, Recipe, Treatment, find_recipe
+from blipvino.compress.weights import compress_weights_int4, compress_weights_int8
+from blipvino.data import DEFAULT_SAMPLES, DEFAULT_SEED, count_items, open_source, take
+from blipvino.demo import CHECKPOINT
+from blipvino.errors import BundleError, CheckpointError
+from blipvino.graphs import build_graph, graph_names
+from blipvino.progress import Reporter
+from blipvino.runtime.images import ImageProcessor
+from blipvino.runtime.tokens import TextProcessor
+
+
+@dataclass(frozen=True)
+class CalibrationOptions:
+    """Which samples quantization sees.
+
+    Attributes:
+        source: as `blipvino.data.open_source` takes it.
+        samples: (image, question) pairs, or images of a source without questions.
+        seed: of the shuffle.
+    """
+
+    source: str = "demo"
+    samples: int = DEFAULT_SAMPLES
+    seed: int = DEFAULT_SEED
+
+
+def optimize(
+    source: str | Path,
+    output: str | Path,
+    *,
+    recipe: str = DEFAULT_RECIPE,
+    calibration: CalibrationOptions | None = None,
+    overwrite: bool = False,
+    revision: str | None = None,
+    token: str | None = None,
+    show_progress: bool = True,
+) -> Bundle:
+    """Build a checkpoint's graphs, compress them by a recipe, and write the bundle, whole or not at all.
+
+    Args:
+        source: a folder with a Hugging Face BLIP checkpoint, a hub id, or ``demo`` for the embedded checkpoint.
+        output: the bundle's folder.
+        recipe: a name from `blipvino.compress.recipe.RECIPES`.
+        calibration: the samples that quantization sees; the demo world's by default.
+        overwrite: replace an existing bundle.
+        revision: branch, tag or commit on the hub.
+        token: access token for the hub; its own settings by default.
+        show_progress: show progress bars on standard error.
+
+    Raises:
+        BlipvinoError: anything about the checkpoint, the samples, the recipe or the output that cannot be used.
+    """
+    chosen = find_recipe(recipe)
+    check_target(output, overwrite)
+    reporter = Reporter(show_progress)
+    reporter.say(f"Recipe {chosen.describe()}")
+    with load_checkpoint(_resolve(source), revision=revision, token=token) as checkpoint:
+        names = graph_names(checkpoint.config.architecture)
+        check_target(output, overwrite, bytes_needed=_bytes_needed(checkpoint))
+        details = BundleDetails(
+            SourceInfo(str(source), checkpoint.revision, checkpoint.sha256),
+            checkpoint.config.architecture,
+            chosen.to_json(),
+        )
+        with write_bundle(output, details, overwrite=overwrite) as folder:
+            write_preprocessing(checkpoint, folder)
+            calibrated = None
+            if chosen.needs_calibration:
+                options = calibration or CalibrationOptions()
+                calibrated, details.calibration = _calibrate(checkpoint, folder, options, reporter)
+            compressor = _Compressor(checkpoint, chosen, calibrated, reporter)
+            for name in names:
+                _save(compressor.compress(name), folder / f"{name}.xml")
+                gc.collect()  # a float graph and NNCF's copies of it take gigabytes; free them before the next
+    return open_bundle(output)
+
+
+def _resolve(source: str | Path) -> str | Path:
+    """``demo`` is the embedded checkpoint, unless there is a folder of that name."""
+    return CHECKPOINT if str(source) == "demo" and not Path("demo").exists() else source
+
+
+def write_preprocessing(checkpoint: Checkpoint, folder: Path) -> None:
+    """Put the tokenizer, the image preprocessing and the configuration of a checkpoint into a folder."""
+    tokenizer_file = checkpoint.require_tokenizer()
+    if tokenizer_file.suffix == ".json":
+        (folder / "tokenizer.json").write_bytes(tokenizer_file.read_bytes())
+    else:
+        _tokenizer_from_vocabulary(tokenizer_file).save(str(folder / "tokenizer.json"))
+    for name, content in (("preprocessor_config", checkpoint.preprocessor), ("config", checkpoint.raw_config)):
+        (folder / f"{name}.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def _tokenizer_from_vocabulary(path: Path) -> Tokenizer:
+    """BERT's uncased tokenizer, as upstream builds it from a bare ``vocab.txt``."""
+    vocabulary = {token: index for index, token in enumerate(path.read_text(encoding="utf-8").splitlines())}
+    missing = [token for token in ("[UNK]", "[CLS]", "[SEP]") if token not in vocabulary]
+    if missing:
+        raise CheckpointError(f"{path}: no {missing[0]} in the vocabulary; expected a BERT WordPiece vocabulary")
+    return BertWordPieceTokenizer(vocab=vocabulary, lowercase=True)._tokenizer
+
+
+def _calibrate(
+    checkpoint: Checkpoint, folder: Path, options: CalibrationOptions, reporter: Reporter
+) -> tuple[CalibrationSet, dict[str, Any]]:
+    source = open_source(options.source)
+    # One question an image: the tutorial's shuffle scatters them too, and vision then sees as many images as samples.
+    samples = take(source, options.samples, options.seed, questions_per_image=1)
+    images = ImageProcessor.from_config(checkpoint.preprocessor, checkpoint.config.vision.image_size)
+    texts = TextProcessor.from_file(folder / "tokenizer.json", checkpoint.config.text)
+    calibrated = prepare_calibration(samples, images, texts, reporter)
+    record = {"source": source.name, "samples": count_items(samples), "images": len(samples), "seed": options.seed}
+    return calibrated, record
+
+
+class _Compressor:
+    """Builds and compresses one graph after the other, in the order of `graph_names`.
+
+    The order matters: float image embeddings, which the question encoder is calibrated on, are computed while the
+    float `vision` is at hand, and its keys and values by the float `question_kv`.
+    """
+
+    def __init__(
+        self, checkpoint: Checkpoint, recipe: Recipe, calibration: CalibrationSet | None, reporter: Reporter
+    ) -> None:
+        self._checkpoint = checkpoint
+        self._recipe = recipe
+        self._calibration = calibration
+        self._reporter = reporter
+        self._core = ov.Core()
+        self._question_kv: ov.CompiledModel | None = None
+
+    def compress(self, name: str) -> ov.Model:
+        """Build a graph and treat it as the recipe says."""
+        treatment = self._recipe.treatments[name]
+        self._reporter.say(f"{name}: {treatment}")
+        model = build_graph(self._checkpoint, name)
+        with self._reporter.around_library("nncf"):
+            if treatment.method == "ptq_int8":
+                return self._quantize(name, model)
+            return _compress_weights(model, treatment)
+
+    def _quantize(self, name: str, model: ov.Model) -> ov.Model:
+        dynamic = {port.get_any_name(): port.get_partial_shape() for port in model.inputs}
+        if name in ("vision", "question_kv"):
+            # Statistics are collected much faster on a static shape; one image at a time is what there is.
+            model.reshape({port.get_any_name(): _one_image(port, self._checkpoint) for port in model.inputs})
+        quantized = quantize_int8(model, self._inputs(name, model))
+        quantized.reshape(dynamic)
+        return quantized
+
+    def _inputs(self, name: str, model: ov.Model) -> CalibrationInputs:
+        assert self._calibration is not None  # the recipe needs it, so `optimize` made it
+        if name == "vision":
+            if self._checkpoint.config.answers_questions:
+                self._calibration.embed(self._compile(model), self._reporter)
+            return self._calibration.vision_inputs()
+        if name == "question_kv":
+            self._question_kv = self._compile(model)
+            return self._calibration.question_kv_inputs()
+        assert self._question_kv is not None
+        return self._calibration.question_inputs(self._question_kv)
+
+    def _compile(self, model: ov.Model) -> ov.CompiledModel:
+        return self._core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+
+
+def _one_image(port: Any, checkpoint: Checkpoint) -> ov.PartialShape:
+    shape = list(port.get_partial_shape())
+    if port.get_any_name() == "image_embeds":
+        shape[1] = ov.Dimension(checkpoint.config.vision.num_positions)
+    return ov.PartialShape([ov.Dimension(1), *shape[1:]])
+
+
+def _compress_weights(model: ov.Model, treatment: Treatment) -> ov.Model:
+    if treatment.method == "weights_int8":
+        return compress_weights_int8(model)
+    if treatment.method == "weights_int4":
+        return compress_weights_int4(model, treatment.group_size)
+    return model
+
+
+def _save(model: ov.Model, path: Path) -> None:
+    """Write the IR, and make sure that it was written whole: a full disk does not always raise."""
+    ov.save_model(model, path, compress_to_fp16=True)
+    try:
+        ov.Core().read_model(path)
+    except RuntimeError as error:
+        raise BundleError(f"{path.name}: could not be written whole; is the disk full? ({error})") from error
+
+
+def _bytes_needed(checkpoint: Checkpoint) -> int:
+    """An upper bound of the bundle's size: every tensor in half precision."""
+    return sum(2 * checkpoint.tensor(name).size for name in checkpoint.names())
