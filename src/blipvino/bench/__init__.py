@@ -1,0 +1,1 @@
+"""Measurements of bundles: size, latency, agreement with the original."""

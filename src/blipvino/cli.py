@@ -1,0 +1,292 @@
+"""The command line: one typer command a verb, no logic of its own."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import json
+import logging
+import sys
+from collections.abc import Callable
+from dataclasses import fields
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, get_type_hints
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from blipvino.bundle import open_bundle
+from blipvino.compress.recipe import DEFAULT_RECIPE, RECIPES
+from blipvino.data.samples import DEFAULT_SAMPLES, DEFAULT_SEED
+from blipvino.errors import BlipvinoError, InputError
+from blipvino.runtime.engine import EngineOptions
+from blipvino.runtime.generation import GenerationOptions
+from blipvino.runtime.model import Blip
+
+app = typer.Typer(
+    help="Small, fast, verified BLIP models on an ordinary CPU.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+console = Console()
+
+
+class Precision(StrEnum):
+    """Of the arithmetic that is not quantized."""
+
+    auto = "auto"
+    f32 = "f32"
+    bf16 = "bf16"
+
+
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+QuietFlag = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
+BundleArgument = Annotated[Path, typer.Argument(help="A bundle, as `blipvino optimize` writes it.")]
+PrecisionOption = Annotated[Precision, typer.Option(help="Arithmetic of what is not quantized.")]
+RecipeOption = Annotated[str, typer.Option(help=f"One of {', '.join(RECIPES)}; `blipvino info` lists what each does.")]
+CalibrationOption = Annotated[
+    str,
+    typer.Option(help="Samples for calibration: demo, vqav2:…, coco:…, folder:PATH, hf:NAME; see docs/data.md."),
+]
+
+
+GENERATION_HELP = {
+    "max_new_tokens": "Tokens to generate at the most.",
+    "min_new_tokens": "Tokens to generate at least.",
+    "num_beams": "Beams of beam search; 1 is greedy.",
+    "length_penalty": "Of beams: above 0 favours longer texts.",
+    "do_sample": "Draw tokens instead of taking the likeliest.",
+    "temperature": "Of drawing: above 1 is bolder, below 1 safer.",
+    "top_k": "Of drawing: among so many likeliest tokens; 0 is all.",
+    "top_p": "Of drawing: among the tokens that have this probability together.",
+    "seed": "Of drawing: the same seed draws the same text.",
+    "repetition_penalty": "Above 1 discourages repetition.",
+}
+
+
+def generation_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command that takes ``**generation`` an option for every field of `GenerationOptions`."""
+    own = [p for p in inspect.signature(command, eval_str=True).parameters.values() if p.kind is not p.VAR_KEYWORD]
+    types = get_type_hints(GenerationOptions)
+    added = [
+        inspect.Parameter(
+            field.name,
+            inspect.Parameter.POSITIONAL_OR_KEYWORD,
+            default=field.default,
+            annotation=Annotated[types[field.name], typer.Option(help=GENERATION_HELP[field.name])],
+        )
+        for field in fields(GenerationOptions)
+    ]
+
+    @functools.wraps(command)
+    def wrapper(**arguments: Any) -> None:
+        command(**arguments)
+
+    wrapper.__signature__ = inspect.Signature([*own, *added])  # type: ignore[attr-defined]  # what typer reads
+    wrapper.__annotations__ = {parameter.name: parameter.annotation for parameter in [*own, *added]}
+    return wrapper
+
+
+@app.command(epilog="Example: blipvino optimize Salesforce/blip-vqa-base -o blip-vqa --calibration folder:photos")
+def optimize(
+    source: Annotated[str, typer.Argument(help="A BLIP checkpoint: a folder, a hub id, or `demo`.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The bundle's folder.")],
+    recipe: RecipeOption = DEFAULT_RECIPE,
+    calibration: CalibrationOption = "demo",
+    samples: Annotated[int, typer.Option(help="Calibration samples.")] = DEFAULT_SAMPLES,
+    seed: Annotated[int, typer.Option(help="Of the samples' shuffle.")] = DEFAULT_SEED,
+    revision: Annotated[str | None, typer.Option(help="Branch, tag or commit on the hub.")] = None,
+    force: Annotated[bool, typer.Option("--force", "-f", help="Replace an existing bundle.")] = False,
+    as_json: JsonFlag = False,
+    quiet: QuietFlag = False,
+) -> None:
+    """Turn a BLIP checkpoint into a small, fast bundle."""
+    from blipvino.compress.optimize import CalibrationOptions
+    from blipvino.compress.optimize import optimize as run
+
+    bundle = run(
+        source,
+        output,
+        recipe=recipe,
+        calibration=CalibrationOptions(calibration, samples, seed),
+        overwrite=force,
+        revision=revision,
+        show_progress=not quiet,
+    )
+    _print_info(bundle.folder, as_json)
+
+
+@app.command(epilog='Example: blipvino caption blip-vqa photo.jpg other.png --prompt "a picture of"')
+@generation_options
+def caption(
+    bundle: BundleArgument,
+    images: Annotated[list[Path], typer.Argument(help="Image files.")],
+    prompt: Annotated[str | None, typer.Option(help="Text that the caption continues.")] = None,
+    picture: Annotated[Path | None, typer.Option(help="Write the (first) image with its caption to this PNG.")] = None,
+    precision: PrecisionOption = Precision.auto,
+    as_json: JsonFlag = False,
+    **generation: Any,
+) -> None:
+    """Describe images."""
+    captions = _load(bundle, precision).caption(images, prompt, **generation)
+    if picture is not None:
+        _write_picture(picture, images[0], caption=captions[0])
+    if as_json:
+        _print_json([{"image": str(image), "caption": text} for image, text in zip(images, captions, strict=True)])
+    else:
+        for image, text in zip(images, captions, strict=True):
+            typer.echo(f"{image}: {text}" if len(images) > 1 else text)
+
+
+@app.command(epilog='Example: blipvino ask blip-vqa photo.jpg "how many dogs are there?" "what color is the car?"')
+@generation_options
+def ask(
+    bundle: BundleArgument,
+    image: Annotated[Path, typer.Argument(help="An image file.")],
+    questions: Annotated[list[str], typer.Argument(help="Questions about it.")],
+    picture: Annotated[Path | None, typer.Option(help="Write the image with the first answer to this PNG.")] = None,
+    precision: PrecisionOption = Precision.auto,
+    as_json: JsonFlag = False,
+    **generation: Any,
+) -> None:
+    """Answer questions about an image."""
+    answers = _load(bundle, precision).answer(image, questions, **generation)
+    if picture is not None:
+        _write_picture(picture, image, question=questions[0], answer=answers[0])
+    if as_json:
+        rows = zip(questions, answers, strict=True)
+        _print_json([{"image": str(image), "question": question, "answer": answer} for question, answer in rows])
+    else:
+        for question, answer in zip(questions, answers, strict=True):
+            typer.echo(f"{question} {answer}" if len(questions) > 1 else answer)
+
+
+@app.command(epilog="Example: blipvino compare blip-vqa --data folder:photos --json > comparison.json")
+def compare(
+    bundle: BundleArgument,
+    original: Annotated[
+        str | None, typer.Option(help="The original: a bundle or a checkpoint; by default what the bundle came from.")
+    ] = None,
+    data: Annotated[str, typer.Option(help="Samples to compare on: demo:test, vqav2:…, coco:…, folder:…, hf:….")] = (
+        "demo:test"
+    ),
+    samples: Annotated[int, typer.Option(help="Questions (or images without any) whose answers are compared.")] = 100,
+    latency_samples: Annotated[int, typer.Option(help="Samples that are timed.")] = 100,
+    seed: Annotated[int, typer.Option(help="Of the samples' shuffle.")] = DEFAULT_SEED,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Folder for comparison.json, report.html and pictures.")
+    ] = None,
+    as_json: JsonFlag = False,
+    quiet: QuietFlag = False,
+) -> None:
+    """Compare a bundle with its original: size, latency, answers."""
+    from blipvino.bench.compare import CompareOptions, compare_with
+    from blipvino.report.files import write_comparison
+    from blipvino.report.tables import comparison_tables
+
+    options = CompareOptions(samples, latency_samples, seed)
+    comparison = compare_with(original, bundle, data, options, show_progress=not quiet)
+    if output is not None:
+        write_comparison(comparison, output)
+    if as_json:
+        _print_json(comparison.to_json())
+    else:
+        for table in comparison_tables(comparison):
+            console.print(table)
+
+
+@app.command(epilog="Example: blipvino info blip-vqa")
+def info(
+    bundle: Annotated[Path | None, typer.Argument(help="A bundle; without it, the recipes are listed.")] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Show what a bundle holds, after checking that it is whole; or list the recipes."""
+    if bundle is not None:
+        _print_info(bundle, as_json)
+    elif as_json:
+        _print_json([recipe.to_json() for recipe in RECIPES.values()])
+    else:
+        for recipe in RECIPES.values():
+            typer.echo(recipe.describe())
+
+
+@app.command(epilog="Example: blipvino demo -o out/demo")
+def demo(
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for everything that the demo writes.")] = Path(
+        "blipvino-demo"
+    ),
+    recipe: RecipeOption = DEFAULT_RECIPE,
+    samples: Annotated[int, typer.Option(help="Held-out questions whose answers are compared.")] = 500,
+    as_json: JsonFlag = False,
+    quiet: QuietFlag = False,
+) -> None:
+    """Optimize the embedded demo model, try it on held-out pictures, and compare it with its original."""
+    from blipvino.demo.tour import run_demo
+    from blipvino.report.tables import comparison_tables
+
+    tour = run_demo(output, recipe, samples, show_progress=not quiet)
+    if as_json:
+        _print_json({"samples": [vars(sample) for sample in tour.samples], **tour.comparison.to_json()})
+        return
+    for sample in tour.samples:
+        typer.echo(f"{sample.image}\n  caption: {sample.caption}\n  {sample.question} {sample.answer}")
+    for table in comparison_tables(tour.comparison):
+        console.print(table)
+    typer.echo(f"Report: {output / 'report' / 'report.html'}")
+
+
+def _load(bundle: Path, precision: Precision) -> Blip:
+    return Blip.load(bundle, options=EngineOptions(precision=precision.value))
+
+
+def _print_info(folder: Path, as_json: bool) -> None:
+    bundle = open_bundle(folder)
+    if as_json:
+        _print_json({"folder": str(bundle.folder), **json.loads(bundle.manifest.to_json())})
+        return
+    manifest = bundle.manifest
+    typer.echo(f"{bundle.folder}: {manifest.architecture} from {manifest.source.name}, every file whole")
+    typer.echo(f"recipe {manifest.recipe.get('name')}, blipvino {manifest.blipvino_version}, {manifest.created}")
+    if manifest.calibration:
+        typer.echo("calibrated on " + ", ".join(f"{key} {value}" for key, value in manifest.calibration.items()))
+    table = Table("graph", "treatment", "weights, KB")
+    for graph, treatment in manifest.recipe.get("treatments", {}).items():
+        if bundle.has(f"{graph}.bin"):
+            table.add_row(graph, treatment.get("method", ""), f"{bundle.graph_size(graph) / 1024:,.2f}")
+    console.print(table)
+
+
+def _write_picture(path: Path, image: Path, **texts: str) -> None:
+    from blipvino.report.pictures import visualize
+    from blipvino.runtime.images import load_image
+
+    if path.suffix.lower() != ".png":
+        raise InputError(f"{path}: a picture is written as PNG; give a name that ends in .png")
+    visualize(load_image(image), **texts).save(path)
+
+
+def _print_json(content: Any) -> None:
+    typer.echo(json.dumps(content, indent=2, ensure_ascii=False))
+
+
+@app.callback()
+def _main(
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks and what is being done.")] = False,
+) -> None:
+    if debug:
+        logging.basicConfig(level=logging.DEBUG)
+
+
+def main() -> None:
+    """Run the command line. What blipvino refuses is one line on standard error and status 2."""
+    try:
+        app()
+    except BlipvinoError as error:
+        if "--debug" in sys.argv[1:]:
+            raise
+        typer.echo(f"blipvino: {error}", err=True)
+        raise SystemExit(2) from None

@@ -1,0 +1,1 @@
+"""Measures of answers: accuracy against annotators, agreement between two models."""
