@@ -16,10 +16,11 @@ from blipvino.checkpoint import Checkpoint, load_checkpoint
 from blipvino.compress.calibration import CalibrationSet, prepare_calibration
 from blipvino.compress.ptq import CalibrationInputs, quantize_int8
 from blipvino.compress.recipe import DEFAULT_RECIPE, Recipe, Treatment, find_recipe
+from blipvino.compress.storage import save_graph
 from blipvino.compress.weights import compress_weights_int4, compress_weights_int8
 from blipvino.data import DEFAULT_SAMPLES, DEFAULT_SEED, count_items, open_source, take
 from blipvino.demo import CHECKPOINT
-from blipvino.errors import BundleError, CheckpointError
+from blipvino.errors import CheckpointError
 from blipvino.graphs import build_graph, graph_names
 from blipvino.progress import Reporter
 from blipvino.runtime.images import ImageProcessor
@@ -87,7 +88,7 @@ def optimize(
                 calibrated, details.calibration = _calibrate(checkpoint, folder, options, reporter)
             compressor = _Compressor(checkpoint, chosen, calibrated, reporter)
             for name in names:
-                _save(compressor.compress(name), folder / f"{name}.xml")
+                save_graph(compressor.compress(name), folder / f"{name}.xml")
                 gc.collect()  # a float graph and NNCF's copies of it take gigabytes; free them before the next
     return open_bundle(output)
 
@@ -195,15 +196,6 @@ def _compress_weights(model: ov.Model, treatment: Treatment) -> ov.Model:
     if treatment.method == "weights_int4":
         return compress_weights_int4(model, treatment.group_size)
     return model
-
-
-def _save(model: ov.Model, path: Path) -> None:
-    """Write the IR, and make sure that it was written whole: a full disk does not always raise."""
-    ov.save_model(model, path, compress_to_fp16=True)
-    try:
-        ov.Core().read_model(path)
-    except RuntimeError as error:
-        raise BundleError(f"{path.name}: could not be written whole; is the disk full? ({error})") from error
 
 
 def _bytes_needed(checkpoint: Checkpoint) -> int:
