@@ -1,0 +1,37 @@
+# Two environments: .venv is what a user gets; .venv-dev adds what tests and training need (torch among it).
+PYTHON ?= python3.11
+PIP := -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+DEV := .venv-dev/bin/python
+
+.PHONY: demo test test-all lint train-demo clean
+
+demo: .venv/ready
+	.venv/bin/blipvino demo --output out/demo
+
+test: lint
+	$(DEV) -m pytest
+
+test-all: lint
+	$(DEV) -m pytest -m "slow or not slow"
+
+lint: .venv-dev/ready
+	.venv-dev/bin/ruff check src tests
+	.venv-dev/bin/ruff format --check src tests
+	.venv-dev/bin/mypy
+
+# Hours on two cores; resumes where it stopped. docs/demo-model.md tells what comes out.
+train-demo: .venv-dev/ready
+	$(DEV) -m blipvino.demo.train out/training
+
+.venv/ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	.venv/bin/python $(PIP) --editable .
+	touch $@
+
+.venv-dev/ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv-dev
+	$(DEV) $(PIP) --editable ".[dev]"
+	touch $@
+
+clean:
+	rm -rf .venv .venv-dev out
