@@ -1,6 +1,6 @@
 """Optimize full-size BLIP-base with random weights: sizes beside the tutorial's, peak memory, time.
 
-    python -m benchmarks.full_size --samples 300
+python -m benchmarks.full_size --samples 300
 """
 
 from __future__ import annotations
@@ -68,9 +68,7 @@ def _groups(fp16: Bundle, compressed: Bundle) -> tuple[GroupResult, ...]:
     results = []
     for group, graphs in GROUPS.items():
         before, after = (sum(bundle.graph_size(graph) for graph in graphs) / 1024 for bundle in (fp16, compressed))
-        results.append(
-            GroupResult(group, before, TUTORIAL_FP16_KB[group], after, before / after, TUTORIAL_RATE[group])
-        )
+        results.append(GroupResult(group, before, TUTORIAL_FP16_KB[group], after, before / after, TUTORIAL_RATE[group]))
     return tuple(results)
 
 

@@ -1,6 +1,6 @@
 """A full-size BLIP with random weights, in Hugging Face layout: for parity, size and speed, where no hub is reached.
 
-    python -m benchmarks.random_checkpoint base FOLDER
+python -m benchmarks.random_checkpoint base FOLDER
 """
 
 from __future__ import annotations

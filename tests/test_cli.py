@@ -1,6 +1,7 @@
 """The command line on the demo model: what a user types, what they see, and how mistakes are told."""
 
 import json
+import resource
 import subprocess
 import sys
 
@@ -10,10 +11,9 @@ from PIL import Image
 from blipvino.demo.scenes import render, sample_scene
 
 
-def run(*arguments, code=0):
-    process = subprocess.run(
-        [sys.executable, "-m", "blipvino", *map(str, arguments)], capture_output=True, text=True, check=False
-    )
+def run(*arguments, code=0, **options):
+    command = [sys.executable, "-m", "blipvino", *map(str, arguments)]
+    process = subprocess.run(command, capture_output=True, text=True, check=False, **options)
     assert process.returncode == code, process.stderr
     return process
 
@@ -112,6 +112,15 @@ def test_bad_inputs_to_a_bundle(bundle, photo, tmp_path):
     assert "empty" in run("ask", bundle, photo, " ", code=2).stderr
     assert "tokens" in run("ask", bundle, photo, "why " * 2500, code=2).stderr
     assert "temperature" in run("caption", bundle, photo, "--temperature", 0, code=2).stderr
+
+
+def test_a_full_disk_is_told_and_leaves_nothing(tmp_path):
+    def limit_file_size():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
+
+    process = run("optimize", "demo", "-o", tmp_path / "bundle", "--recipe", "none", code=2, preexec_fn=limit_file_size)
+    assert "space" in process.stderr.splitlines()[-1]
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_debug_shows_the_traceback(tmp_path):

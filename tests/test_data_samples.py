@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -151,15 +152,32 @@ def test_open_source_names_what_is_wrong(spec, message):
 
 def test_product_modules_do_not_import_torch_or_datasets():
     # In a fresh interpreter: other tests of this process may have imported either.
-    import subprocess  # noqa: PLC0415
-    import sys  # noqa: PLC0415
+    import subprocess
+    import sys
 
     code = "import sys, blipvino.data; print([m for m in ('torch', 'transformers', 'datasets') if m in sys.modules])"
     output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert output.strip() == "[]", Path(__file__).name
 
 
-def test_a_limit_of_questions_per_image_spreads_the_items_over_more_images():
-    samples = take(DemoSource("validation"), 20, seed=3, questions_per_image=1)
+def test_spreading_takes_one_question_of_each_of_many_images():
+    samples = take(DemoSource("validation"), 20, seed=3, spread=True)
     assert len(samples) == count_items(samples) == 20
     assert {len(sample.questions) for sample in samples} == {1}
+
+
+def test_spreading_over_few_images_takes_more_questions_of_each():
+    class FewImages:
+        name = "few"
+
+        def samples(self, seed, limit):
+            return islice(DemoSource("validation").samples(seed, limit), 4)
+
+    samples = take(FewImages(), 10, seed=3, spread=True)
+    assert len(samples) == 4 and count_items(samples) == 10
+    assert [len(sample.questions) for sample in samples] == [3, 3, 3, 1]
+
+
+def test_a_negative_seed_is_refused():
+    with pytest.raises(DataError, match="seed -1"):
+        take(DemoSource("validation"), 3, seed=-1)

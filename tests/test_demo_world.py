@@ -13,7 +13,16 @@ from blipvino.data.demo import demo_sample
 from blipvino.demo.captions import caption, references
 from blipvino.demo.export import export_world
 from blipvino.demo.questions import QUESTION_TYPES, sample_questions
-from blipvino.demo.scenes import COLORS, HELD_OUT, IMAGE_SIZE, MAX_OBJECTS, render, sample_scene, scene_rng
+from blipvino.demo.scenes import (
+    COLORS,
+    HELD_OUT,
+    IMAGE_SIZE,
+    MAX_OBJECTS,
+    TEXTURES,
+    render,
+    sample_scene,
+    scene_rng,
+)
 from blipvino.errors import DataError
 
 SPLITS = ("train", "validation", "test")
@@ -53,18 +62,33 @@ def test_no_scene_is_shared_between_splits(scenes):
     assert not seeds[0] & seeds[1] and not seeds[0] & seeds[2] and not seeds[1] & seeds[2]
 
 
-def test_held_out_pairs_keep_the_splits_apart(scenes):
-    shown = {split: [{item.pair for item in scene.objects} for scene in scenes[split]] for split in SPLITS}
+def test_held_out_combinations_keep_the_splits_apart(scenes):
+    shown = {split: [{item.combination for item in scene.objects} for scene in scenes[split]] for split in SPLITS}
     for split in ("validation", "test"):
         other = "test" if split == "validation" else "validation"
-        assert all(pairs & HELD_OUT[split] for pairs in shown[split])
-        assert not any(pairs & HELD_OUT[split] for pairs in shown["train"] + shown[other])
+        assert all(combinations & HELD_OUT[split] for combinations in shown[split])
+        assert not any(combinations & HELD_OUT[split] for combinations in shown["train"] + shown[other])
     assert not HELD_OUT["validation"] & HELD_OUT["test"]
 
 
-def test_every_colour_and_shape_of_a_held_out_pair_is_seen_in_training(scenes):
-    seen = {value for scene in scenes["train"] for item in scene.objects for value in item.pair}
-    assert seen >= {value for pairs in HELD_OUT.values() for pair in pairs for value in pair}
+def test_every_attribute_of_a_held_out_combination_is_seen_in_training(scenes):
+    seen = {value for scene in scenes["train"] for item in scene.objects for value in item.combination}
+    assert seen >= {value for held_out in HELD_OUT.values() for combination in held_out for value in combination}
+
+
+def test_training_never_says_that_a_held_out_combination_is_absent(scenes):
+    """Else "no" would be learnt as the answer about it, and generalisation to it could not be measured."""
+    hidden = [set(combination) for combinations in HELD_OUT.values() for combination in combinations]
+    for scene in scenes["train"]:
+        for question in sample_questions(scene, scene_rng("train", scene.index, 1), 8):
+            if question.kind == "existence" and question.answer == "no":
+                words = set(question.text.removesuffix("?").split())
+                assert not any(combination <= words for combination in hidden)
+                assert not any(
+                    set(combination) - words == {combination[0]} and not words & set(TEXTURES)
+                    for combinations in HELD_OUT.values()
+                    for combination in combinations
+                )
 
 
 def test_scenes_have_one_to_four_objects_within_the_image_and_apart(scenes):
@@ -153,6 +177,15 @@ def side(axis, before, after):
     return answer
 
 
+def half(axis, before, after):
+    def answer(scene, words):
+        offset = getattr(the(scene, words), axis) - IMAGE_SIZE / 2
+        assert abs(offset) >= 8
+        return before if offset < 0 else after
+
+    return answer
+
+
 RULES = [
     (r"what (color|shape|size|texture) is the (.+)", attribute),
     (r"what is the (.+)", lambda s, a: f"{the(s, a).color} {the(s, a).shape}"),
@@ -160,6 +193,8 @@ RULES = [
     (r"is there a (.+)", lambda s, a: yes_no(named(s, a))),
     (r"are there more (.+) than (.+)", lambda s, a, b: yes_no(len(named(s, a)) > len(named(s, b)))),
     (r"is the (.+) larger than the (.+)", lambda s, a, b: yes_no(the(s, a).radius > the(s, b).radius)),
+    (r"is the (.+) on the left or right", half("x", "left", "right")),
+    (r"is the (.+) at the top or bottom", half("y", "top", "bottom")),
     (r"is the (.+) to the left or right of the (.+)", side("x", "left", "right")),
     (r"is the (.+) above or below the (.+)", side("y", "above", "below")),
     (r"is the (.+) left of the (.+)", lambda s, a, b: yes_no(the(s, a).x < the(s, b).x)),
@@ -200,7 +235,7 @@ def test_every_kind_answer_type_and_answer_is_asked_for(asked):
     answers = {kind: {q.answer for _, q in asked if q.answer_type == kind} for kind in ("yes/no", "number", "other")}
     assert answers["yes/no"] == {"yes", "no"}
     assert answers["number"] == {"0", "1", "2", "3", "4"}
-    single = set().union(*WORDS.values(), {"left", "right", "above", "below"})
+    single = set().union(*WORDS.values(), {"left", "right", "above", "below", "top", "bottom"})
     assert {answer for answer in answers["other"] if " " not in answer} == single
     assert sum(" " in answer for answer in answers["other"]) > 20
 

@@ -30,4 +30,7 @@ def test_blip_large_captions(tmp_path):
     optimize(checkpoint, tmp_path / "bundle", recipe="none", show_progress=False)
     blip = Blip.load(tmp_path / "bundle")
     image = render(sample_scene("test", 3))
-    assert blip.caption(image, max_new_tokens=3, min_new_tokens=3) == blip.caption([image], max_new_tokens=3, min_new_tokens=3)[0]
+    assert (
+        blip.caption(image, max_new_tokens=3, min_new_tokens=3)
+        == blip.caption([image], max_new_tokens=3, min_new_tokens=3)[0]
+    )

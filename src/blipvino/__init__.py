@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from blipvino.bundle import Bundle, open_bundle
+from blipvino.compress.recipe import Recipe, find_recipe
 from blipvino.errors import (
     BlipvinoError,
     BundleError,
@@ -21,6 +22,7 @@ from blipvino.errors import (
     DataError,
     ImageError,
     InputError,
+    OutputError,
 )
 from blipvino.runtime.engine import EngineOptions
 from blipvino.runtime.generation import GenerationOptions
@@ -44,6 +46,9 @@ __all__ = [
     "GenerationOptions",
     "ImageError",
     "InputError",
+    "OutputError",
+    "Recipe",
+    "find_recipe",
     "open_bundle",
     "optimize",
 ]

@@ -14,8 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
-from blipvino import hub
-from blipvino.config import BlipConfig, parse_config
+from blipvino.config import BlipConfig, PreprocessorConfig, parse_config, parse_preprocessor
 from blipvino.errors import CheckpointError
 
 CONFIG_FILE = "config.json"
@@ -180,6 +179,15 @@ class Checkpoint:
             "save the image processor beside the weights (processor.save_pretrained)"
         )
 
+    @property
+    def preprocessor_config(self) -> PreprocessorConfig:
+        """What `preprocessor` says, checked against the vision model.
+
+        Raises:
+            CheckpointError: as `preprocessor`, or its settings do not fit the vision model.
+        """
+        return parse_preprocessor(self.preprocessor, self.config.vision.image_size, self.source)
+
     @cached_property
     def sha256(self) -> str:
         """The checkpoint's fingerprint: SHA-256 over name, size and content of its config and weight files.
@@ -204,18 +212,21 @@ class Checkpoint:
         return path if path.is_file() else None
 
 
-def load_checkpoint(source: str | Path, *, revision: str | None = None, token: str | None = None) -> Checkpoint:
+def load_checkpoint(
+    source: str | Path, *, revision: str | None = None, token: str | None = None, show_progress: bool = True
+) -> Checkpoint:
     """Open a BLIP checkpoint. Reads its config and the headers of its weight files; tensors are mapped when asked for.
 
     Args:
         source: a folder in the hub's layout, or a hub id (``owner/name``). A folder of that name wins over the hub.
         revision: for a hub id, a branch, tag or commit.
         token: for a hub id, an access token; None leaves it to HF_TOKEN or the token that ``hf auth login`` stored.
+        show_progress: for a hub id, show progress bars on a terminal.
 
     Raises:
         CheckpointError: not found, not reachable, not a BLIP checkpoint, without safetensors weights, or damaged.
     """
-    folder, commit = _locate(source, revision, token)
+    folder, commit = _locate(source, revision, token, show_progress)
     name = str(source)
     config_path = folder / CONFIG_FILE
     if not config_path.is_file():
@@ -229,7 +240,9 @@ def load_checkpoint(source: str | Path, *, revision: str | None = None, token: s
     return Checkpoint(name, commit, folder, config, raw_config, tensors)
 
 
-def _locate(source: str | Path, revision: str | None, token: str | None) -> tuple[Path, str | None]:
+def _locate(
+    source: str | Path, revision: str | None, token: str | None, show_progress: bool
+) -> tuple[Path, str | None]:
     """The folder of a checkpoint and, from a hub, its commit hash."""
     if not str(source):
         raise CheckpointError("the checkpoint's name is empty; give a checkpoint folder or a hub id (owner/name)")
@@ -242,7 +255,9 @@ def _locate(source: str | Path, revision: str | None, token: str | None) -> tupl
         raise CheckpointError(f"{source} is a file; give the folder that holds {CONFIG_FILE} and {WEIGHTS_FILE}")
     if isinstance(source, Path) or _looks_like_path(source):
         raise CheckpointError(f"{source}: no such folder; give an existing checkpoint folder or a hub id (owner/name)")
-    folder = hub.download_checkpoint(source, revision=revision, token=token)
+    from blipvino import hub  # noqa: PLC0415  its libraries take long to import, and folders need none of them
+
+    folder = hub.download_checkpoint(source, revision=revision, token=token, show_progress=show_progress)
     return folder, folder.name
 
 
@@ -318,7 +333,7 @@ def _weights_advice(path: Path) -> str:
 def _read_json(path: Path, source: str) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{source}: cannot read {path} as JSON ({error}); download or save it again") from error
     if not isinstance(content, dict):
         raise CheckpointError(f"{source}: {path} holds a JSON {type(content).__name__}, expected an object")

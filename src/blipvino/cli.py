@@ -7,7 +7,7 @@ import inspect
 import json
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from enum import StrEnum
 from pathlib import Path
@@ -18,12 +18,15 @@ from rich.console import Console
 from rich.table import Table
 
 from blipvino.bundle import open_bundle
-from blipvino.compress.recipe import DEFAULT_RECIPE, RECIPES
+from blipvino.compress.recipe import DEFAULT_RECIPE, RECIPES, find_recipe
 from blipvino.data.samples import DEFAULT_SAMPLES, DEFAULT_SEED
-from blipvino.errors import BlipvinoError, InputError
+from blipvino.errors import BlipvinoError
+from blipvino.output import check_png, write_png
+from blipvino.report.pictures import visualize
 from blipvino.runtime.engine import EngineOptions
 from blipvino.runtime.generation import GenerationOptions
-from blipvino.runtime.model import Blip
+from blipvino.runtime.images import load_image
+from blipvino.runtime.model import DEFAULT_BATCH_SIZE, Blip
 
 app = typer.Typer(
     help="Small, fast, verified BLIP models on an ordinary CPU.",
@@ -96,6 +99,7 @@ def optimize(
     source: Annotated[str, typer.Argument(help="A BLIP checkpoint: a folder, a hub id, or `demo`.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The bundle's folder.")],
     recipe: RecipeOption = DEFAULT_RECIPE,
+    group_size: Annotated[int | None, typer.Option(help="Weights that share a scale, of 4-bit weights.")] = None,
     calibration: CalibrationOption = "demo",
     samples: Annotated[int, typer.Option(help="Calibration samples.")] = DEFAULT_SAMPLES,
     seed: Annotated[int, typer.Option(help="Of the samples' shuffle.")] = DEFAULT_SEED,
@@ -108,10 +112,11 @@ def optimize(
     from blipvino.compress.optimize import CalibrationOptions
     from blipvino.compress.optimize import optimize as run
 
+    chosen = find_recipe(recipe) if group_size is None else find_recipe(recipe).with_group_size(group_size)
     bundle = run(
         source,
         output,
-        recipe=recipe,
+        recipe=chosen,
         calibration=CalibrationOptions(calibration, samples, seed),
         overwrite=force,
         revision=revision,
@@ -132,14 +137,16 @@ def caption(
     **generation: Any,
 ) -> None:
     """Describe images."""
-    captions = _load(bundle, precision).caption(images, prompt, **generation)
     if picture is not None:
-        _write_picture(picture, images[0], caption=captions[0])
+        check_png(picture)
+    captions = _load(bundle, precision).caption(images, prompt, show_progress=_is_long(images), **generation)
     if as_json:
         _print_json([{"image": str(image), "caption": text} for image, text in zip(images, captions, strict=True)])
     else:
         for image, text in zip(images, captions, strict=True):
             typer.echo(f"{image}: {text}" if len(images) > 1 else text)
+    if picture is not None:
+        _write_picture(picture, images[0], caption=captions[0])
 
 
 @app.command(epilog='Example: blipvino ask blip-vqa photo.jpg "how many dogs are there?" "what color is the car?"')
@@ -154,15 +161,17 @@ def ask(
     **generation: Any,
 ) -> None:
     """Answer questions about an image."""
-    answers = _load(bundle, precision).answer(image, questions, **generation)
     if picture is not None:
-        _write_picture(picture, image, question=questions[0], answer=answers[0])
+        check_png(picture)
+    answers = _load(bundle, precision).answer(image, questions, show_progress=_is_long(questions), **generation)
     if as_json:
         rows = zip(questions, answers, strict=True)
         _print_json([{"image": str(image), "question": question, "answer": answer} for question, answer in rows])
     else:
         for question, answer in zip(questions, answers, strict=True):
             typer.echo(f"{question} {answer}" if len(questions) > 1 else answer)
+    if picture is not None:
+        _write_picture(picture, image, question=questions[0], answer=answers[0])
 
 
 @app.command(epilog="Example: blipvino compare blip-vqa --data folder:photos --json > comparison.json")
@@ -176,6 +185,7 @@ def compare(
     ),
     samples: Annotated[int, typer.Option(help="Questions (or images without any) whose answers are compared.")] = 100,
     latency_samples: Annotated[int, typer.Option(help="Samples that are timed.")] = 100,
+    max_new_tokens: Annotated[int, typer.Option(help="Tokens of a text at the most.")] = 20,
     seed: Annotated[int, typer.Option(help="Of the samples' shuffle.")] = DEFAULT_SEED,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Folder for comparison.json, report.html and pictures.")
@@ -185,18 +195,19 @@ def compare(
 ) -> None:
     """Compare a bundle with its original: size, latency, answers."""
     from blipvino.bench.compare import CompareOptions, compare_with
+    from blipvino.report.content import comparison_tables
     from blipvino.report.files import write_comparison
-    from blipvino.report.tables import comparison_tables
+    from blipvino.report.terminal import rich_table
 
-    options = CompareOptions(samples, latency_samples, seed)
+    options = CompareOptions(samples, latency_samples, max_new_tokens, seed)
     comparison = compare_with(original, bundle, data, options, show_progress=not quiet)
-    if output is not None:
-        write_comparison(comparison, output)
     if as_json:
         _print_json(comparison.to_json())
     else:
         for table in comparison_tables(comparison):
-            console.print(table)
+            console.print(rich_table(table))
+    if output is not None:
+        write_comparison(comparison, output)
 
 
 @app.command(epilog="Example: blipvino info blip-vqa")
@@ -226,7 +237,8 @@ def demo(
 ) -> None:
     """Optimize the embedded demo model, try it on held-out pictures, and compare it with its original."""
     from blipvino.demo.tour import run_demo
-    from blipvino.report.tables import comparison_tables
+    from blipvino.report.content import comparison_tables
+    from blipvino.report.terminal import rich_table
 
     tour = run_demo(output, recipe, samples, show_progress=not quiet)
     if as_json:
@@ -235,7 +247,7 @@ def demo(
     for sample in tour.samples:
         typer.echo(f"{sample.image}\n  caption: {sample.caption}\n  {sample.question} {sample.answer}")
     for table in comparison_tables(tour.comparison):
-        console.print(table)
+        console.print(rich_table(table))
     typer.echo(f"Report: {output / 'report' / 'report.html'}")
 
 
@@ -253,20 +265,23 @@ def _print_info(folder: Path, as_json: bool) -> None:
     typer.echo(f"recipe {manifest.recipe.get('name')}, blipvino {manifest.blipvino_version}, {manifest.created}")
     if manifest.calibration:
         typer.echo("calibrated on " + ", ".join(f"{key} {value}" for key, value in manifest.calibration.items()))
-    table = Table("graph", "treatment", "weights, KB")
+    table = Table("graph", "treatment", "weights, KB", "compression rate")
+    originals = (manifest.measurements or {}).get("fp16_bytes", {})
     for graph, treatment in manifest.recipe.get("treatments", {}).items():
         if bundle.has(f"{graph}.bin"):
-            table.add_row(graph, treatment.get("method", ""), f"{bundle.graph_size(graph) / 1024:,.2f}")
+            size = bundle.graph_size(graph)
+            rate = f"{originals[graph] / size:.3f}" if graph in originals else ""
+            table.add_row(graph, treatment.get("method", ""), f"{size / 1024:,.2f}", rate)
     console.print(table)
 
 
-def _write_picture(path: Path, image: Path, **texts: str) -> None:
-    from blipvino.report.pictures import visualize
-    from blipvino.runtime.images import load_image
+def _is_long(inputs: Sequence[object]) -> bool:
+    """Whether work on so many inputs deserves a progress bar."""
+    return len(inputs) > DEFAULT_BATCH_SIZE
 
-    if path.suffix.lower() != ".png":
-        raise InputError(f"{path}: a picture is written as PNG; give a name that ends in .png")
-    visualize(load_image(image), **texts).save(path)
+
+def _write_picture(path: Path, image: Path, **texts: str) -> None:
+    write_png(path, visualize(load_image(image), **texts))
 
 
 def _print_json(content: Any) -> None:
@@ -285,7 +300,7 @@ def main() -> None:
     """Run the command line. What blipvino refuses is one line on standard error and status 2."""
     try:
         app()
-    except BlipvinoError as error:
+    except (BlipvinoError, OSError) as error:  # OSError: a path too long to look up, a folder not to be entered
         if "--debug" in sys.argv[1:]:
             raise
         typer.echo(f"blipvino: {error}", err=True)

@@ -1,9 +1,9 @@
-"""The part of a BLIP checkpoint's ``config.json`` that decides its graphs, as frozen dataclasses."""
+"""What a BLIP checkpoint's ``config.json`` and ``preprocessor_config.json`` say, as frozen dataclasses."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, fields, replace
 from typing import Any, TypeVar
 
 from blipvino.errors import CheckpointError
@@ -83,6 +83,68 @@ class BlipConfig:
         return self.architecture == QUESTION_ANSWERING
 
 
+@dataclass(frozen=True)
+class PreprocessorConfig:
+    """How pixels are prepared. Defaults are those of `transformers`' ``BlipImageProcessor``.
+
+    Attributes:
+        size: side of the square that the vision model reads, in pixels.
+        resample: Pillow's number of the resampling filter (3: bicubic).
+        image_mean: per channel, for pixels in 0..1.
+        image_std: per channel, for pixels in 0..1.
+    """
+
+    size: int
+    resample: int = 3
+    image_mean: tuple[float, float, float] = (0.48145466, 0.4578275, 0.40821073)
+    image_std: tuple[float, float, float] = (0.26862954, 0.26130258, 0.27577711)
+
+
+RESCALE_FACTOR = 1 / 255
+"""From uint8 pixels to 0..1; no published BLIP has another."""
+
+
+def parse_preprocessor(content: Mapping[str, Any], image_size: int, source: str) -> PreprocessorConfig:
+    """Read a parsed ``preprocessor_config.json``.
+
+    Args:
+        content: the file's content.
+        image_size: side of the square that the vision model reads, in pixels.
+        source: where it came from, for messages.
+
+    Raises:
+        CheckpointError: a size other than the vision model's, or a setting that the graphs do not have.
+    """
+    where = f"{source}: preprocessor_config.json"
+    for name in ("do_resize", "do_rescale", "do_normalize"):
+        if content.get(name, True) is not True:
+            raise CheckpointError(f"{where}: {name} is {content[name]!r}, expected true, as in every BLIP")
+    factor = content.get("rescale_factor", RESCALE_FACTOR)
+    if not isinstance(factor, float) or abs(factor - RESCALE_FACTOR) > 1e-6:
+        raise CheckpointError(f"{where}: rescale_factor is {factor!r}, expected 1/255")
+    size = content.get("size") or image_size
+    sides = (size.get("height"), size.get("width")) if isinstance(size, Mapping) else (size, size)
+    if sides != (image_size, image_size):
+        raise CheckpointError(f"{where}: size is {size!r}, but the vision model reads {image_size} pixels")
+    resample = content.get("resample", PreprocessorConfig.resample)
+    if resample not in range(6):
+        raise CheckpointError(f"{where}: resample is {resample!r}, expected one of Pillow's filters, 0 to 5")
+    mean, std = (
+        _three_numbers(content.get(name) or getattr(PreprocessorConfig, name), f"{where}: {name}")
+        for name in ("image_mean", "image_std")
+    )
+    if min(std) <= 0:
+        raise CheckpointError(f"{where}: image_std is {list(std)}, expected positive numbers")
+    return PreprocessorConfig(image_size, resample, mean, std)
+
+
+def _three_numbers(values: Any, where: str) -> tuple[float, float, float]:
+    if not isinstance(values, list | tuple) or len(values) != 3 or not all(isinstance(v, int | float) for v in values):
+        raise CheckpointError(f"{where} is {values!r}, expected three numbers")
+    red, green, blue = values
+    return float(red), float(green), float(blue)
+
+
 def parse_config(content: Mapping[str, Any], source: str) -> BlipConfig:
     """Read a parsed ``config.json``.
 
@@ -96,14 +158,14 @@ def parse_config(content: Mapping[str, Any], source: str) -> BlipConfig:
     if content.get("model_type") != "blip":
         found = content.get("model_type", "no model_type")
         raise CheckpointError(f"{source}: expected a BLIP checkpoint (model_type 'blip'), found {found!r}")
-    architecture = (content.get("architectures") or ["none"])[0]
+    listed = content.get("architectures")
+    architecture = listed[0] if isinstance(listed, list) and listed else None
     if architecture not in ARCHITECTURES:
         known = ", ".join(ARCHITECTURES)
         raise CheckpointError(f"{source}: architecture {architecture!r} is not supported; expected one of {known}")
     vision = _section(VisionConfig, content, "vision_config", source)
     # As in transformers' BlipConfig, whatever the file says: the text model attends to the vision model's width.
-    text_values = {**content.get("text_config", {}), "encoder_hidden_size": vision.hidden_size}
-    text = _section(TextConfig, {"text_config": text_values}, "text_config", source)
+    text = replace(_section(TextConfig, content, "text_config", source), encoder_hidden_size=vision.hidden_size)
     _check_shapes(vision, text, source)
     return BlipConfig(architecture, vision, text)
 
@@ -112,11 +174,16 @@ _Section = TypeVar("_Section", VisionConfig, TextConfig)
 
 
 def _section(kind: type[_Section], content: Mapping[str, Any], name: str, source: str) -> _Section:
-    given = content.get(name) or {}
+    given = content.get(name)
+    if not isinstance(given, Mapping | None):
+        raise CheckpointError(f"{source}: {name} is a {type(given).__name__}, expected an object")
+    given = given or {}
     values: dict[str, Any] = {}
     for field in fields(kind):
         assert field.default is not MISSING
-        value = given.get(field.name, field.default)
+        value = given.get(field.name)
+        if value is None:
+            value = field.default
         expected = (int, float) if isinstance(field.default, float) else type(field.default)
         if not isinstance(value, expected) or isinstance(value, bool):
             raise CheckpointError(
@@ -142,6 +209,9 @@ def _check_shapes(vision: VisionConfig, text: TextConfig, source: str) -> None:
             raise CheckpointError(
                 f"{source}: {name}.hidden_act {section.hidden_act!r} is not supported; expected 'gelu'"
             )
+    for name in ("bos_token_id", "pad_token_id", "sep_token_id"):
+        if getattr(text, name) >= text.vocab_size:
+            raise CheckpointError(f"{source}: text_config.{name} is not below vocab_size {text.vocab_size}")
     if vision.image_size % vision.patch_size:
         raise CheckpointError(
             f"{source}: image_size {vision.image_size} is not a multiple of patch_size {vision.patch_size}"

@@ -25,5 +25,9 @@ class InputError(BlipvinoError):
     """A question, prompt or option outside what is allowed."""
 
 
+class OutputError(BlipvinoError):
+    """A file of results that cannot be written."""
+
+
 class CompressionError(BlipvinoError):
     """A model that cannot be compressed as asked."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from huggingface_hub import constants, errors, snapshot_download
@@ -17,6 +18,7 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
+from huggingface_hub.utils.tqdm import tqdm
 
 from blipvino.errors import CheckpointError
 
@@ -38,7 +40,9 @@ CHECKPOINT_FILES = (
 )
 
 
-def download_checkpoint(repo_id: str, *, revision: str | None = None, token: str | None = None) -> Path:
+def download_checkpoint(
+    repo_id: str, *, revision: str | None = None, token: str | None = None, show_progress: bool = True
+) -> Path:
     """Fetch a checkpoint's files into the hub cache, or find them there, with progress bars on a terminal.
 
     A broken connection is resumed where it broke, files that are complete are never fetched again, and a cached copy
@@ -49,6 +53,7 @@ def download_checkpoint(repo_id: str, *, revision: str | None = None, token: str
         repo_id: ``owner/name``.
         revision: a branch, tag or commit; None is the default branch.
         token: an access token; None leaves it to HF_TOKEN or the token that ``hf auth login`` stored.
+        show_progress: show progress bars on a terminal.
 
     Returns:
         The snapshot folder; its name is the commit hash.
@@ -67,11 +72,19 @@ def download_checkpoint(repo_id: str, *, revision: str | None = None, token: str
             local_files_only=_offline(),
             allow_patterns=list(CHECKPOINT_FILES),
             library_name="blipvino",
+            tqdm_class=None if show_progress else _SilentTqdm,
         )
     # RuntimeError is what the transfer library hf_xet raises; ValueError covers answers that are not JSON.
     except (_TransportError, OSError, ValueError, RuntimeError) as error:
         raise CheckpointError(_explain(error, repo_id, revision, endpoint)) from error
     return Path(folder)
+
+
+class _SilentTqdm(tqdm):
+    """A progress bar that shows nothing."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **{**options, "disable": True})  # type: ignore[no-untyped-call]
 
 
 def _endpoint() -> str:

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import statistics
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -17,17 +18,17 @@ from typing import Any
 from PIL import Image
 
 from blipvino.bench.machine import Machine, this_machine
-from blipvino.bundle import MANIFEST_FILE, Bundle, open_bundle
+from blipvino.bundle import MANIFEST_FILE, Bundle, SourceInfo, open_bundle
 from blipvino.compress.optimize import optimize
-from blipvino.data import Question, Sample, SampleSource, count_items, open_source, take
-from blipvino.errors import DataError
+from blipvino.data import DEFAULT_SEED, Sample, SampleSource, count_items, open_source, take
+from blipvino.errors import BundleError, InputError
 from blipvino.graphs import GROUPS
 from blipvino.metrics.vqa import vqa_accuracy
 from blipvino.progress import Reporter
+from blipvino.runtime.engine import EngineOptions
+from blipvino.runtime.images import load_image
 from blipvino.runtime.model import Blip
 
-MAX_NEW_TOKENS = 20
-"""The tutorial's ``max_length=20``."""
 PICTURES = 6
 
 
@@ -87,7 +88,7 @@ class Agreement:
 
 @dataclass(frozen=True)
 class Picture:
-    """One sample as both bundles see it. Texts come in pairs: the original's, the compressed one's."""
+    """One sample as both bundles see it, upright RGB. Texts come in pairs: the original's, the compressed one's."""
 
     image: Image.Image
     captions: tuple[str, str]
@@ -97,11 +98,18 @@ class Picture:
 
 @dataclass(frozen=True)
 class Comparison:
-    """All that was compared."""
+    """All that was compared.
+
+    Attributes:
+        original: the checkpoint that both bundles came from.
+        compressed: the compressed bundle's folder.
+        names: what to call the two: their recipes, "FP16" for one that is not compressed.
+        data: the samples.
+    """
 
     original: str
     compressed: str
-    recipe: str
+    names: tuple[str, str]
     data: str
     sizes: tuple[GroupSize, ...]
     graph_sizes: tuple[GroupSize, ...]
@@ -113,7 +121,7 @@ class Comparison:
 
     def to_json(self) -> dict[str, Any]:
         """Everything but the pictures, with the ratios spelt out. Times are in seconds, sizes in bytes."""
-        content = {name: getattr(self, name) for name in ("original", "compressed", "recipe", "data")}
+        content = {name: getattr(self, name) for name in ("original", "compressed", "names", "data")}
         for name in ("sizes", "graph_sizes"):
             content[name] = [{**asdict(size), "rate": size.rate} for size in getattr(self, name)]
         content["latencies"] = [{**asdict(latency), "speed_up": latency.speed_up} for latency in self.latencies]
@@ -128,28 +136,26 @@ class CompareOptions:
     """How much to compare.
 
     Attributes:
-        samples: (image, question) pairs whose answers are compared, and at the most so many captions.
-        latency_samples: of these, how many are timed.
+        samples: (image, question) pairs whose answers are compared; the captions of their images are compared too.
+        latency_samples: images that are captioned, and questions that are answered, against the clock.
+        max_new_tokens: of every text.
         seed: of the data's shuffle.
     """
 
     samples: int = 100
     latency_samples: int = 100
-    seed: int = 42
+    max_new_tokens: int = 20
+    seed: int = DEFAULT_SEED
 
+    def __post_init__(self) -> None:
+        """Check the ranges.
 
-@contextmanager
-def original_bundle(source: str | Path, reporter: Reporter) -> Iterator[Bundle]:
-    """A bundle to compare with: ``source`` itself where it is one, else a checkpoint's FP16 graphs, made for the time.
-
-    Raises:
-        BlipvinoError: the bundle or checkpoint cannot be used.
-    """
-    if (Path(source) / MANIFEST_FILE).is_file():
-        yield open_bundle(source)
-        return
-    with TemporaryDirectory(prefix="blipvino-") as folder:
-        yield optimize(source, Path(folder) / "original", recipe="none", show_progress=reporter.show)
+        Raises:
+            InputError: a number is too small.
+        """
+        for name in ("samples", "latency_samples", "max_new_tokens"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} is {getattr(self, name)}, expected at least 1")
 
 
 def compare_with(
@@ -163,12 +169,29 @@ def compare_with(
     """Compare a bundle on a data source with its original: a bundle, a checkpoint, or what the bundle was made from.
 
     Raises:
-        BlipvinoError: a bundle, the checkpoint or the data cannot be used.
+        BlipvinoError: a bundle, the checkpoint or the data cannot be used, or the original is of other weights.
     """
     reporter = Reporter(show_progress)
     bundle, source = open_bundle(compressed), open_source(data)
-    with original_bundle(original or bundle.manifest.source.name, reporter) as reference:
+    with _original_bundle(original, bundle.manifest.source, reporter) as reference:
+        if reference.manifest.source.sha256 != bundle.manifest.source.sha256:
+            raise BundleError(
+                f"{bundle.folder} was not made from {reference.manifest.source.name}: their weights differ; "
+                "name its own checkpoint with --original"
+            )
         return compare(reference, bundle, source, options, reporter)
+
+
+@contextmanager
+def _original_bundle(given: str | Path | None, recorded: SourceInfo, reporter: Reporter) -> Iterator[Bundle]:
+    """The given bundle, or the FP16 graphs of the given or else the recorded checkpoint, made for the time."""
+    if given is not None and (Path(given) / MANIFEST_FILE).is_file():
+        yield open_bundle(given)
+        return
+    source, revision = (recorded.name, recorded.revision) if given is None else (given, None)
+    with TemporaryDirectory(prefix="blipvino-") as folder:
+        target = Path(folder) / "original"
+        yield optimize(source, target, recipe="none", revision=revision, show_progress=reporter.show)
 
 
 def compare(
@@ -176,29 +199,74 @@ def compare(
 ) -> Comparison:
     """Compare two bundles of the same checkpoint on samples.
 
+    Both are timed as they run by default on this machine; answers are compared with the original's in float32.
+    Answers are left out where the checkpoint or the samples have none.
+
     Raises:
         DataError: the source is empty or cannot be read.
         BundleError: a bundle cannot be loaded.
     """
     samples = take(source, options.samples, options.seed)
-    pair = (Blip.load(original, verify=False), Blip.load(compressed, verify=False))
-    questions = [(sample, question) for sample in samples for question in sample.questions]
-    answers_questions = pair[0].config.answers_questions
-    if answers_questions and not questions:
-        raise DataError(f"{source.name}: no questions in it; use a source with questions to compare answers")
+    timed = take(source, options.latency_samples, options.seed, spread=True)
+    reporter.say("Loading both bundles")
+    pair = Pair(Blip.load(original, verify=False), Blip.load(compressed, verify=False), options.max_new_tokens)
+    machine = this_machine()
+    exact = replace(pair, original=_in_float32(original)) if "BF16" in machine.capabilities else pair
     return Comparison(
         original=original.manifest.source.name,
         compressed=str(compressed.folder),
-        recipe=str(compressed.manifest.recipe.get("name", "")),
+        names=(_recipe_name(original), _recipe_name(compressed)),
         data=f"{source.name}, {count_items(samples)} samples, seed {options.seed}",
         sizes=tuple(_group_sizes(original, compressed)),
         graph_sizes=tuple(_graph_sizes(original, compressed)),
-        latencies=tuple(_latencies(pair, samples, questions if answers_questions else [], options, reporter)),
-        answers=tuple(_compare_answers(pair, samples, reporter)) if answers_questions else (),
-        captions=_compare_captions(pair, samples, reporter),
-        machine=this_machine(),
-        pictures=tuple(_pictures(pair, samples[:PICTURES])),
+        latencies=tuple(_latencies(pair, timed, reporter)),
+        answers=tuple(_compare_answers(exact, samples, reporter)),
+        captions=_compare_captions(exact, samples, reporter),
+        machine=machine,
+        pictures=tuple(_pictures(exact, samples[:PICTURES])),
     )
+
+
+@dataclass(frozen=True)
+class Pair:
+    """The two models, and what they do with one sample."""
+
+    original: Blip
+    compressed: Blip
+    max_new_tokens: int
+
+    def captions(self, image: Image.Image) -> tuple[str, str]:
+        """Both captions of an image."""
+        return self.caption(0, image), self.caption(1, image)
+
+    def caption(self, which: int, image: Image.Image) -> str:
+        """The caption by the original (0) or the compressed model (1)."""
+        return (self.original, self.compressed)[which].caption(image, max_new_tokens=self.max_new_tokens)
+
+    def answer(self, which: int, image: Image.Image, question: str) -> str:
+        """The answer by the original (0) or the compressed model (1)."""
+        return (self.original, self.compressed)[which].answer(image, question, max_new_tokens=self.max_new_tokens)
+
+    def answers(self, image: Image.Image, questions: list[str]) -> tuple[list[str], list[str]]:
+        """Both models' answers to several questions about an image."""
+        original, compressed = (
+            list(blip.answer(image, questions, max_new_tokens=self.max_new_tokens))
+            for blip in (self.original, self.compressed)
+        )
+        return original, compressed
+
+    def can_answer(self, sample: Sample) -> bool:
+        """Whether a sample has questions and the models answer any."""
+        return bool(sample.questions) and self.original.config.answers_questions
+
+
+def _in_float32(bundle: Bundle) -> Blip:
+    return Blip.load(bundle, options=EngineOptions(precision="f32"), verify=False)
+
+
+def _recipe_name(bundle: Bundle) -> str:
+    name = str(bundle.manifest.recipe.get("name"))
+    return "FP16" if name == "none" else name
 
 
 def _graph_sizes(original: Bundle, compressed: Bundle) -> Iterator[GroupSize]:
@@ -216,58 +284,42 @@ def _group_sizes(original: Bundle, compressed: Bundle) -> Iterator[GroupSize]:
             yield GroupSize(name, tuple(m.name for m in members), bytes_before, bytes_after)
 
 
-def _latencies(
-    pair: tuple[Blip, Blip],
-    samples: Sequence[Sample],
-    questions: Sequence[tuple[Sample, Question]],
-    options: CompareOptions,
-    reporter: Reporter,
-) -> Iterator[Latency]:
-    """Time whole calls, from the decoded image to the text; each bundle starts every other time."""
-    timed = [sample.image() for sample in samples[: options.latency_samples]]
-    asked = [(sample.image(), question.text) for sample, question in questions[: options.latency_samples]]
-    yield _latency(
-        pair, "captioning", lambda blip, i: blip.caption(timed[i], max_new_tokens=MAX_NEW_TOKENS), len(timed), reporter
-    )
+def _latencies(pair: Pair, samples: Sequence[Sample], reporter: Reporter) -> Iterator[Latency]:
+    """Time whole calls, from the decoded image to the text; the two take turns at going first."""
+    yield _latency("captioning", pair.caption, [(sample,) for sample in samples], reporter)
+    asked = [(sample, question.text) for sample in samples if pair.can_answer(sample) for question in sample.questions]
     if asked:
-        yield _latency(
-            pair,
-            "question answering",
-            lambda blip, i: blip.answer(*asked[i], max_new_tokens=MAX_NEW_TOKENS),
-            len(asked),
-            reporter,
-        )
+        yield _latency("question answering", pair.answer, asked, reporter)
 
 
-def _latency(
-    pair: tuple[Blip, Blip], task: str, run: Callable[[Blip, int], object], count: int, reporter: Reporter
-) -> Latency:
-    for blip in pair:  # compiles the graphs and warms the caches
-        run(blip, 0)
+def _latency(task: str, run: Callable[..., str], inputs: Sequence[tuple[Any, ...]], reporter: Reporter) -> Latency:
+    """``run`` takes 0 or 1, the decoded image, and what follows the sample in an input."""
+    first, *rest = inputs[0]
+    for which in (0, 1):  # compiles the graphs and warms the caches
+        run(which, first.image(), *rest)
     seconds: tuple[list[float], list[float]] = ([], [])
-    for index in reporter.track(range(count), f"Timing {task}", count):
-        for which in (0, 1) if index % 2 == 0 else (1, 0):
+    for number, (sample, *more) in enumerate(reporter.track(inputs, f"Timing {task}", len(inputs))):
+        image = sample.image()
+        for which in (0, 1) if number % 2 == 0 else (1, 0):
             started = time.perf_counter()
-            run(pair[which], index)
+            run(which, image, *more)
             seconds[which].append(time.perf_counter() - started)
-    return Latency(task, count, statistics.median(seconds[0]), statistics.median(seconds[1]))
+    return Latency(task, len(inputs), statistics.median(seconds[0]), statistics.median(seconds[1]))
 
 
-def _compare_answers(pair: tuple[Blip, Blip], samples: Sequence[Sample], reporter: Reporter) -> Iterator[Agreement]:
+def _compare_answers(pair: Pair, samples: Sequence[Sample], reporter: Reporter) -> Iterator[Agreement]:
     """Agreement over all questions, then per question type."""
-    kinds: dict[str, list[tuple[bool, float | None, float | None]]] = {"all": []}
-    for sample in reporter.track(samples, "Comparing answers", len(samples)):
-        image, asked = sample.image(), [question.text for question in sample.questions]
-        if not asked:
-            continue
-        both = [blip.answer(image, asked, max_new_tokens=MAX_NEW_TOKENS) for blip in pair]
+    asked = [sample for sample in samples if pair.can_answer(sample)]
+    kinds: dict[str, list[tuple[bool, float | None, float | None]]] = defaultdict(list)
+    for sample in reporter.track(asked, "Comparing answers", len(asked)):
+        both = pair.answers(sample.image(), [question.text for question in sample.questions])
         for question, before, after in zip(sample.questions, *both, strict=True):
             truth = question.answers
             scores = [vqa_accuracy(answer, truth) if truth else None for answer in (before, after)]
-            for kind in ("all", question.question_type):
-                kinds.setdefault(kind, []).append((before == after, scores[0], scores[1]))
-    kinds.pop("", None)
-    for kind, rows in kinds.items():
+            for kind in {"all", question.question_type} - {""}:
+                kinds[kind].append((before == after, scores[0], scores[1]))
+    for kind in sorted(kinds, key=lambda kind: (kind != "all", kind)):
+        rows = kinds[kind]
         same = sum(row[0] for row in rows)
         yield Agreement(kind, len(rows), same, _mean([row[1] for row in rows]), _mean([row[2] for row in rows]))
 
@@ -277,29 +329,20 @@ def _mean(values: Sequence[float | None]) -> float | None:
     return statistics.fmean(known) if known else None
 
 
-def _compare_captions(pair: tuple[Blip, Blip], samples: Sequence[Sample], reporter: Reporter) -> Agreement:
+def _compare_captions(pair: Pair, samples: Sequence[Sample], reporter: Reporter) -> Agreement:
     same = 0
     for sample in reporter.track(samples, "Comparing captions", len(samples)):
-        image = sample.image()
-        same += pair[0].caption(image, max_new_tokens=MAX_NEW_TOKENS) == pair[1].caption(
-            image, max_new_tokens=MAX_NEW_TOKENS
-        )
+        before, after = pair.captions(sample.image())
+        same += before == after
     return Agreement("captions", len(samples), same)
 
 
-def _pictures(pair: tuple[Blip, Blip], samples: Sequence[Sample]) -> Iterator[Picture]:
+def _pictures(pair: Pair, samples: Sequence[Sample]) -> Iterator[Picture]:
     for sample in samples:
-        image = sample.image()
-        captions = (
-            pair[0].caption(image, max_new_tokens=MAX_NEW_TOKENS),
-            pair[1].caption(image, max_new_tokens=MAX_NEW_TOKENS),
-        )
-        if not (sample.questions and pair[0].config.answers_questions):
-            yield Picture(image, captions)
-            continue
-        question = sample.questions[0].text
-        answers = (
-            pair[0].answer(image, question, max_new_tokens=MAX_NEW_TOKENS),
-            pair[1].answer(image, question, max_new_tokens=MAX_NEW_TOKENS),
-        )
-        yield Picture(image, captions, question, answers)
+        image = load_image(sample.image())
+        if pair.can_answer(sample):
+            question = sample.questions[0].text
+            answers = (pair.answer(0, image, question), pair.answer(1, image, question))
+            yield Picture(image, pair.captions(image), question, answers)
+        else:
+            yield Picture(image, pair.captions(image))

@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 import gc
-import json
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import openvino as ov
-from tokenizers import BertWordPieceTokenizer, Tokenizer
 
 from blipvino.bundle import Bundle, BundleDetails, SourceInfo, check_target, open_bundle, write_bundle
 from blipvino.checkpoint import Checkpoint, load_checkpoint
 from blipvino.compress.calibration import CalibrationSet, prepare_calibration
+from blipvino.compress.preprocessing import Processors, write_preprocessing
 from blipvino.compress.ptq import CalibrationInputs, quantize_int8
 from blipvino.compress.recipe import DEFAULT_RECIPE, Recipe, Treatment, find_recipe
-from blipvino.compress.storage import save_graph
+from blipvino.compress.storage import fp16_bytes, save_graph
 from blipvino.compress.weights import compress_weights_int4, compress_weights_int8
 from blipvino.data import DEFAULT_SAMPLES, DEFAULT_SEED, count_items, open_source, take
 from blipvino.demo import CHECKPOINT
-from blipvino.errors import CheckpointError
 from blipvino.graphs import build_graph, graph_names
 from blipvino.progress import Reporter
-from blipvino.runtime.images import ImageProcessor
-from blipvino.runtime.tokens import TextProcessor
 
 
 @dataclass(frozen=True)
@@ -46,7 +43,7 @@ def optimize(
     source: str | Path,
     output: str | Path,
     *,
-    recipe: str = DEFAULT_RECIPE,
+    recipe: str | Recipe = DEFAULT_RECIPE,
     calibration: CalibrationOptions | None = None,
     overwrite: bool = False,
     revision: str | None = None,
@@ -58,7 +55,7 @@ def optimize(
     Args:
         source: a folder with a Hugging Face BLIP checkpoint, a hub id, or ``demo`` for the embedded checkpoint.
         output: the bundle's folder.
-        recipe: a name from `blipvino.compress.recipe.RECIPES`.
+        recipe: a recipe, or its name in `blipvino.compress.recipe.RECIPES`.
         calibration: the samples that quantization sees; the demo world's by default.
         overwrite: replace an existing bundle.
         revision: branch, tag or commit on the hub.
@@ -68,25 +65,28 @@ def optimize(
     Raises:
         BlipvinoError: anything about the checkpoint, the samples, the recipe or the output that cannot be used.
     """
-    chosen = find_recipe(recipe)
+    chosen = find_recipe(recipe) if isinstance(recipe, str) else recipe
     check_target(output, overwrite)
     reporter = Reporter(show_progress)
     reporter.say(f"Recipe {chosen.describe()}")
-    with load_checkpoint(_resolve(source), revision=revision, token=token) as checkpoint:
+    reporter.say(f"Reading {source}")
+    opened = load_checkpoint(_resolve(source), revision=revision, token=token, show_progress=show_progress)
+    with opened as checkpoint:
         names = graph_names(checkpoint.config.architecture)
         check_target(output, overwrite, bytes_needed=_bytes_needed(checkpoint))
         details = BundleDetails(
-            SourceInfo(str(source), checkpoint.revision, checkpoint.sha256),
+            SourceInfo(_recorded_name(source), checkpoint.revision, checkpoint.sha256),
             checkpoint.config.architecture,
             chosen.to_json(),
         )
         with write_bundle(output, details, overwrite=overwrite) as folder:
-            write_preprocessing(checkpoint, folder)
+            processors = write_preprocessing(checkpoint, folder)
             calibrated = None
             if chosen.needs_calibration:
                 options = calibration or CalibrationOptions()
-                calibrated, details.calibration = _calibrate(checkpoint, folder, options, reporter)
+                calibrated, details.calibration = _calibrate(processors, options, reporter)
             compressor = _Compressor(checkpoint, chosen, calibrated, reporter)
+            details.measurements = {"fp16_bytes": compressor.fp16_bytes, "seconds": compressor.seconds}
             for name in names:
                 save_graph(compressor.compress(name), folder / f"{name}.xml")
                 gc.collect()  # a float graph and NNCF's copies of it take gigabytes; free them before the next
@@ -98,35 +98,18 @@ def _resolve(source: str | Path) -> str | Path:
     return CHECKPOINT if str(source) == "demo" and not Path("demo").exists() else source
 
 
-def write_preprocessing(checkpoint: Checkpoint, folder: Path) -> None:
-    """Put the tokenizer, the image preprocessing and the configuration of a checkpoint into a folder."""
-    tokenizer_file = checkpoint.require_tokenizer()
-    if tokenizer_file.suffix == ".json":
-        (folder / "tokenizer.json").write_bytes(tokenizer_file.read_bytes())
-    else:
-        _tokenizer_from_vocabulary(tokenizer_file).save(str(folder / "tokenizer.json"))
-    for name, content in (("preprocessor_config", checkpoint.preprocessor), ("config", checkpoint.raw_config)):
-        (folder / f"{name}.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-
-
-def _tokenizer_from_vocabulary(path: Path) -> Tokenizer:
-    """BERT's uncased tokenizer, as upstream builds it from a bare ``vocab.txt``."""
-    vocabulary = {token: index for index, token in enumerate(path.read_text(encoding="utf-8").splitlines())}
-    missing = [token for token in ("[UNK]", "[CLS]", "[SEP]") if token not in vocabulary]
-    if missing:
-        raise CheckpointError(f"{path}: no {missing[0]} in the vocabulary; expected a BERT WordPiece vocabulary")
-    return BertWordPieceTokenizer(vocab=vocabulary, lowercase=True)._tokenizer
+def _recorded_name(source: str | Path) -> str:
+    """What the manifest calls the source: a folder by its whole path, so that it is found from anywhere."""
+    return str(Path(source).resolve()) if Path(source).is_dir() else str(source)
 
 
 def _calibrate(
-    checkpoint: Checkpoint, folder: Path, options: CalibrationOptions, reporter: Reporter
+    processors: Processors, options: CalibrationOptions, reporter: Reporter
 ) -> tuple[CalibrationSet, dict[str, Any]]:
     source = open_source(options.source)
-    # One question an image: the tutorial's shuffle scatters them too, and vision then sees as many images as samples.
-    samples = take(source, options.samples, options.seed, questions_per_image=1)
-    images = ImageProcessor.from_config(checkpoint.preprocessor, checkpoint.config.vision.image_size)
-    texts = TextProcessor.from_file(folder / "tokenizer.json", checkpoint.config.text)
-    calibrated = prepare_calibration(samples, images, texts, reporter)
+    # Of many images one question each: the tutorial's shuffle scatters them too, and vision sees more images so.
+    samples = take(source, options.samples, options.seed, spread=True)
+    calibrated = prepare_calibration(samples, processors.images, processors.texts, reporter)
     record = {"source": source.name, "samples": count_items(samples), "images": len(samples), "seed": options.seed}
     return calibrated, record
 
@@ -147,16 +130,21 @@ class _Compressor:
         self._reporter = reporter
         self._core = ov.Core()
         self._question_kv: ov.CompiledModel | None = None
+        self.fp16_bytes: dict[str, int] = {}
+        self.seconds: dict[str, float] = {}
 
     def compress(self, name: str) -> ov.Model:
-        """Build a graph and treat it as the recipe says."""
+        """Build a graph and treat it as the recipe says; note what it weighed before and how long it took."""
         treatment = self._recipe.treatments[name]
         self._reporter.say(f"{name}: {treatment}")
+        started = time.perf_counter()
         model = build_graph(self._checkpoint, name)
+        self.fp16_bytes[name] = fp16_bytes(model)
         with self._reporter.around_library("nncf"):
-            if treatment.method == "ptq_int8":
-                return self._quantize(name, model)
-            return _compress_weights(model, treatment)
+            quantized = treatment.method == "ptq_int8"
+            result = self._quantize(name, model) if quantized else _compress_weights(model, treatment)
+        self.seconds[name] = round(time.perf_counter() - started, 2)
+        return result
 
     def _quantize(self, name: str, model: ov.Model) -> ov.Model:
         dynamic = {port.get_any_name(): port.get_partial_shape() for port in model.inputs}
@@ -194,6 +182,7 @@ def _compress_weights(model: ov.Model, treatment: Treatment) -> ov.Model:
     if treatment.method == "weights_int8":
         return compress_weights_int8(model)
     if treatment.method == "weights_int4":
+        assert treatment.group_size is not None  # `Treatment` checks it
         return compress_weights_int4(model, treatment.group_size)
     return model
 

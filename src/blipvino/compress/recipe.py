@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from blipvino.errors import InputError
@@ -19,11 +19,15 @@ class Treatment:
         method: "fp16" (stored in half precision, nothing else), "ptq_int8" (weights and activations, calibrated;
             NNCF's transformer scheme with SmoothQuant and fast bias correction), "weights_int8" or "weights_int4"
             (weights only, no data needed).
-        group_size: weights that share a scale, of "weights_int4".
+        group_size: weights that share a scale, of "weights_int4" alone.
     """
 
     method: Method
-    group_size: int = 64
+    group_size: int | None = None
+
+    def __post_init__(self) -> None:
+        """4-bit weights come in groups, nothing else does."""
+        assert (self.group_size is not None) == (self.method == "weights_int4")
 
     def __str__(self) -> str:
         """As `describe` prints it."""
@@ -33,7 +37,7 @@ class Treatment:
 FP16 = Treatment("fp16")
 PTQ_INT8 = Treatment("ptq_int8")
 WEIGHTS_INT8 = Treatment("weights_int8")
-WEIGHTS_INT4 = Treatment("weights_int4")
+WEIGHTS_INT4 = Treatment("weights_int4", group_size=64)
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,24 @@ class Recipe:
     def needs_calibration(self) -> bool:
         """Whether any graph is calibrated on samples."""
         return any(treatment.method == "ptq_int8" for treatment in self.treatments.values())
+
+    def with_group_size(self, group_size: int) -> Recipe:
+        """The same recipe with another group size for 4-bit weights.
+
+        Raises:
+            InputError: the size is not positive, or the recipe has no 4-bit weights.
+        """
+        if group_size < 1:
+            raise InputError(f"group size is {group_size}, expected a positive divisor of the layers' widths")
+        if all(treatment.method != "weights_int4" for treatment in self.treatments.values()):
+            raise InputError(
+                f"recipe {self.name!r} has no 4-bit weights to group; use int8-int4, or leave the size out"
+            )
+        changed = {
+            graph: replace(treatment, group_size=group_size) if treatment.method == "weights_int4" else treatment
+            for graph, treatment in self.treatments.items()
+        }
+        return replace(self, treatments=changed)
 
     def describe(self) -> str:
         """One line: the name, the summary, and the treatment of each graph."""

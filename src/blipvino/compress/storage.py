@@ -33,6 +33,12 @@ def save_graph(model: ov.Model, path: Path) -> None:
         raise BundleError(f"{path.name}: could not be written whole; is the disk full? ({error})") from error
 
 
+def fp16_bytes(model: ov.Model) -> int:
+    """What the constants of a float graph take in FP16, which is the size of its ``.bin`` without compression."""
+    constants = [node for node in model.get_ordered_ops() if node.get_type_name() == "Constant"]
+    return sum(node.get_byte_size() // (2 if node.get_element_type() == ov.Type.f32 else 1) for node in constants)
+
+
 def store_in_fp16(model: ov.Model) -> None:
     """Replace the float32 constants of a quantized graph by FP16 ones, converted back where they are used."""
     operations = model.get_ordered_ops()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Protocol, TypeVar
 
 import numpy as np
@@ -86,11 +87,7 @@ def count_items(samples: Iterable[Sample]) -> int:
 
 
 def take(
-    source: SampleSource,
-    count: int = DEFAULT_SAMPLES,
-    seed: int = DEFAULT_SEED,
-    *,
-    questions_per_image: int | None = None,
+    source: SampleSource, count: int = DEFAULT_SAMPLES, seed: int = DEFAULT_SEED, *, spread: bool = False
 ) -> list[Sample]:
     """The first ``count`` items of a source's seeded shuffle, counted as `count_items` does.
 
@@ -99,27 +96,41 @@ def take(
     Args:
         source: Where the samples come from.
         count: How many items.
-        seed: Of the shuffle.
-        questions_per_image: Keep so many questions of an image at the most, so that more images are seen; None keeps
-            them all.
+        seed: Of the shuffle, 0 or more.
+        spread: Take one question of each of ``count`` images, and second ones only where there are not so many images.
 
     Raises:
-        DataError: ``count`` is not positive, or the source is empty or cannot be read.
+        DataError: ``count`` or ``seed`` is out of range, or the source is empty or cannot be read.
     """
     if count < 1:
         raise DataError(f"cannot take {count} samples: ask for 1 or more")
-    taken: list[Sample] = []
-    missing = count
-    for sample in source.samples(seed, count):
-        most = missing if questions_per_image is None else min(missing, questions_per_image)
-        kept = replace(sample, questions=sample.questions[:most])
-        taken.append(kept)
-        missing -= _items(kept)
-        if missing == 0:
-            break
+    if seed < 0:
+        raise DataError(f"cannot shuffle by seed {seed}: give 0 or more")
+    samples = source.samples(seed, count)
+    taken = _spread(list(islice(samples, count)), count) if spread else list(_first(samples, count))
     if not taken:
         raise DataError(f"{source.name}: no samples in it; expected at least one image")
     return taken
+
+
+def _first(samples: Iterable[Sample], count: int) -> Iterator[Sample]:
+    missing = count
+    for sample in samples:
+        kept = replace(sample, questions=sample.questions[:missing])
+        yield kept
+        missing -= _items(kept)
+        if missing == 0:
+            return
+
+
+def _spread(samples: list[Sample], count: int) -> list[Sample]:
+    """``count`` items over as many of the images as there are, by raising the number of questions an image keeps."""
+    most = 1
+    while True:
+        kept = [replace(sample, questions=sample.questions[:most]) for sample in samples]
+        if count_items(kept) >= count or kept == samples:
+            return list(_first(kept, count))
+        most += 1
 
 
 def shuffled(items: Sequence[T], seed: int) -> Iterator[T]:

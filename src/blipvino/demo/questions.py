@@ -14,7 +14,7 @@ from itertools import combinations
 import numpy as np
 
 from blipvino.demo.captions import ATTRIBUTES, phrase
-from blipvino.demo.scenes import COLORS, SHAPES, SIZES, TEXTURES, Scene, SceneObject, allowed_pairs
+from blipvino.demo.scenes import COLORS, IMAGE_SIZE, SHAPES, SIZES, TEXTURES, Scene, SceneObject, may_show
 
 VALUES: dict[str, tuple[str, ...]] = {
     "size": SIZES,
@@ -132,11 +132,12 @@ def _existence(scene: Scene, rng: np.random.Generator) -> Question | None:
 
 
 def _is_absent(scene: Scene, described: dict[str, str]) -> bool:
-    """Whether no object fits a description whose pair this split may show.
+    """Whether no object fits a description, of which this split may show an example.
 
-    Without the second condition "no" would be learnt as the answer about every pair that training never shows.
+    Without the second condition "no" would be learnt as the answer about every combination that training never shows.
     """
-    if (described["color"], described["shape"]) not in allowed_pairs(scene.split):
+    textures = [described["texture"]] if "texture" in described else TEXTURES
+    if not all(may_show(scene.split, (texture, described["color"], described["shape"])) for texture in textures):
         return False
     return not any(all(getattr(o, name) == value for name, value in described.items()) for o in scene.objects)
 
@@ -207,6 +208,21 @@ def _position(axis: _Axis) -> Callable[[Scene, np.random.Generator], Question | 
     return ask
 
 
+def _location(scene: Scene, rng: np.random.Generator) -> Question | None:
+    """In which half of the picture one object is: what a comparison of two positions is learnt from."""
+    item = _pick(scene, rng)
+    reference = _reference(scene, item, rng)
+    coordinate, asked, sides = (
+        (item.x, "on the left or right", ("left", "right"))
+        if rng.integers(2)
+        else (item.y, "at the top or bottom", ("top", "bottom"))
+    )
+    offset = coordinate - IMAGE_SIZE / 2
+    if reference is None or abs(offset) < MIN_OFFSET:
+        return None
+    return Question(f"is the {reference} {asked}?", sides[0] if offset < 0 else sides[1], "location")
+
+
 QUESTION_TYPES: dict[str, Callable[[Scene, np.random.Generator], Question | None]] = {
     "color": _attribute("color", "what color is the {}?"),
     "shape": _attribute("shape", "what shape is the {}?"),
@@ -216,6 +232,7 @@ QUESTION_TYPES: dict[str, Callable[[Scene, np.random.Generator], Question | None
     "count": _count,
     "existence": _existence,
     "comparison": _comparison,
+    "location": _location,
     "left/right": _position(_HORIZONTAL),
     "above/below": _position(_VERTICAL),
 }

@@ -1,7 +1,7 @@
 """Shapes world: seeded scenes of coloured, textured objects, and their rendering.
 
 A scene is a pure function of ``(split, index)``. The splits never share a scene: their seeds differ, and each of the
-validation and test scenes shows at least one colour-shape pair that no training scene ever shows.
+validation and test scenes shows at least one combination of texture, colour and shape that no training scene shows.
 """
 
 from __future__ import annotations
@@ -34,12 +34,30 @@ COLORS: dict[str, tuple[int, int, int]] = {
     "white": (245, 245, 245),
     "black": (25, 25, 28),
 }
-RADIUS_RANGE = {"small": (9.0, 10.5), "large": (14.5, 17.0)}
+RADIUS_RANGE = {"small": (10.5, 12.0), "large": (15.5, 18.0)}
+TEXTURE_SHARES = (0.5, 0.25, 0.25)
 
-HELD_OUT: dict[Split, frozenset[tuple[str, str]]] = {
+Combination = tuple[str, str, str]
+"""Texture, colour and shape of an object."""
+
+HELD_OUT: dict[Split, frozenset[Combination]] = {
     "train": frozenset(),
-    "validation": frozenset({("red", "star"), ("white", "triangle"), ("green", "ring"), ("purple", "square")}),
-    "test": frozenset({("blue", "cross"), ("yellow", "circle"), ("cyan", "square"), ("black", "star")}),
+    "validation": frozenset(
+        {
+            ("striped", "red", "star"),
+            ("dotted", "white", "triangle"),
+            ("plain", "green", "ring"),
+            ("striped", "purple", "square"),
+        }
+    ),
+    "test": frozenset(
+        {
+            ("striped", "blue", "cross"),
+            ("dotted", "yellow", "circle"),
+            ("plain", "cyan", "square"),
+            ("striped", "black", "star"),
+        }
+    ),
 }
 _SPLIT_SEED: dict[Split, int] = {"train": 0, "validation": 1, "test": 2}
 
@@ -58,9 +76,9 @@ class SceneObject:
     angle: float
 
     @property
-    def pair(self) -> tuple[str, str]:
-        """The colour-shape pair that decides which splits may show this object."""
-        return (self.color, self.shape)
+    def combination(self) -> Combination:
+        """What decides which splits may show this object."""
+        return (self.texture, self.color, self.shape)
 
 
 @dataclass(frozen=True)
@@ -81,15 +99,16 @@ def scene_rng(split: Split, index: int, stream: int) -> np.random.Generator:
 def sample_scene(split: Split, index: int, max_objects: int = MAX_OBJECTS) -> Scene:
     """The scene number ``index`` of a split, with 1 to ``max_objects`` objects (a curriculum lowers the maximum)."""
     rng = scene_rng(split, index, 0)
-    pairs = allowed_pairs(split)
     held_out = sorted(HELD_OUT[split])
     count = min(int(rng.choice([1, 2, 3, 4], p=[0.1, 0.3, 0.3, 0.3])), max_objects)
     objects: list[SceneObject] = []
     must_hold_out = int(rng.integers(count)) if held_out else -1
     while len(objects) < count:
-        pool = held_out if len(objects) == must_hold_out else pairs
-        color, shape = pool[int(rng.integers(len(pool)))]
-        placed = _place(rng, color, shape, objects)
+        if len(objects) == must_hold_out:
+            combination = held_out[int(rng.integers(len(held_out)))]
+        else:
+            combination = _sample_combination(rng, split)
+        placed = _place(rng, combination, objects)
         if placed is None:  # too crowded: start the scene over, from the same stream
             objects.clear()
         else:
@@ -97,15 +116,22 @@ def sample_scene(split: Split, index: int, max_objects: int = MAX_OBJECTS) -> Sc
     return Scene(split, index, tuple(objects), backdrop_seed=int(rng.integers(2**31)))
 
 
-def allowed_pairs(split: Split) -> list[tuple[str, str]]:
-    """The colour-shape pairs that a split may show, and may ask about: all but those held out for the others."""
-    hidden = frozenset().union(*(pairs for name, pairs in HELD_OUT.items() if name != split))
-    return [(color, shape) for color in COLORS for shape in SHAPES if (color, shape) not in hidden]
+def may_show(split: Split, combination: Combination) -> bool:
+    """Whether a split may show a combination, and ask about it: not if it is held out for another."""
+    return not any(combination in combinations for name, combinations in HELD_OUT.items() if name != split)
 
 
-def _place(rng: np.random.Generator, color: str, shape: str, others: list[SceneObject]) -> SceneObject | None:
+def _sample_combination(rng: np.random.Generator, split: Split) -> Combination:
+    while True:
+        texture = TEXTURES[int(rng.choice(len(TEXTURES), p=TEXTURE_SHARES))]
+        color, shape = list(COLORS)[int(rng.integers(len(COLORS)))], SHAPES[int(rng.integers(len(SHAPES)))]
+        if may_show(split, (texture, color, shape)):
+            return texture, color, shape
+
+
+def _place(rng: np.random.Generator, combination: Combination, others: list[SceneObject]) -> SceneObject | None:
+    texture, color, shape = combination
     size = SIZES[int(rng.integers(len(SIZES)))]
-    texture = TEXTURES[int(rng.choice(len(TEXTURES), p=[0.5, 0.25, 0.25]))]
     radius = float(rng.uniform(*RADIUS_RANGE[size]))
     angle = float(rng.uniform(-0.25, 0.25))
     margin = radius * (1.2 if shape == "star" else 1.0)  # a star's tips reach further out
@@ -124,7 +150,7 @@ def render(scene: Scene) -> ImageArray:
     for item in scene.objects:
         _draw(canvas, item)
     canvas *= _light(rng)
-    canvas += rng.standard_normal(canvas.shape, dtype=np.float32) * np.float32(rng.uniform(1.0, 7.0))
+    canvas += rng.standard_normal(canvas.shape, dtype=np.float32) * np.float32(rng.uniform(1.0, 5.0))
     return np.clip(canvas, 0, 255).astype(np.uint8)
 
 
@@ -180,7 +206,7 @@ def _draw(canvas: FloatArray, item: SceneObject) -> None:
 def _paint(item: SceneObject, u: FloatArray, v: FloatArray) -> FloatArray:
     """The object's own colour, with a contrasting shade of it in stripes or dots."""
     color = np.array(COLORS[item.color], np.float32)
-    shade = color * np.float32(0.45) if color.mean() > 60 else color + np.float32(110)
+    shade = color * np.float32(0.55) if color.mean() > 60 else color + np.float32(90)
     if item.texture == "striped":
         weight = ((u + v) % 6.0 < 2.6).astype(np.float32)
     elif item.texture == "dotted":

@@ -9,13 +9,16 @@ from PIL import Image
 
 from blipvino.bench.compare import CompareOptions, Comparison, compare_with
 from blipvino.compress.optimize import optimize
+from blipvino.compress.recipe import find_recipe
 from blipvino.demo.questions import sample_questions
 from blipvino.demo.scenes import render, sample_scene, scene_rng
-from blipvino.errors import DataError
+from blipvino.output import make_folder, write_png
 from blipvino.report.files import write_comparison
 from blipvino.report.pictures import visualize
 from blipvino.runtime.model import Blip
 
+MAX_NEW_TOKENS = 32
+"""A caption names up to four objects, in up to 24 tokens."""
 SAMPLE_SCENES = (2, 3, 11, 41)
 """Scenes of the test split that make good pictures: several objects each."""
 
@@ -44,14 +47,12 @@ def run_demo(folder: Path, recipe: str, samples: int, *, show_progress: bool = T
     Raises:
         BlipvinoError: the folder cannot be written, or the recipe does not exist.
     """
-    try:
-        (folder / "samples").mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DataError(f"{folder}: cannot be written ({error.strerror}); choose another folder") from error
+    find_recipe(recipe)  # a mistake leaves no folder behind
+    make_folder(folder / "samples")
     bundle = optimize("demo", folder / "bundle", recipe=recipe, overwrite=True, show_progress=show_progress)
     blip = Blip.load(bundle)
     shown = tuple(_try_scene(blip, index, folder / "samples") for index in SAMPLE_SCENES)
-    options = CompareOptions(samples=samples)
+    options = CompareOptions(samples, max_new_tokens=MAX_NEW_TOKENS)
     comparison = compare_with("demo", bundle.folder, "demo:test", options, show_progress=show_progress)
     write_comparison(comparison, folder / "report")
     return Tour(shown, comparison)
@@ -61,8 +62,8 @@ def _try_scene(blip: Blip, index: int, folder: Path) -> TourSample:
     scene = sample_scene("test", index)
     image = Image.fromarray(render(scene))
     path = folder / f"scene-{index}.png"
-    image.save(path)
+    write_png(path, image)
     question = sample_questions(scene, scene_rng("test", index, 1), 1)[0].text
-    caption, answer = blip.caption(path), blip.answer(path, question)
-    visualize(image, caption, question, answer).save(folder / f"scene-{index}-answered.png")
+    caption, answer = blip.caption(path, max_new_tokens=MAX_NEW_TOKENS), blip.answer(path, question)
+    write_png(folder / f"scene-{index}-answered.png", visualize(image, caption, question, answer))
     return TourSample(str(path), caption, question, answer)

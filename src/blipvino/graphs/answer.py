@@ -69,10 +69,12 @@ class DecoderState:
         self.sinks.append(ops.assign(present, variable))
         return present
 
-    def causal_mask(self, keys: Node) -> Node:
+    def causal_mask(self) -> Node:
         """Additive mask ``[R, 1, T, S]``: a token sees itself and what came before. Made once, at the first layer."""
         if self.mask is None:
-            length = ops.squeeze(dimension(keys, 2), integers(0))
+            # Of the positions and not of the keys' shape: OpenVINO fuses keys and attention into one node, and a mask
+            # made of that node's output would be a loop (a step of static length failed to compile).
+            length = ops.add(ops.reduce_max(self.position_ids, integers(0, 1), False), constant(1, np.int64))
             key_positions = ops.range(constant(0, np.int64), length, constant(1, np.int64), "i64")
             later = ops.greater(key_positions, ops.unsqueeze(self.position_ids, integers(1, 3)))
             self.mask = ops.select(later, constant(MASKED), constant(0.0))
@@ -128,7 +130,7 @@ def self_attention(x: Node, state: DecoderState, w: Weights, config: TextConfig)
     )
     keys = state.extend(f"{w.prefix}.key", key, config)
     values = state.extend(f"{w.prefix}.value", value, config)
-    context = ops.scaled_dot_product_attention(query, keys, values, state.causal_mask(keys))
+    context = ops.scaled_dot_product_attention(query, keys, values, state.causal_mask())
     return attention_output(merge_heads(context, width), x, w, config)
 
 

@@ -7,7 +7,7 @@ import openvino as ov
 import openvino.opset13 as ops
 
 from blipvino.checkpoint import Checkpoint
-from blipvino.config import VisionConfig
+from blipvino.config import RESCALE_FACTOR, VisionConfig
 from blipvino.graphs.layers import (
     Node,
     Weights,
@@ -59,20 +59,14 @@ def patch_embedding(pixels: Node, w: Weights, config: VisionConfig) -> Node:
     """
     grid, patch, width = config.grid_size, config.patch_size, config.hidden_size
     kernel = (w / "patch_embedding").array("weight", width, 3, patch, patch).transpose(0, 2, 3, 1).astype(np.float64)
-    mean, scale = normalization(w.checkpoint)
+    preprocessor = w.checkpoint.preprocessor_config
+    mean, scale = np.array(preprocessor.image_mean), 1 / np.array(preprocessor.image_std)
     bias = (w / "patch_embedding").array("bias", width) - (kernel * (mean * scale)).sum(axis=(1, 2, 3))
     weight = (kernel * scale).reshape(width, -1)
-    x = ops.multiply(ops.convert(pixels, "f32"), constant(1 / 255))
+    x = ops.multiply(ops.convert(pixels, "f32"), constant(RESCALE_FACTOR))
     x = ops.reshape(x, integers(0, grid, patch, grid, patch * 3), True)
     x = ops.reshape(ops.transpose(x, integers(0, 1, 3, 2, 4)), integers(0, grid * grid, patch * patch * 3), True)
     return affine(x, weight.astype(np.float32), bias.astype(np.float32), f"{w.prefix}.patch_embedding")
-
-
-def normalization(checkpoint: Checkpoint) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and reciprocal standard deviation per channel, for pixels in 0..1."""
-    preprocessor = checkpoint.preprocessor
-    mean = np.array(preprocessor["image_mean"], dtype=np.float64)
-    return mean, 1 / np.array(preprocessor["image_std"], dtype=np.float64)
 
 
 def encoder_layer(x: Node, w: Weights, config: VisionConfig) -> Node:

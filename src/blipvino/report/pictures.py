@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import textwrap
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from PIL import Image, ImageDraw, ImageFont
 
-from blipvino.bench.compare import Picture
+if TYPE_CHECKING:  # it brings the optimizer, which showing one picture does not need
+    from blipvino.bench.compare import Picture
 
 WIDTH = 480
+LARGEST_HEIGHT = 900
 MARGIN = 16
 FONT_SIZE = 18
 LINE = 26
@@ -37,22 +40,24 @@ def visualize(
     return _compose(image, lines)
 
 
-def visualize_comparison(picture: Picture, recipe: str) -> Image.Image:
+def visualize_comparison(picture: Picture, names: tuple[str, str]) -> Image.Image:
     """The image with what the original and the compressed model say of it."""
-    lines = [Line(f"FP16: {picture.captions[0]}"), Line(f"{recipe}: {picture.captions[1]}")]
+    lines = [Line(f"{name}: {text}") for name, text in zip(names, picture.captions, strict=True)]
     if picture.question is not None and picture.answers is not None:
         lines.append(Line(picture.question, strong=True))
-        lines += [Line(f"FP16: {picture.answers[0]}"), Line(f"{recipe}: {picture.answers[1]}")]
+        lines += [Line(f"{name}: {text}") for name, text in zip(names, picture.answers, strict=True)]
     return _compose(picture.image, lines)
 
 
 def _compose(image: Image.Image, lines: list[Line]) -> Image.Image:
     inner = WIDTH - 2 * MARGIN
-    height = max(1, round(image.height * inner / image.width))
+    scale = min(inner / image.width, LARGEST_HEIGHT / image.height)
+    width, height = max(1, round(image.width * scale)), max(1, round(image.height * scale))
     font = ImageFont.load_default(FONT_SIZE)
     wrapped = [(part, line.strong) for line in lines for part in textwrap.wrap(line.text, 50) or [""]]
     canvas = Image.new("RGB", (WIDTH, height + 3 * MARGIN + LINE * len(wrapped)), "white")
-    canvas.paste(image.convert("RGB").resize((inner, height), Image.Resampling.LANCZOS), (MARGIN, MARGIN))
+    shown = image.convert("RGB").resize((width, height), Image.Resampling.LANCZOS)
+    canvas.paste(shown, (MARGIN + (inner - width) // 2, MARGIN))
     draw = ImageDraw.Draw(canvas)
     for number, (text, strong) in enumerate(wrapped):
         color = "#0b57d0" if strong else "#1f1f1f"

@@ -6,8 +6,9 @@ difference is deliberate: no row's result depends on the other rows of its batch
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, fields
+from numbers import Integral, Real
 
 import numpy as np
 import numpy.typing as npt
@@ -27,7 +28,7 @@ NEVER = np.float32(-1e9)
 
 @dataclass(frozen=True)
 class GenerationOptions:
-    """How to choose tokens. Names, meanings and defaults are those of `transformers`' ``GenerationConfig``.
+    """How to choose tokens. Names and meanings are those of `transformers`' ``GenerationConfig``; ``seed`` is ours.
 
     Attributes:
         max_new_tokens: tokens to generate at the most, the closing one included.
@@ -54,19 +55,30 @@ class GenerationOptions:
     repetition_penalty: float = 1.0
 
     def __post_init__(self) -> None:
-        """Check the ranges.
+        """Check types and ranges.
 
         Raises:
-            InputError: an option is out of its range, or two of them exclude each other.
+            InputError: an option is of another type or out of its range, or two of them exclude each other.
         """
+        for option in fields(self):
+            value, default = getattr(self, option.name), option.default
+            kind = int if default is None else type(default)
+            if not _is_a(value, kind) and not (value is None and default is None):
+                raise InputError(f"{option.name} is {value!r}, expected {kind.__name__}")
         ranges = (
             ("max_new_tokens", self.max_new_tokens >= 1, "at least 1"),
             ("min_new_tokens", 0 <= self.min_new_tokens <= self.max_new_tokens, "from 0 to max_new_tokens"),
             ("num_beams", self.num_beams >= 1, "at least 1"),
-            ("temperature", self.temperature > 0, "above 0 (for greedy search leave do_sample off)"),
+            (
+                "temperature",
+                1e-3 <= self.temperature < np.inf,
+                "at least 0.001 (greedy: do_sample off)",
+            ),
             ("top_k", self.top_k >= 0, "0 (all tokens) or more"),
             ("top_p", 0 < self.top_p <= 1, "above 0 and at most 1"),
-            ("repetition_penalty", self.repetition_penalty > 0, "above 0"),
+            ("repetition_penalty", 0 < self.repetition_penalty < np.inf, "above 0"),
+            ("length_penalty", abs(self.length_penalty) <= 10, "from -10 to 10"),
+            ("seed", self.seed is None or self.seed >= 0, "0 or more"),
         )
         for name, holds, expected in ranges:
             if not holds:
@@ -75,17 +87,39 @@ class GenerationOptions:
             raise InputError("num_beams above 1 and do_sample exclude each other; choose beam search or sampling")
 
 
+def _is_a(value: object, kind: type) -> bool:
+    """Whether an option's value fits: any integer is a float too, numpy's are taken, and no bool is a number."""
+    if kind is bool or isinstance(value, bool):
+        return isinstance(value, bool) and kind is bool
+    return isinstance(value, Real if kind is float else Integral)
+
+
 def generate(
-    step: Step, prompt: list[int], rows: int, eos_token_id: int, options: GenerationOptions
+    step: Step, prompt: list[int], draws: Sequence[np.random.Generator], eos_token_id: int, options: GenerationOptions
 ) -> list[list[int]]:
     """Generate one text a row, each from the same prompt.
+
+    Args:
+        step: the decoder, at its start.
+        prompt: token ids that every row begins with.
+        draws: one generator a row, of `row_generators`; used by sampling alone.
+        eos_token_id: the token that closes a text.
+        options: how to choose tokens.
 
     Returns:
         Prompt and generated tokens of each row, without the closing token and what follows it.
     """
-    start = np.tile(np.array(prompt, np.int64), (rows, 1))
-    search = _beam_search if options.num_beams > 1 else _sample
-    return [_until(tokens, eos_token_id, len(prompt)) for tokens in search(step, start, eos_token_id, options)]
+    start = np.tile(np.array(prompt, np.int64), (len(draws), 1))
+    if options.num_beams > 1:
+        sequences = _beam_search(step, start, eos_token_id, options)
+    else:
+        sequences = _sample(step, start, draws, eos_token_id, options)
+    return [_until(tokens, eos_token_id, len(prompt)) for tokens in sequences]
+
+
+def row_generators(rows: int, seed: int | None) -> list[np.random.Generator]:
+    """A generator for each row of a call, so that what a row draws depends on its place alone, not on batches."""
+    return [np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(rows)]
 
 
 def _until(tokens: list[int], eos_token_id: int, start: int) -> list[int]:
@@ -93,17 +127,21 @@ def _until(tokens: list[int], eos_token_id: int, start: int) -> list[int]:
     return tokens[:end]
 
 
-def _sample(step: Step, sequences: IntArray, eos_token_id: int, options: GenerationOptions) -> list[list[int]]:
+def _sample(
+    step: Step,
+    sequences: IntArray,
+    draws: Sequence[np.random.Generator],
+    eos_token_id: int,
+    options: GenerationOptions,
+) -> list[list[int]]:
     """Greedy search and sampling: a row that has closed is carried on with the closing token until all have."""
-    rows = len(sequences)
-    generators = [np.random.default_rng(child) for child in np.random.SeedSequence(options.seed).spawn(rows)]
-    order = np.arange(rows)
-    closed = np.zeros(rows, bool)
+    order = np.arange(len(sequences))
+    closed = np.zeros(len(sequences), bool)
     inputs = sequences
     for new_tokens in range(options.max_new_tokens):
         scores = _processed(step(inputs, order), sequences, new_tokens, eos_token_id, options)
         if options.do_sample:
-            chosen = np.array([_draw(row, rng, options) for row, rng in zip(scores, generators, strict=True)], np.int64)
+            chosen = np.array([_draw(row, rng, options) for row, rng in zip(scores, draws, strict=True)], np.int64)
         else:
             chosen = scores.argmax(axis=-1)
         chosen = np.where(closed, eos_token_id, chosen)

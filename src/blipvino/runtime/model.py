@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self, overload
 
@@ -12,15 +12,17 @@ import numpy as np
 import numpy.typing as npt
 
 from blipvino.bundle import Bundle, open_bundle
-from blipvino.config import BlipConfig, parse_config
+from blipvino.config import BlipConfig, parse_config, parse_preprocessor
 from blipvino.errors import InputError
 from blipvino.graphs import graph_names
+from blipvino.progress import Reporter
 from blipvino.runtime.engine import CrossKV, Engine, EngineOptions
-from blipvino.runtime.generation import GenerationOptions, generate
+from blipvino.runtime.generation import GenerationOptions, generate, row_generators
 from blipvino.runtime.images import ImageProcessor, ImageSource
 from blipvino.runtime.tokens import TextProcessor
 
 FloatArray = npt.NDArray[np.float32]
+IntArray = npt.NDArray[np.int64]
 Images = ImageSource | Sequence[ImageSource]
 
 DEFAULT_BATCH_SIZE = 8
@@ -36,7 +38,7 @@ class Blip:
         self.bundle = bundle
         self.config = config
         preprocessor = json.loads(bundle.path("preprocessor_config.json").read_text(encoding="utf-8"))
-        self.images = ImageProcessor.from_config(preprocessor, config.vision.image_size)
+        self.images = ImageProcessor(parse_preprocessor(preprocessor, config.vision.image_size, str(bundle.folder)))
         self.texts = TextProcessor.from_file(bundle.path("tokenizer.json"), config.text)
         paths = {name: bundle.path(f"{name}.xml") for name in graph_names(config.architecture)}
         self.engine = Engine(paths, config, options)
@@ -59,17 +61,19 @@ class Blip:
         return cls(opened, parse_config(content, str(opened.folder)), options or EngineOptions())
 
     @overload
-    def caption(
-        self, images: ImageSource, prompt: str | None = None, *, batch_size: int = ..., **options: Any
-    ) -> str: ...
+    def caption(self, images: ImageSource, prompt: str | None = None, **options: Any) -> str: ...
 
     @overload
-    def caption(
-        self, images: Sequence[ImageSource], prompt: str | None = None, *, batch_size: int = ..., **options: Any
-    ) -> list[str]: ...
+    def caption(self, images: Sequence[ImageSource], prompt: str | None = None, **options: Any) -> list[str]: ...
 
     def caption(
-        self, images: Images, prompt: str | None = None, *, batch_size: int = DEFAULT_BATCH_SIZE, **options: Any
+        self,
+        images: Images,
+        prompt: str | None = None,
+        *,
+        batch_size: int = DEFAULT_BATCH_SIZE,
+        show_progress: bool = False,
+        **options: Any,
     ) -> str | list[str]:
         """Describe an image, or each of several.
 
@@ -79,6 +83,7 @@ class Blip:
             images: one image (the result is one text) or a sequence of them (a list of texts, in order).
             prompt: text that every caption continues; it is part of the result.
             batch_size: images that are decoded together.
+            show_progress: show a progress bar on standard error.
             **options: `GenerationOptions`.
 
         Raises:
@@ -91,19 +96,18 @@ class Blip:
         self._check_length(len(start), chosen)
         with self._turn:
             texts: list[str] = []
-            for first in range(0, len(sources), batch_size):
-                embeds = self.engine.image_embeds(self.images.pixels(sources[first : first + batch_size]))
+            draws = row_generators(len(sources), chosen.seed)
+            for batch in _batches(len(sources), batch_size, "Captioning", show_progress):
+                embeds = self.engine.image_embeds(self.images.pixels(sources[batch]))
                 mask = np.ones(embeds.shape[:2], np.int64)
-                texts += self._decode(self.engine.answer_kv(embeds), mask, start, chosen)
+                texts += self._decode(self.engine.answer_kv(embeds), mask, start, draws[batch], chosen)
         return texts if several else texts[0]
 
     @overload
-    def answer(self, images: ImageSource, questions: str, *, batch_size: int = ..., **options: Any) -> str: ...
+    def answer(self, images: ImageSource, questions: str, **options: Any) -> str: ...
 
     @overload
-    def answer(
-        self, images: Images, questions: str | Sequence[str], *, batch_size: int = ..., **options: Any
-    ) -> str | list[str]: ...
+    def answer(self, images: Images, questions: str | Sequence[str], **options: Any) -> str | list[str]: ...
 
     def answer(
         self,
@@ -111,6 +115,7 @@ class Blip:
         questions: str | Sequence[str],
         *,
         batch_size: int = DEFAULT_BATCH_SIZE,
+        show_progress: bool = False,
         **options: Any,
     ) -> str | list[str]:
         """Answer questions about images.
@@ -119,6 +124,7 @@ class Blip:
             images: one image or a sequence.
             questions: one question, asked of every image; or a sequence: all about the one image, or one an image.
             batch_size: questions that are decoded together. An answer never depends on its batch.
+            show_progress: show a progress bar on standard error.
             **options: `GenerationOptions`.
 
         Returns:
@@ -137,6 +143,8 @@ class Blip:
         chosen = _options(options, batch_size)
         several_images, sources = _listed(images)
         several_questions = not isinstance(questions, str)
+        if not isinstance(questions, Iterable):
+            raise InputError(f"questions must be text or a sequence of texts, found {type(questions).__name__}")
         asked = [questions] * len(sources) if isinstance(questions, str) else list(questions)
         if not several_images:
             sources = sources * len(asked)
@@ -147,28 +155,43 @@ class Blip:
             self.texts.questions(asked)  # refuse any bad question before working on the first
         with self._turn:
             answers: list[str] = []
-            for first in range(0, len(asked), batch_size):
-                batch = slice(first, first + batch_size)
-                answers += self._answer_batch(sources[batch], asked[batch], chosen)
+            embeds: dict[int, FloatArray] = {}
+            draws = row_generators(len(asked), chosen.seed)
+            for batch in _batches(len(asked), batch_size, "Answering", show_progress):
+                embeds = self._embed(sources[batch], embeds)
+                source, mask = self._encode_questions(sources[batch], asked[batch], embeds)
+                answers += self._decode(source, mask, self.texts.prompt(None), draws[batch], chosen)
         return answers if several_images or several_questions else answers[0]
 
-    def _answer_batch(self, sources: list[ImageSource], asked: list[str], options: GenerationOptions) -> list[str]:
-        unique = {id(source): source for source in sources}
-        embeds = self.engine.image_embeds(self.images.pixels(list(unique.values())))
+    def _embed(self, sources: list[ImageSource], known: Mapping[int, FloatArray]) -> dict[int, FloatArray]:
+        """Embeddings of a batch's images by identity; those that the batch before had are not made again."""
+        new = {id(source): source for source in sources if id(source) not in known}
+        made = self.engine.image_embeds(self.images.pixels(list(new.values()))) if new else ()
+        embeds = {**known, **dict(zip(new, made, strict=True))}
+        return {id(source): embeds[id(source)] for source in sources}
+
+    def _encode_questions(
+        self, sources: list[ImageSource], asked: list[str], embeds: Mapping[int, FloatArray]
+    ) -> tuple[CrossKV, IntArray]:
+        """What the decoder attends to when it answers, and its mask: each image with its own questions at a time."""
         tokens = self.texts.questions(asked)
         states = np.empty((*tokens.input_ids.shape, self.config.text.hidden_size), np.float32)
-        for key, image in zip(unique, embeds, strict=True):
+        for key, image in embeds.items():
             rows = [row for row, source in enumerate(sources) if id(source) == key]
             projected = self.engine.question_kv(image[None])
             states[rows] = self.engine.question_states(tokens.input_ids[rows], tokens.attention_mask[rows], projected)
-        source_kv = self.engine.answer_kv(states)
-        return self._decode(source_kv, tokens.attention_mask, self.texts.prompt(None), options)
+        return self.engine.answer_kv(states), tokens.attention_mask
 
     def _decode(
-        self, source: CrossKV, source_mask: npt.NDArray[np.int64], prompt: list[int], options: GenerationOptions
+        self,
+        source: CrossKV,
+        source_mask: IntArray,
+        prompt: list[int],
+        draws: Sequence[np.random.Generator],
+        options: GenerationOptions,
     ) -> list[str]:
         step = self.engine.decoder(source, source_mask)
-        rows = generate(step, prompt, source.batch, self.config.text.sep_token_id, options)
+        rows = generate(step, prompt, draws, self.config.text.sep_token_id, options)
         return [self.texts.decode(row) for row in rows]
 
     def _check_length(self, prompt_tokens: int, options: GenerationOptions) -> None:
@@ -180,9 +203,14 @@ class Blip:
             )
 
 
+def _batches(count: int, size: int, description: str, show_progress: bool) -> Iterator[slice]:
+    slices = [slice(first, first + size) for first in range(0, count, size)]
+    yield from Reporter(show_progress).track(slices, description, len(slices))
+
+
 def _options(given: dict[str, Any], batch_size: int) -> GenerationOptions:
-    if batch_size < 1:
-        raise InputError(f"batch_size is {batch_size}, expected at least 1")
+    if not isinstance(batch_size, int) or batch_size < 1:
+        raise InputError(f"batch_size is {batch_size!r}, expected at least 1")
     unknown = sorted(set(given) - set(GenerationOptions.__dataclass_fields__))
     if unknown:
         known = ", ".join(GenerationOptions.__dataclass_fields__)

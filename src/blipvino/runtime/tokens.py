@@ -80,9 +80,13 @@ class TextProcessor:
     def _encode(self, text: str, what: str) -> list[int]:
         if not isinstance(text, str):
             raise InputError(f"a {what} must be text, found {type(text).__name__}")
+        if any("\ud800" <= character <= "\udfff" for character in text):
+            raise InputError(f"the {what} {text[:40]!a} holds half of a surrogate pair; expected valid Unicode")
         if not text.strip():
             raise InputError(f"the {what} is empty; expected at least one word")
         ids: list[int] = self._tokenizer.encode(text).ids
+        if len(ids) <= 2:  # [CLS] and [SEP]: nothing but control characters and the like
+            raise InputError(f"the {what} {text[:40]!a} has no text that the tokenizer knows; expected a word")
         limit = self._config.max_position_embeddings
         if len(ids) > limit:
             raise InputError(

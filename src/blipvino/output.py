@@ -1,0 +1,66 @@
+"""Files of results, written whole or not at all."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from pathlib import Path
+
+from PIL import Image
+
+from blipvino.errors import OutputError
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file whole or not at all.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    _write(path, text.encode("utf-8"))
+
+
+def write_png(path: Path, image: Image.Image) -> None:
+    """Write a PNG file whole or not at all.
+
+    Raises:
+        OutputError: it cannot be written, or is not named ``.png``.
+    """
+    check_png(path)
+    buffer = BytesIO()
+    image.save(buffer, "PNG")
+    _write(path, buffer.getvalue())
+
+
+def check_png(path: Path) -> None:
+    """Refuse a picture's path before the work that it would show.
+
+    Raises:
+        OutputError: it is not named ``.png``, or its folder does not exist.
+    """
+    if path.suffix.lower() != ".png":
+        raise OutputError(f"{path}: a picture is written as PNG; give a name that ends in .png")
+    if not path.parent.is_dir():
+        raise OutputError(f"{path}: {path.parent} is not a folder; create it first")
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and its parents, where they are not there yet.
+
+    Raises:
+        OutputError: it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be made ({error.strerror}); choose another folder") from error
+
+
+def _write(path: Path, content: bytes) -> None:
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        partial.write_bytes(content)
+        partial.replace(path)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written ({error.strerror}); choose another place") from error
+    finally:
+        partial.unlink(missing_ok=True)

@@ -1,0 +1,73 @@
+"""A comparison as tables of text, for the terminal and the HTML report alike."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from blipvino.bench.compare import Agreement, Comparison
+
+KILOBYTE = 1024
+"""The tutorial's KB."""
+
+
+@dataclass(frozen=True)
+class TextTable:
+    """A table. Every column but the first holds numbers, unless ``numbers`` is off."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    numbers: bool = True
+
+
+def comparison_tables(comparison: Comparison) -> tuple[TextTable, ...]:
+    """Sizes, latencies and agreement."""
+    return size_table(comparison), latency_table(comparison), agreement_table(comparison)
+
+
+def size_table(comparison: Comparison) -> TextTable:
+    """Weights of the tutorial's three models, and of all."""
+    before, after = comparison.names
+    sizes = [(size.name, size.original, size.compressed) for size in comparison.sizes]
+    total = ("all", sum(size[1] for size in sizes), sum(size[2] for size in sizes))
+    rows = [(name, f"{a / KILOBYTE:,.2f}", f"{b / KILOBYTE:,.2f}", f"{a / b:.3f}") for name, a, b in (*sizes, total)]
+    return TextTable("Size", ("model", f"{before}, KB", f"{after}, KB", "compression rate"), tuple(rows))
+
+
+def latency_table(comparison: Comparison) -> TextTable:
+    """Median latencies."""
+    before, after = comparison.names
+    rows = [
+        (row.task, str(row.samples), f"{row.original * 1e3:.1f}", f"{row.compressed * 1e3:.1f}", f"{row.speed_up:.2f}")
+        for row in comparison.latencies
+    ]
+    columns = ("task", "samples", f"{before}, ms", f"{after}, ms", "speed-up")
+    return TextTable("Latency: medians, the two taking turns", columns, tuple(rows))
+
+
+def agreement_table(comparison: Comparison) -> TextTable:
+    """How often both say the same, with the accuracy of each where the data has the truth."""
+    before, after = comparison.names
+    rows = [
+        (row.kind, str(row.count), f"{row.share:.2%}", *_accuracies(row))
+        for row in (*comparison.answers, comparison.captions)
+    ]
+    columns = ("question type", "count", "agreement", f"accuracy {before}", f"accuracy {after}")
+    return TextTable("Answers", columns, tuple(rows))
+
+
+def machine_table(comparison: Comparison) -> TextTable:
+    """What it was measured on."""
+    machine = comparison.machine
+    rows = (
+        ("processor", f"{machine.cpu}, {machine.cores} cores ({', '.join(machine.capabilities)})"),
+        ("system", f"{machine.system}, Python {machine.python}"),
+        ("libraries", ", ".join(f"{name} {version}" for name, version in machine.libraries.items())),
+    )
+    return TextTable("Machine", ("", ""), rows, numbers=False)
+
+
+def _accuracies(row: Agreement) -> tuple[str, str]:
+    if row.original is None or row.compressed is None:
+        return "", ""
+    return f"{row.original:.2%}", f"{row.compressed:.2%}"

@@ -1,0 +1,17 @@
+"""Tables of a comparison in the terminal."""
+
+from __future__ import annotations
+
+from rich.table import Table
+
+from blipvino.report.content import TextTable
+
+
+def rich_table(content: TextTable) -> Table:
+    """The table as `rich` draws it."""
+    table = Table(title=content.title, title_justify="left", title_style="bold")
+    for number, column in enumerate(content.columns):
+        table.add_column(column, justify="right" if number and content.numbers else "left", no_wrap=content.numbers)
+    for row in content.rows:
+        table.add_row(*row, end_section=row[0] == "all")
+    return table
