@@ -15,8 +15,8 @@ test-all: lint
 	$(DEV) -m pytest -m "slow or not slow"
 
 lint: .venv-dev/ready
-	.venv-dev/bin/ruff check src tests
-	.venv-dev/bin/ruff format --check src tests
+	.venv-dev/bin/ruff check src tests benchmarks
+	.venv-dev/bin/ruff format --check src tests benchmarks
 	.venv-dev/bin/mypy
 
 # Hours on two cores; resumes where it stopped. docs/demo-model.md tells what comes out.

@@ -37,7 +37,8 @@ def random_model(size: str = "base", *, seed: int = 0) -> PreTrainedModel:
 def write_random_checkpoint(folder: Path, size: str = "base", *, seed: int = 0) -> Path:
     """Save a random model with the demo checkpoint's tokenizer, whose ids are a subset of the model's."""
     random_model(size, seed=seed).to(torch.float16).save_pretrained(folder)
-    (folder / "tokenizer.json").write_bytes((CHECKPOINT / "tokenizer.json").read_bytes())
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (folder / name).write_bytes((CHECKPOINT / name).read_bytes())
     preprocessor = json.loads((CHECKPOINT / "preprocessor_config.json").read_text(encoding="utf-8"))
     preprocessor["size"] = {"height": 384, "width": 384}
     (folder / "preprocessor_config.json").write_text(json.dumps(preprocessor, indent=2) + "\n", encoding="utf-8")

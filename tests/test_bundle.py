@@ -13,17 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from blipvino.bundle import (
-    SCHEMA_VERSION,
-    BundleDetails,
-    FileEntry,
-    Manifest,
-    SourceInfo,
-    check_target,
-    open_bundle,
-    write_bundle,
-)
+from blipvino.bundle import BundleDetails, check_target, open_bundle, write_bundle
 from blipvino.errors import BundleError
+from blipvino.manifest import SCHEMA_VERSION, FileEntry, Manifest, SourceInfo
 
 FILES = {"vision.xml": b"<net/>", "vision.bin": bytes(range(256)) * 40, "tokenizer.json": b"{}", "extra/notes.txt": b""}
 

@@ -9,7 +9,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from conftest import scene_image, scene_questions
+from conftest import Subject, scene_image, scene_questions
 
 from blipvino import GenerationOptions, InputError
 from blipvino.runtime import generation
@@ -22,6 +22,7 @@ def generate(step, prompt, rows, eos_token_id, options):
 
 
 torch = pytest.importorskip("torch")
+transformers = pytest.importorskip("transformers")
 
 PROMPTS = ("a large red", "two circles and", "there is")
 GREEDY = (
@@ -102,6 +103,22 @@ def test_answers(answerer, options):
     image, questions = scene_image(4), scene_questions(4)[:3]
     expected = [oracle_answer(answerer, image, question, **options) for question in questions]
     assert answerer.answer_tokens(image, questions, **options) == expected
+
+
+@pytest.mark.slow
+def test_full_size_captions_and_answers(tmp_path):
+    """BLIP-base with random weights. Its question is of the demo's vocabulary, whose ids it has among its own."""
+    from benchmarks.random_checkpoint import write_random_checkpoint
+
+    folder = write_random_checkpoint(tmp_path / "checkpoint")
+    oracle = transformers.BlipForQuestionAnswering.from_pretrained(folder, dtype=torch.float32).eval()
+    subject = Subject(folder, tmp_path, oracle)
+    image, question = scene_image(3), "what color is the large circle?"
+    for options in ({"max_new_tokens": 6}, {"num_beams": 3, "max_new_tokens": 6}):
+        assert subject.caption_tokens([image], **options) == [oracle_caption(subject, image, **options)]
+        assert subject.answer_tokens(image, [question], **options) == [
+            oracle_answer(subject, image, question, **options)
+        ]
 
 
 @pytest.mark.parametrize("options", [{"max_new_tokens": 8}, {"num_beams": 3, "max_new_tokens": 8}], ids=name_options)

@@ -9,55 +9,30 @@ import errno
 import hashlib
 import json
 import os
-import re
 import secrets
 import shutil
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from importlib import metadata
-from pathlib import Path, PurePosixPath
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import Any
 
 from blipvino.errors import BundleError
+from blipvino.manifest import (
+    MANIFEST_FILE,
+    OPTIMIZE_AGAIN,
+    SCHEMA_VERSION,
+    FileEntry,
+    Manifest,
+    SourceInfo,
+    installed_version,
+    library_versions,
+)
 
-SCHEMA_VERSION = 1
-MANIFEST_FILE = "manifest.json"
-
-_RECORDED_LIBRARIES = ("openvino", "nncf", "tokenizers", "numpy")
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _HASH_THREADS = 4
-
-
-@dataclass(frozen=True)
-class FileEntry:
-    """What a listed file must be: its size in bytes and the SHA-256 of its content, in lowercase hex."""
-
-    size: int
-    sha256: str
-
-
-@dataclass(frozen=True)
-class SourceInfo:
-    """The checkpoint that a bundle was made from: its name as given, commit hash (from a hub) and fingerprint."""
-
-    name: str
-    revision: str | None
-    sha256: str
-
-
-def library_versions() -> dict[str, str]:
-    """The installed versions of the libraries that decide what a bundle's graphs compute."""
-    return {name: _installed_version(name) for name in _RECORDED_LIBRARIES}
-
-
-def _installed_version(name: str) -> str:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:  # a source tree on the path has no metadata; the manifest says so
-        return "not installed"
 
 
 @dataclass
@@ -79,66 +54,6 @@ class BundleDetails:
     calibration: Mapping[str, Any] | None = None
     measurements: Mapping[str, Any] | None = None
     libraries: dict[str, str] = field(default_factory=library_versions)
-
-
-@dataclass(frozen=True)
-class Manifest:
-    """The content of ``manifest.json``. Keys of ``files`` are POSIX paths relative to the bundle."""
-
-    schema_version: int
-    blipvino_version: str
-    created: str
-    source: SourceInfo
-    architecture: str
-    recipe: Mapping[str, Any]
-    calibration: Mapping[str, Any] | None
-    measurements: Mapping[str, Any] | None
-    libraries: dict[str, str]
-    files: dict[str, FileEntry]
-
-    def to_json(self) -> str:
-        """The manifest as the text of ``manifest.json``.
-
-        Raises:
-            BundleError: the recipe, calibration or measurements hold what JSON cannot.
-        """
-        try:
-            return json.dumps(asdict(self), indent=2, allow_nan=False) + "\n"
-        except (TypeError, ValueError) as error:
-            raise BundleError(f"{MANIFEST_FILE}: a value in the bundle's details is not JSON ({error})") from error
-
-    @classmethod
-    def from_json(cls, text: str, where: str | Path) -> Manifest:
-        """Read the text of a manifest. Unknown keys are passed over: later versions add some within a schema.
-
-        Args:
-            text: the content of ``manifest.json``.
-            where: its path, for messages.
-
-        Raises:
-            BundleError: not JSON, of a newer schema, or a field is missing or ill-typed.
-        """
-        content = _parse(text, where)
-        _check_schema(content, where)
-        source = _take(content, "source", dict, where)
-        entries = _take(content, "files", dict, where)
-        libraries = _take(content, "libraries", dict, where)
-        return cls(
-            schema_version=content["schema_version"],
-            blipvino_version=_take(content, "blipvino_version", str, where),
-            created=_take(content, "created", str, where),
-            source=SourceInfo(
-                name=_take(source, "name", str, where, "source."),
-                revision=_take_optional(source, "revision", str, where, "source."),
-                sha256=_take(source, "sha256", str, where, "source."),
-            ),
-            architecture=_take(content, "architecture", str, where),
-            recipe=_take(content, "recipe", dict, where),
-            calibration=_take_optional(content, "calibration", dict, where),
-            measurements=_take_optional(content, "measurements", dict, where),
-            libraries={name: _take(libraries, name, str, where, "libraries.") for name in libraries},
-            files={name: _take_entry(entries, name, where) for name in entries},
-        )
 
 
 @dataclass(frozen=True)
@@ -195,18 +110,15 @@ def open_bundle(path: str | Path, *, verify: bool = True) -> Bundle:
     try:
         text = manifest_path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise BundleError(f"{manifest_path}: cannot be read ({error}); {_OPTIMIZE_AGAIN}") from error
+        raise BundleError(f"{manifest_path}: cannot be read ({error}); {OPTIMIZE_AGAIN}") from error
     manifest = Manifest.from_json(text, manifest_path)
     with ThreadPoolExecutor(_HASH_THREADS) as pool:
         problems = pool.map(lambda name: _damage(folder, name, manifest.files[name], verify), sorted(manifest.files))
         damaged = [problem for problem in problems if problem is not None]
     if damaged:
         more = f" (and {len(damaged) - 1} more damaged files)" if len(damaged) > 1 else ""
-        raise BundleError(f"{folder}: the bundle is damaged: {damaged[0]}{more}; {_OPTIMIZE_AGAIN}")
+        raise BundleError(f"{folder}: the bundle is damaged: {damaged[0]}{more}; {OPTIMIZE_AGAIN}")
     return Bundle(folder, manifest)
-
-
-_OPTIMIZE_AGAIN = "run `blipvino optimize` again, or copy the bundle again"
 
 
 def _damage(folder: Path, name: str, expected: FileEntry, verify: bool) -> str | None:
@@ -303,7 +215,7 @@ def write_bundle(target: str | Path, details: BundleDetails, *, overwrite: bool 
 def _manifest(details: BundleDetails, files: dict[str, FileEntry]) -> Manifest:
     return Manifest(
         schema_version=SCHEMA_VERSION,
-        blipvino_version=_installed_version("blipvino"),
+        blipvino_version=installed_version("blipvino"),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         source=details.source,
         architecture=details.architecture,
@@ -386,57 +298,3 @@ def _writing_problem(error: OSError | RuntimeError, folder: Path, target: Path) 
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _parse(text: str, where: str | Path) -> dict[str, Any]:
-    try:
-        content = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise BundleError(f"{where}: is not JSON ({error}); {_OPTIMIZE_AGAIN}") from error
-    if not isinstance(content, dict):
-        raise BundleError(f"{where}: holds a JSON {type(content).__name__}, expected an object; {_OPTIMIZE_AGAIN}")
-    return content
-
-
-def _check_schema(content: Mapping[str, Any], where: str | Path) -> None:
-    version = _take(content, "schema_version", int, where)
-    if version > SCHEMA_VERSION:
-        raise BundleError(
-            f"{where}: written by blipvino {content.get('blipvino_version', 'of an unknown version')} with schema "
-            f"{version}, this version reads up to {SCHEMA_VERSION}: upgrade blipvino"
-        )
-    if version < 1:
-        raise BundleError(f"{where}: schema_version is {version}, expected 1 to {SCHEMA_VERSION}; {_OPTIMIZE_AGAIN}")
-
-
-_Value = TypeVar("_Value", str, int, dict[str, Any])
-
-
-def _take(content: Mapping[str, Any], name: str, kind: type[_Value], where: str | Path, prefix: str = "") -> _Value:
-    """A field of the manifest, in its type."""
-    if name not in content:
-        raise BundleError(f"{where}: has no {prefix}{name}; {_OPTIMIZE_AGAIN}")
-    value = content[name]
-    if not isinstance(value, kind) or isinstance(value, bool):
-        raise BundleError(f"{where}: {prefix}{name} is {value!r}, expected {kind.__name__}; {_OPTIMIZE_AGAIN}")
-    return value
-
-
-def _take_optional(
-    content: Mapping[str, Any], name: str, kind: type[_Value], where: str | Path, prefix: str = ""
-) -> _Value | None:
-    """A field of the manifest that may be absent or null."""
-    return None if content.get(name) is None else _take(content, name, kind, where, prefix)
-
-
-def _take_entry(entries: Mapping[str, Any], name: str, where: str | Path) -> FileEntry:
-    """The entry of a listed file, whose path must stay inside the bundle on every system."""
-    path = PurePosixPath(name)
-    if str(path) != name or path.is_absolute() or ".." in path.parts or re.search(r"[\\:\0]", name) or name == ".":
-        raise BundleError(f"{where}: lists {name!r}, which is not a path inside the bundle; do not use this bundle")
-    entry = _take(entries, name, dict, where, "files.")
-    size = _take(entry, "size", int, where, f"files.{name}.")
-    digest = _take(entry, "sha256", str, where, f"files.{name}.")
-    if size < 0 or not re.fullmatch("[0-9a-f]{64}", digest):
-        raise BundleError(f"{where}: files.{name} has no valid size and SHA-256; {_OPTIMIZE_AGAIN}")
-    return FileEntry(size, digest)

@@ -18,11 +18,12 @@ from typing import Any
 from PIL import Image
 
 from blipvino.bench.machine import Machine, this_machine
-from blipvino.bundle import MANIFEST_FILE, Bundle, SourceInfo, open_bundle
+from blipvino.bundle import Bundle, open_bundle
 from blipvino.compress.optimize import optimize
 from blipvino.data import DEFAULT_SEED, Sample, SampleSource, count_items, open_source, take
 from blipvino.errors import BundleError, InputError
 from blipvino.graphs import GROUPS
+from blipvino.manifest import MANIFEST_FILE, SourceInfo
 from blipvino.metrics.vqa import vqa_accuracy
 from blipvino.progress import Reporter
 from blipvino.runtime.engine import EngineOptions

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import openvino as ov
 
-from blipvino.bundle import library_versions
+from blipvino.manifest import library_versions
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,7 @@ class CalibrationSet:
     """Calibration images, and what the graphs after `vision` see of them.
 
     Image embeddings are the float model's, as the tutorial has it, and are kept (in half precision): 300 images of
-    BLIP-base take 266 MB. Keys and values, twelve times as large again, are projected when they are asked for.
+    BLIP-base take 266 MB. Keys and values, 48 times as large (two a layer, in float32), are projected when asked for.
     """
 
     def __init__(self, images: Sequence[CalibrationImage]) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import openvino as ov
 
-from blipvino.bundle import Bundle, BundleDetails, SourceInfo, check_target, open_bundle, write_bundle
+from blipvino.bundle import Bundle, BundleDetails, check_target, open_bundle, write_bundle
 from blipvino.checkpoint import Checkpoint, load_checkpoint
 from blipvino.compress.calibration import CalibrationSet, prepare_calibration
 from blipvino.compress.preprocessing import Processors, write_preprocessing
@@ -21,6 +21,7 @@ from blipvino.compress.weights import compress_weights_int4, compress_weights_in
 from blipvino.data import DEFAULT_SAMPLES, DEFAULT_SEED, count_items, open_source, take
 from blipvino.demo import CHECKPOINT
 from blipvino.graphs import build_graph, graph_names
+from blipvino.manifest import SourceInfo
 from blipvino.progress import Reporter
 
 
