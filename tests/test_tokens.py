@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import unicodedata
 
 import numpy as np
 import pytest
@@ -49,7 +50,14 @@ TEXTS = (
 
 characters = st.text(min_size=1, max_size=40)
 spoken = st.lists(st.sampled_from([*WORDS.replace("##", "").split(), *PUNCTUATION, "Dogs", "xyz", " "]), max_size=14)
-texts = (characters | spoken.map(" ".join) | spoken.map("".join)).filter(str.strip)
+
+
+def has_a_token(text):
+    """Whether anything is left of a text without control characters, spaces and accents: else it is refused."""
+    return any(unicodedata.category(character)[0] in "LNPS" for character in text)
+
+
+texts = (characters | spoken.map(" ".join) | spoken.map("".join)).filter(has_a_token)
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +118,6 @@ def test_batches_of_questions(ours, theirs, asked):
 @given(text=texts)
 def test_prompts(ours, theirs, text):
     """The decoder's start token in the place of [CLS], and no [SEP]: as `BlipForConditionalGeneration.generate`."""
-    assume(len(theirs(text)["input_ids"]) > 2)
     assert ours.prompt(text) == [CONFIG.bos_token_id, *theirs(text)["input_ids"][1:-1]]
 
 
