@@ -23,9 +23,9 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from transformers import BlipConfig, BlipForQuestionAnswering
 
-from blipvino.demo.muon import BatchedMuon
 from blipvino.demo.packing import CAPTION_SEGMENT, IGNORED, PackedExample, packed_example
 from blipvino.demo.scenes import IMAGE_SIZE, MAX_OBJECTS, Split
+from blipvino.demo.train_muon import BatchedMuon
 from blipvino.demo.vocabulary import SPECIAL_TOKENS, build_tokenizer, save_tokenizer
 
 IMAGE_MEAN = (0.48145466, 0.4578275, 0.40821073)
