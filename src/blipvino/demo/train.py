@@ -82,7 +82,7 @@ def demo_config(vocab_size: int) -> BlipConfig:
 def new_model(vocab_size: int) -> BlipForQuestionAnswering:
     """An untrained model, whose position embeddings rise along the picture's two axes.
 
-    Without the slopes the places of objects are found late, and of the axis that captions do not follow hardly at all.
+    A model that began without them learnt where things are horizontally late, and vertically not at all.
     """
     # In eval mode throughout: there is no dropout to switch on, and dropout at probability 0 still costs time.
     model = BlipForQuestionAnswering(demo_config(vocab_size)).eval()
