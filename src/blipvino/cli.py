@@ -17,7 +17,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from blipvino.bundle import open_bundle
+from blipvino.bundle import Bundle, open_bundle
 from blipvino.compress.recipe import DEFAULT_RECIPE, RECIPES, find_recipe
 from blipvino.data.samples import DEFAULT_SAMPLES, DEFAULT_SEED
 from blipvino.errors import BlipvinoError
@@ -122,7 +122,7 @@ def optimize(
         revision=revision,
         show_progress=not quiet,
     )
-    _print_info(bundle.folder, as_json)
+    _print_info(bundle, as_json)
 
 
 @app.command(epilog='Example: blipvino caption blip-vqa photo.jpg other.png --prompt "a picture of"')
@@ -217,7 +217,7 @@ def info(
 ) -> None:
     """Show what a bundle holds, after checking that it is whole; or list the recipes."""
     if bundle is not None:
-        _print_info(bundle, as_json)
+        _print_info(open_bundle(bundle), as_json)
     elif as_json:
         _print_json([recipe.to_json() for recipe in RECIPES.values()])
     else:
@@ -255,8 +255,7 @@ def _load(bundle: Path, precision: Precision) -> Blip:
     return Blip.load(bundle, options=EngineOptions(precision=precision.value))
 
 
-def _print_info(folder: Path, as_json: bool) -> None:
-    bundle = open_bundle(folder)
+def _print_info(bundle: Bundle, as_json: bool) -> None:
     if as_json:
         _print_json({"folder": str(bundle.folder), **json.loads(bundle.manifest.to_json())})
         return

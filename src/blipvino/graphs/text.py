@@ -23,6 +23,7 @@ from blipvino.graphs.layers import (
     named,
     output,
     parameter,
+    split_heads,
 )
 
 
@@ -59,8 +60,7 @@ def cross_key(states: Node, w: Weights, config: TextConfig) -> Node:
 def cross_value(states: Node, w: Weights, config: TextConfig) -> Node:
     """``[B, S, D] -> [B, H, S, d]``."""
     values = linear(states, w / "value", config.encoder_hidden_size, config.hidden_size)
-    shape = integers(0, 0, config.num_attention_heads, config.head_size)
-    return ops.transpose(ops.reshape(values, shape, True), integers(0, 2, 1, 3))
+    return split_heads(values, config.num_attention_heads, config.head_size)
 
 
 def cross_parameters(config: TextConfig) -> list[Node]:

@@ -20,7 +20,6 @@ from blipvino.graphs.layers import (
     layer_norm,
     linear,
     merge_heads,
-    named,
     output,
     parameter,
 )
@@ -92,4 +91,4 @@ def self_attention(x: Node, w: Weights, config: VisionConfig) -> Node:
 def mlp(x: Node, w: Weights, config: VisionConfig) -> Node:
     """Two linear layers with GELU between."""
     hidden = gelu(linear(x, w / "fc1", config.hidden_size, config.intermediate_size))
-    return named(linear(hidden, w / "fc2", config.intermediate_size, config.hidden_size), f"{w.prefix}.fc2")
+    return linear(hidden, w / "fc2", config.intermediate_size, config.hidden_size)
