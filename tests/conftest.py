@@ -90,7 +90,7 @@ class Subject:
             for name in graph_names(checkpoint.config.architecture):
                 paths[name] = self.workspace / f"{name}.xml"
                 ov.save_model(build_graph(checkpoint, name), paths[name], compress_to_fp16=False)
-        blip.engine = Engine(paths, blip.config, EXACT)
+        blip.engine = blip.extractor.engine = Engine(paths, blip.config, EXACT)
         return blip
 
     @cached_property

@@ -169,8 +169,8 @@ def test_unknown_keys_are_passed_over(bundle):
 
 
 def test_newer_schema_is_refused(bundle):
-    edit_manifest(bundle, lambda content: content.update(schema_version=2, blipvino_version="9.9", files=None))
-    message = "written by blipvino 9.9 with schema 2, this version reads up to 1: upgrade blipvino"
+    edit_manifest(bundle, lambda content: content.update(schema_version=3, blipvino_version="9.9", files=None))
+    message = "written by blipvino 9.9 with schema 3, this version reads 2: upgrade blipvino"
     with pytest.raises(BundleError, match=message):
         open_bundle(bundle)
 
@@ -187,7 +187,7 @@ def test_missing_field(bundle, field):
     [
         ({"schema_version": "1"}, "schema_version is '1', expected int"),
         ({"schema_version": True}, "schema_version is True, expected int"),
-        ({"schema_version": 0}, "schema_version is 0, expected 1 to 1"),
+        ({"schema_version": 0}, "schema_version is 0, this version reads 2; run `blipvino optimize` again"),
         ({"architecture": 3}, "architecture is 3, expected str"),
         ({"source": {"name": "x", "sha256": 1}}, r"source\.sha256 is 1, expected str"),
         ({"libraries": {"nncf": 3.4}}, r"libraries\.nncf is 3\.4, expected str"),

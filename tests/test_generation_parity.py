@@ -214,10 +214,19 @@ class Script:
         return (self.scale * noise).astype(np.float32)
 
     def __call__(self, input_ids, beam_idx):
-        past = [()] * len(input_ids) if self.texts is None else [self.texts[row] for row in beam_idx]
+        if self.texts is None:
+            self.rows = np.repeat(self.seeds, len(input_ids) // len(self.seeds)).tolist()
+            self.texts = [()] * len(input_ids)
+        self.rows, past = ([kept[row] for row in beam_idx] for kept in (self.rows, self.texts))
         self.texts = [before + tuple(new) for before, new in zip(past, input_ids.tolist(), strict=True)]
-        beams = len(input_ids) // len(self.seeds)
-        return np.stack([self.logits(self.seeds[row // beams], text) for row, text in enumerate(self.texts)])
+        return scores_of(np.stack([self.logits(*row) for row in zip(self.rows, self.texts, strict=True)]))
+
+
+def scores_of(logits, count=16):
+    """What a step returns that has these logits."""
+    top = np.argsort(-logits, axis=1, kind="stable")[:, :count]
+    normalizer = np.log(np.exp(logits).sum(axis=1, keepdims=True))
+    return generation.Scores(top, np.take_along_axis(logits, top, axis=1), normalizer, lambda: logits)
 
 
 def log_softmax(logits):
@@ -364,7 +373,7 @@ def test_sampled_tokens_follow_their_probabilities(options):
     rows, vocab = 8000, 7
     logits = np.array([0.3, 2.0, 1.1, -0.5, 1.6, 0.0, -2.0], np.float32)
     chosen = GenerationOptions(do_sample=True, max_new_tokens=1, seed=0, **{"top_k": 0, **options})
-    found = generate(lambda ids, order: np.tile(logits, (len(ids), 1)), [1], rows, vocab, chosen)
+    found = generate(lambda ids, order: scores_of(np.tile(logits, (len(ids), 1))), [1], rows, vocab, chosen)
     counts = Counter(text[-1] for text in found)
     expected = expected_distribution(logits, **options)
     for token in range(vocab):

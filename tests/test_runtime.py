@@ -141,13 +141,14 @@ def test_nothing_asked_is_nothing_answered(answerer):
 
 def test_an_image_is_encoded_once_for_all_its_questions(tiny_vqa, monkeypatch):
     encoded = []
-    engine, original = tiny_vqa.blip.engine, tiny_vqa.blip.engine.image_embeds
+    blip = Blip.load(tiny_vqa.bundle, options=EXACT, image_cache_bytes=0)
+    engine, original = blip.engine, blip.engine.image_embeds
     monkeypatch.setattr(engine, "image_embeds", lambda pixels: encoded.append(len(pixels)) or original(pixels))
     first, second = scene_image(0), scene_image(1)
-    tiny_vqa.blip.answer(first, QUESTIONS, batch_size=3, **SHORT)
+    blip.answer(first, QUESTIONS, batch_size=3, **SHORT)
     assert sum(encoded) == 1
     encoded.clear()
-    tiny_vqa.blip.answer([first] * 4 + [second] * 4, QUESTIONS, batch_size=3, **SHORT)
+    blip.answer([first] * 4 + [second] * 4, QUESTIONS, batch_size=3, **SHORT)
     assert sum(encoded) == 2
 
 
@@ -158,7 +159,7 @@ def test_results_do_not_share_memory_with_later_ones(tiny_vqa):
     cross = blip.engine.answer_kv(embeds)
     kept = embeds.copy(), {name: tensor.copy() for name, tensor in cross.tensors.items()}
     step = blip.engine.decoder(cross, np.ones(embeds.shape[:2], np.int64))
-    logits = step(np.array([[5]]), np.array([0]))
+    logits = step(np.array([[5]]), np.array([0])).logits()
     logits_kept = logits.copy()
     step(np.array([[9]]), np.array([0]))
     blip.engine.answer_kv(blip.engine.image_embeds(pixels[1]))

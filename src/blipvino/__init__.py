@@ -24,7 +24,8 @@ from blipvino.errors import (
     InputError,
     OutputError,
 )
-from blipvino.runtime.engine import EngineOptions
+from blipvino.runtime.compilation import EngineOptions
+from blipvino.runtime.features import ImageFeatures
 from blipvino.runtime.generation import GenerationOptions
 from blipvino.runtime.model import Blip
 
@@ -45,6 +46,7 @@ __all__ = [
     "EngineOptions",
     "GenerationOptions",
     "ImageError",
+    "ImageFeatures",
     "InputError",
     "OutputError",
     "Recipe",

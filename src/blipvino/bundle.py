@@ -63,6 +63,12 @@ class Bundle:
     folder: Path
     manifest: Manifest
 
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over the names and contents of its files: the same for every copy of the bundle."""
+        listed = sorted((name, entry.sha256) for name, entry in self.manifest.files.items())
+        return hashlib.sha256(json.dumps(listed).encode()).hexdigest()
+
     def has(self, name: str) -> bool:
         """Whether the manifest lists this file, such as ``vision.xml``."""
         return name in self.manifest.files

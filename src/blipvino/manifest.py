@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from blipvino.errors import BundleError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 MANIFEST_FILE = "manifest.json"
 OPTIMIZE_AGAIN = "run `blipvino optimize` again, or copy the bundle again"
 
@@ -127,10 +127,10 @@ def _check_schema(content: Mapping[str, Any], where: str | Path) -> None:
     if version > SCHEMA_VERSION:
         raise BundleError(
             f"{where}: written by blipvino {content.get('blipvino_version', 'of an unknown version')} with schema "
-            f"{version}, this version reads up to {SCHEMA_VERSION}: upgrade blipvino"
+            f"{version}, this version reads {SCHEMA_VERSION}: upgrade blipvino"
         )
-    if version < 1:
-        raise BundleError(f"{where}: schema_version is {version}, expected 1 to {SCHEMA_VERSION}; {OPTIMIZE_AGAIN}")
+    if version < SCHEMA_VERSION:  # its graphs have other ports
+        raise BundleError(f"{where}: schema_version is {version}, this version reads {SCHEMA_VERSION}; {OPTIMIZE_AGAIN}")
 
 
 _Value = TypeVar("_Value", str, int, dict[str, Any])

@@ -26,7 +26,7 @@ from blipvino.graphs import GROUPS
 from blipvino.manifest import MANIFEST_FILE, SourceInfo
 from blipvino.metrics.vqa import vqa_accuracy
 from blipvino.progress import Reporter
-from blipvino.runtime.engine import EngineOptions
+from blipvino.runtime.compilation import EngineOptions
 from blipvino.runtime.images import load_image
 from blipvino.runtime.model import Blip
 

@@ -44,6 +44,9 @@ from blipvino.graphs.text import (
     word_table,
 )
 
+TOP_TOKENS = 16
+"""Tokens that a step names: enough for 7 beams, each of which needs twice their number and one to skip."""
+
 
 @dataclass
 class DecoderState:
@@ -89,6 +92,8 @@ def answer_kv_graph(checkpoint: Checkpoint) -> ov.Model:
 def answer_graph(checkpoint: Checkpoint) -> ov.Model:
     """One step: the next tokens of ``R`` rows -> ``logits`` ``[R, vocab]`` of the token after the last one.
 
+    Further outputs spare the runtime the whole vocabulary, see `token_selection`.
+
     Inputs: ``input_ids`` and ``position_ids``, int64 ``[R, T]`` (the whole prompt at first, then one token);
     ``beam_idx``, int32 ``[R]``: the row of the step before that each row continues; ``source_mask``, int64
     ``[B, S]``: ones where the source may be attended to; ``cross_key.i`` and ``cross_value.i`` of ``B`` sources, ``R``
@@ -109,10 +114,9 @@ def answer_graph(checkpoint: Checkpoint) -> ov.Model:
         source = CrossSource(cross[2 * layer], cross[2 * layer + 1], mask)
         x = decoder_layer(x, state, source, w / "encoder.layer" / layer, config)
     last = ops.gather(x, constant(-1, np.int64), constant(1, np.int64))
-    result = output(
-        language_model_head(last, words, Weights(checkpoint, "text_decoder.cls.predictions"), config), "logits"
-    )
-    return ov.Model([result], state.sinks, [input_ids, position_ids, beam_idx, source_mask, *cross], "answer")
+    logits = language_model_head(last, words, Weights(checkpoint, "text_decoder.cls.predictions"), config)
+    results = [output(logits, "logits"), *token_selection(logits, config)]
+    return ov.Model(results, state.sinks, [input_ids, position_ids, beam_idx, source_mask, *cross], "answer")
 
 
 def decoder_layer(x: Node, state: DecoderState, source: CrossSource, w: Weights, config: TextConfig) -> Node:
@@ -141,6 +145,19 @@ def language_model_head(x: Node, words: Node, w: Weights, config: TextConfig) ->
     projection = words if _tied(w.checkpoint) else constant(_output_weight(w, config))
     scores = named(ops.matmul(x, projection, False, True), f"{w.prefix}.decoder/matmul")
     return named(ops.add(scores, constant(w.array("bias", config.vocab_size))), f"{w.prefix}.decoder")
+
+
+def token_selection(logits: Node, config: TextConfig) -> list[Node]:
+    """What greedy and beam search need of the logits: the likeliest tokens, and the logarithm of softmax's divisor.
+
+    Outputs: ``top_ids``, int64 ``[R, K]``, likeliest first, ``top_logits`` ``[R, K]``, ``log_normalizer`` ``[R, 1]``.
+    """
+    count = constant(min(TOP_TOKENS, config.vocab_size), np.int64)
+    values, ids = ops.topk(logits, count, -1, "max", "value", "i64").outputs()
+    largest = ops.gather(values, integers(0), constant(-1, np.int64))
+    total = ops.reduce_sum(ops.exp(ops.subtract(logits, largest)), integers(-1), True)
+    normalizer = ops.add(ops.log(total), largest)
+    return [output(ids, "top_ids"), output(values, "top_logits"), output(normalizer, "log_normalizer")]
 
 
 def _output_weight(w: Weights, config: TextConfig) -> Array:

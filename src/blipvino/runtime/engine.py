@@ -2,155 +2,122 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import openvino as ov
 
 from blipvino.config import BlipConfig
+from blipvino.runtime.compilation import ANY, Compiler, EngineOptions, Sizes
+from blipvino.runtime.cross_kv import Arena, CrossKV, empty_cross_kv
+from blipvino.runtime.decoding import Decoding
 from blipvino.runtime.generation import Step
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
-Precision = Literal["auto", "f32", "bf16"]
 
-logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class CrossKV:
-    """Cross-attention keys and values of ``B`` sources, all layers, ready to be inputs of the graph that reads them.
-
-    ``cross_key.i`` is float32 ``[B, H, d, S]`` and ``cross_value.i`` ``[B, H, S, d]``.
-    """
-
-    tensors: Mapping[str, FloatArray]
-
-    @property
-    def batch(self) -> int:
-        """How many sources there are."""
-        return next(iter(self.tensors.values())).shape[0]
-
-
-@dataclass(frozen=True)
-class EngineOptions:
-    """How the graphs are compiled.
-
-    Attributes:
-        precision: of the arithmetic that is not quantized; "auto" is OpenVINO's choice for this CPU (bf16 where it
-            has it, else f32).
-        cache: folder for compiled graphs, so that a later start skips compilation; None keeps none.
-        threads: CPU threads; None uses every core.
-    """
-
-    precision: Precision = "auto"
-    cache: Path | None = None
-    threads: int | None = None
-
-    def properties(self) -> dict[str, Any]:
-        """OpenVINO's names for these options."""
-        # Texts are a few tokens long: an 8-bit K/V cache, the default, would save nothing and cost accuracy.
-        chosen: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "KV_CACHE_PRECISION": "f32"}
-        if self.precision != "auto":
-            chosen["INFERENCE_PRECISION_HINT"] = self.precision
-        if self.precision == "f32":
-            chosen["DYNAMIC_QUANTIZATION_GROUP_SIZE"] = "0"  # weights may be 8-bit, activations stay exact
-        if self.threads is not None:
-            chosen["INFERENCE_NUM_THREADS"] = self.threads
-        if self.cache is not None:
-            chosen["CACHE_DIR"] = str(self.cache)
-        return chosen
+TEXT_LENGTHS = (8, 16, 32, 64, 128, 256)
+"""Texts are padded to the least of these that holds them, so that a few compiled graphs serve all lengths."""
 
 
 class Engine:
-    """Compiles each graph when it is first needed.
+    """The graphs as functions of arrays. Each is compiled when it is first needed, for the shapes that are needed.
 
-    ``vision`` and ``question_kv`` run one image at a time with a static shape: only then does OpenVINO fuse the
-    quantization into its kernels (dynamic INT8 is slower than FP16).
+    `vision` and the projections of images take one image at a time. One row of text gets a graph of its own, several
+    rows share one that takes any number.
+
+    `image_embeds` may run in one thread while another runs the rest; apart from that, calls must take turns.
     """
 
     def __init__(self, graphs: Mapping[str, Path], config: BlipConfig, options: EngineOptions) -> None:
-        self._graphs = graphs
         self._config = config
-        self._core = ov.Core()
-        self._core.set_property({"ENABLE_MMAP": True})
-        self._options = options
+        self._compiler = Compiler(graphs, options)
+        self._arena = Arena()
 
     def image_embeds(self, pixels: npt.NDArray[np.uint8]) -> FloatArray:
         """uint8 ``[B, size, size, 3]`` -> float32 ``[B, S, D]``."""
-        results = [self._vision.infer({"pixels": image[None]})["image_embeds"].copy() for image in pixels]
-        return np.concatenate(results)
+        vision = self._config.vision
+        embeds = np.empty((len(pixels), vision.num_positions, vision.hidden_size), np.float32)
+
+        def keep(request: ov.InferRequest, place: int) -> None:
+            embeds[place] = request.get_tensor("image_embeds").data[0]
+
+        self._vision.set_callback(keep)
+        for place, image in enumerate(pixels):
+            self._vision.start_async({"pixels": image[None]}, place)
+        self._vision.wait_all()
+        return embeds
 
     def question_kv(self, image_embeds: FloatArray) -> CrossKV:
         """One image's embeddings ``[1, S, D]`` -> its keys and values in the question encoder."""
-        return self._project(self._question_kv, "image_embeds", image_embeds)
+        return self._project("question_kv", image_embeds)
 
     def question_states(self, input_ids: IntArray, attention_mask: IntArray, images: CrossKV) -> FloatArray:
         """Questions ``[R, T]`` about one image -> ``[R, T, D]``."""
-        inputs = {"input_ids": input_ids, "attention_mask": attention_mask, **images.tensors}
-        return np.array(self._question.infer(inputs)["question_states"])
+        rows, length = input_ids.shape
+        tokens = self._text_length(length)
+        sizes = Sizes(1, self._config.vision.num_positions, 1 if rows == 1 else ANY, tokens)
+        request = self._compiler.request("question", sizes)
+        images.bind(request)
+        request.set_tensor("input_ids", ov.Tensor(_padded(input_ids, tokens)))
+        request.set_tensor("attention_mask", ov.Tensor(_padded(attention_mask, tokens)))
+        request.infer()
+        return np.array(request.get_tensor("question_states").data[:, :length])
 
     def answer_kv(self, source_states: FloatArray) -> CrossKV:
         """Question states or image embeddings ``[B, S, D]`` -> the decoder's keys and values."""
-        return self._project(self._answer_kv, "source_states", source_states)
+        return self._project("answer_kv", source_states)
+
+    def decode(self, source_states: FloatArray, source_mask: IntArray) -> Step:
+        """Start decoding over question states or image embeddings ``[B, S, D]`` that ``source_mask`` ``[B, S]`` allows.
+
+        Keys and values are projected into memory that is used again and again: it ends the decoding before.
+        """
+        length = source_states.shape[1]
+        if length != self._config.vision.num_positions:
+            length = self._text_length(length)
+        projected = self._project("answer_kv", _padded(source_states, length), self._arena)
+        return self.decoder(projected, _padded(source_mask, length))
 
     def decoder(self, source: CrossKV, source_mask: IntArray) -> Step:
-        """Start decoding over sources whose positions ``source_mask`` ``[B, S]`` allows. One text batch at a time."""
-        request = self._answer
-        request.reset_state()
-        past = 0
+        """Start decoding over sources whose positions ``source_mask`` ``[B, S]`` allows. One text batch at a time.
 
-        def step(input_ids: IntArray, beam_idx: IntArray) -> FloatArray:
-            nonlocal past
-            positions = np.broadcast_to(np.arange(past, past + input_ids.shape[1]), input_ids.shape)
-            past += input_ids.shape[1]
-            inputs = {
-                "input_ids": input_ids,
-                "position_ids": np.ascontiguousarray(positions),
-                "beam_idx": beam_idx.astype(np.int32),
-                "source_mask": source_mask,
-                **source.tensors,
-            }
-            return np.array(request.infer(inputs, share_inputs=True)["logits"])
+        The keys and values are bound once, not copied; they are overwritten when rows leave.
+        """
+        one, many = Sizes(1, source_mask.shape[1], 1, 1), Sizes(positions=source_mask.shape[1])
+        return Decoding(
+            source, source_mask, lambda single: self._compiler.request("answer", one if single else many)
+        ).step
 
-        return step
+    def _project(self, name: str, states: FloatArray, arena: Arena | None = None) -> CrossKV:
+        """Keys and values of ``[B, S, D]``: images one by one, each into its place, texts all at once."""
+        sources, positions, _ = states.shape
+        step = 1 if positions == self._config.vision.num_positions else sources
+        request = self._compiler.request(name, Sizes(1 if step == 1 else ANY, positions))
+        result = empty_cross_kv(request.model_outputs, sources, positions, arena)
+        (port,) = request.model_inputs
+        for first in range(0, sources, step):
+            places = slice(first, first + step)
+            request.set_tensor(port, ov.Tensor(np.ascontiguousarray(states[places])))
+            result[places].bind(request)
+            request.infer()
+        return result
 
-    @cached_property
-    def _vision(self) -> ov.InferRequest:
-        size = self._config.vision.image_size
-        return self._compile("vision", {"pixels": [1, size, size, 3]})
-
-    @cached_property
-    def _question_kv(self) -> ov.InferRequest:
-        vision = self._config.vision
-        return self._compile("question_kv", {"image_embeds": [1, vision.num_positions, vision.hidden_size]})
+    def _text_length(self, length: int) -> int:
+        """The padded length of a text."""
+        longest = self._config.text.max_position_embeddings
+        return min([padded for padded in TEXT_LENGTHS if length <= padded <= longest], default=longest)
 
     @cached_property
-    def _question(self) -> ov.InferRequest:
-        return self._compile("question")
+    def _vision(self) -> ov.AsyncInferQueue:
+        return self._compiler.queue("vision", Sizes(sources=1))
 
-    @cached_property
-    def _answer_kv(self) -> ov.InferRequest:
-        return self._compile("answer_kv")
 
-    @cached_property
-    def _answer(self) -> ov.InferRequest:
-        return self._compile("answer")
-
-    def _compile(self, name: str, shapes: Mapping[str, list[int]] | None = None) -> ov.InferRequest:
-        logger.debug("compiling %s", name)
-        model = self._core.read_model(self._graphs[name])
-        if shapes is not None:
-            model.reshape({port: ov.PartialShape(shape) for port, shape in shapes.items()})
-        return self._core.compile_model(model, "CPU", self._options.properties()).create_infer_request()
-
-    @staticmethod
-    def _project(request: ov.InferRequest, port: str, states: FloatArray) -> CrossKV:
-        results = request.infer({port: states})
-        return CrossKV({output.get_any_name(): np.array(value) for output, value in results.items()})
+def _padded(rows: npt.NDArray[Any], length: int) -> npt.NDArray[Any]:
+    """``[B, S, ...]`` with zeros up to a length of ``S``; masks hide them."""
+    missing = length - rows.shape[1]
+    return np.pad(rows, [(0, 0), (0, missing)] + [(0, 0)] * (rows.ndim - 2)) if missing else rows

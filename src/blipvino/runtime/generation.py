@@ -7,7 +7,7 @@ difference is deliberate: no row's result depends on the other rows of its batch
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from numbers import Integral, Real
 
 import numpy as np
@@ -18,9 +18,27 @@ from blipvino.errors import InputError
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float32]
 
-Step = Callable[[IntArray, IntArray], FloatArray]
-"""One decoder step: ``input_ids`` ``[R, T]`` and ``beam_idx`` ``[R]`` (the row that each row continues) to logits
-``[R, vocab]``. The first call takes the prompt, each later one a token."""
+
+@dataclass(frozen=True)
+class Scores:
+    """Scores of the next token of ``R`` rows. Greedy and beam search need the likeliest tokens alone.
+
+    Attributes:
+        top_ids: int64 ``[R, K]``, likeliest first.
+        top_logits: theirs, ``[R, K]``.
+        log_normalizer: logarithm of the sum of all tokens' ``exp(logit)``, ``[R, 1]``.
+        logits: makes the logits of the whole vocabulary, ``[R, vocab]``; until the next step only.
+    """
+
+    top_ids: IntArray
+    top_logits: FloatArray
+    log_normalizer: FloatArray
+    logits: Callable[[], FloatArray]
+
+
+Step = Callable[[IntArray, IntArray], Scores]
+"""One decoder step: ``input_ids`` ``[R, T]`` and ``beam_idx`` ``[R]`` (the row that each row continues) to `Scores`.
+The first call takes the prompt, each later one a token. Rows that no row continues have left for good."""
 
 NEVER = np.float32(-1e9)
 """Upstream's score of a beam that must not be chosen."""
@@ -129,28 +147,53 @@ def _until(tokens: list[int], eos_token_id: int, start: int) -> list[int]:
 
 def _sample(
     step: Step,
-    sequences: IntArray,
+    inputs: IntArray,
     draws: Sequence[np.random.Generator],
     eos_token_id: int,
     options: GenerationOptions,
 ) -> list[list[int]]:
-    """Greedy search and sampling: a row that has closed is carried on with the closing token until all have."""
-    order = np.arange(len(sequences))
-    closed = np.zeros(len(sequences), bool)
-    inputs = sequences
+    """Greedy search and sampling. A row that has closed leaves."""
+    rows, length = inputs.shape
+    sequences = np.concatenate([inputs, np.full((rows, options.max_new_tokens), eos_token_id, np.int64)], axis=1)
+    live = parents = np.arange(rows)
     for new_tokens in range(options.max_new_tokens):
-        scores = _processed(step(inputs, order), sequences, new_tokens, eos_token_id, options)
+        scores = step(inputs, parents)
         if options.do_sample:
-            chosen = np.array([_draw(row, rng, options) for row, rng in zip(scores, draws, strict=True)], np.int64)
+            logits = _processed(
+                scores.logits(), sequences[live, : length + new_tokens], new_tokens, eos_token_id, options
+            )
+            chosen = np.array([_draw(logits[i], draws[row], options) for i, row in enumerate(live.tolist())], np.int64)
         else:
-            chosen = scores.argmax(axis=-1)
-        chosen = np.where(closed, eos_token_id, chosen)
-        sequences = np.concatenate([sequences, chosen[:, None]], axis=1)
-        closed |= chosen == eos_token_id
-        if closed.all():
+            seen = sequences[live, : length + new_tokens]
+            chosen = _likeliest(scores, seen, new_tokens, 1, eos_token_id, options)[0][:, 0]
+        sequences[live, length + new_tokens] = chosen
+        parents = np.flatnonzero(chosen != eos_token_id)
+        live, inputs = live[parents], chosen[parents, None]
+        if not live.size:
             break
-        inputs = chosen[:, None]
     return [row.tolist() for row in sequences]
+
+
+def _likeliest(
+    scores: Scores, seen: IntArray, new_tokens: int, count: int, eos_token_id: int, options: GenerationOptions
+) -> tuple[IntArray, FloatArray]:
+    """The ``count`` likeliest tokens of each row after processing, and their log-probabilities, both ``[R, count]``.
+
+    Log-probabilities are taken before the processors, as upstream's beam search does; their order is the logits'.
+    """
+    barred = new_tokens < options.min_new_tokens
+    if options.repetition_penalty == 1.0 and scores.top_ids.shape[1] >= count + barred:
+        log_probs = scores.top_logits - scores.log_normalizer
+        if not barred:
+            return scores.top_ids[:, :count], log_probs[:, :count]
+        order = np.argsort(scores.top_ids == eos_token_id, axis=1, kind="stable")[:, :count]
+        return np.take_along_axis(scores.top_ids, order, axis=1), np.take_along_axis(log_probs, order, axis=1)
+    log_probs = scores.logits()
+    if options.num_beams > 1:
+        log_probs = log_probs - scores.log_normalizer
+    log_probs = _processed(log_probs, seen, new_tokens, eos_token_id, options)
+    top = _top_k(log_probs, min(count, log_probs.shape[1]))
+    return top, np.take_along_axis(log_probs, top, axis=1)
 
 
 def _processed(
@@ -183,18 +226,19 @@ def _draw(scores: FloatArray, rng: np.random.Generator, options: GenerationOptio
 
 @dataclass
 class _Beams:
-    """Beam search over ``B`` rows with ``n`` beams each; names follow upstream's.
+    """Beam search over the rows that are still open, with ``n`` beams each; names follow upstream's.
 
-    Running beams are ``[B, n, length]`` and not closed yet; the best closed ones are kept as ``(score, tokens)``.
+    Running beams ``[B, n, length]`` are not closed yet; the best closed ones of every row that there was are kept as
+    ``(score, tokens)``.
     """
 
     running: IntArray
     running_scores: FloatArray
+    rows: IntArray
+    finished: list[list[tuple[np.float32, list[int]]]]
     prompt_length: int
     eos_token_id: int
     options: GenerationOptions
-    finished: list[list[tuple[np.float32, list[int]]]] = field(default_factory=list)
-    improvable: npt.NDArray[np.bool_] = field(default_factory=lambda: np.ones(0, bool))
 
     @classmethod
     def start(cls, sequences: IntArray, eos_token_id: int, options: GenerationOptions) -> _Beams:
@@ -203,19 +247,20 @@ class _Beams:
         running = np.repeat(sequences[:, None], options.num_beams, axis=1)
         scores = np.full((rows, options.num_beams), NEVER, np.float32)
         scores[:, 0] = 0
-        beams = cls(running, scores, length, eos_token_id, options)
-        beams.finished = [[] for _ in range(rows)]
-        beams.improvable = np.ones(rows, bool)
-        return beams
+        finished: list[list[tuple[np.float32, list[int]]]] = [[] for _ in range(rows)]
+        return cls(running, scores, np.arange(rows), finished, length, eos_token_id, options)
 
-    def advance(self, log_probs: FloatArray, last: bool) -> IntArray:
-        """Take one step's processed log-probabilities ``[B * n, vocab]``; returns the next ``beam_idx`` ``[B * n]``."""
+    def advance(self, ids: IntArray, log_probs: FloatArray, last: bool) -> IntArray:
+        """Take one step: each beam's likeliest tokens and their log-probabilities, both ``[B * n, count]``.
+
+        Returns the next ``beam_idx``: the beams that go on, of the rows that go on.
+        """
         rows, beams, length = self.running.shape
-        vocab = log_probs.shape[-1]
-        total = (log_probs.reshape(rows, beams, vocab) + self.running_scores[:, :, None]).reshape(rows, -1)
+        count = ids.shape[-1]
+        total = (log_probs.reshape(rows, beams, count) + self.running_scores[:, :, None]).reshape(rows, -1)
         top = _top_k(total, 2 * beams)
         scores = np.take_along_axis(total, top, axis=1)
-        origin, tokens = top // vocab, top % vocab
+        origin, tokens = top // count, np.take_along_axis(ids.reshape(rows, -1), top, axis=1)
         candidates = np.take_along_axis(self.running, origin[:, :, None], axis=1)
         candidates = np.concatenate([candidates, tokens[:, :, None]], axis=2)
         closing = (tokens == self.eos_token_id) | last
@@ -224,9 +269,10 @@ class _Beams:
         keep = _top_k(open_scores, beams)
         self.running = np.take_along_axis(candidates, keep[:, :, None], axis=1)
         self.running_scores = np.take_along_axis(open_scores, keep, axis=1)
-        self._update_improvable(length + 1 - self.prompt_length)
-        origin = np.take_along_axis(origin, keep, axis=1)
-        return (origin + np.arange(rows)[:, None] * beams).reshape(-1)
+        origin = np.take_along_axis(origin, keep, axis=1) + np.arange(rows)[:, None] * beams
+        stay = self._improvable(length + 1 - self.prompt_length)
+        self.running, self.running_scores, self.rows = self.running[stay], self.running_scores[stay], self.rows[stay]
+        return origin[stay].reshape(-1)
 
     def _collect(
         self, candidates: IntArray, scores: FloatArray, closing: npt.NDArray[np.bool_], new_tokens: int
@@ -234,18 +280,19 @@ class _Beams:
         """Keep the best closed beams; only the ``n`` best candidates may close."""
         beams = self.options.num_beams
         penalized = scores / np.float32(new_tokens**self.options.length_penalty)
-        for row in np.flatnonzero(self.improvable):
-            for place in np.flatnonzero(closing[row, :beams]):
-                self.finished[row].append((penalized[row, place], candidates[row, place].tolist()))
-            self.finished[row].sort(key=lambda beam: -beam[0])  # stable: the earlier one wins a tie, as upstream
-            del self.finished[row][beams:]
+        for index, row in enumerate(self.rows):
+            kept = self.finished[row]
+            for place in np.flatnonzero(closing[index, :beams]):
+                kept.append((penalized[index, place], candidates[index, place].tolist()))
+            kept.sort(key=lambda beam: -beam[0])  # stable: the earlier one wins a tie, as upstream
+            del kept[beams:]
 
-    def _update_improvable(self, new_tokens: int) -> None:
+    def _improvable(self, new_tokens: int) -> npt.NDArray[np.bool_]:
         """Upstream's heuristic (``early_stopping=False``): can the best running beam still beat the worst kept one?"""
         best = self.running_scores[:, 0] / np.float32(new_tokens**self.options.length_penalty)
-        for row, kept in enumerate(self.finished):
-            worst = kept[-1][0] if len(kept) == self.options.num_beams else NEVER
-            self.improvable[row] &= bool(best[row] > worst)
+        kept = [self.finished[row] for row in self.rows]
+        worst = [beams[-1][0] if len(beams) == self.options.num_beams else NEVER for beams in kept]
+        return best > np.array(worst, np.float32)
 
     def best(self) -> list[list[int]]:
         """The best closed beam of each row."""
@@ -261,21 +308,16 @@ def _top_k(scores: FloatArray, count: int) -> IntArray:
 
 
 def _beam_search(step: Step, sequences: IntArray, eos_token_id: int, options: GenerationOptions) -> list[list[int]]:
-    rows = len(sequences)
+    """Beam search. A row whose kept beams cannot be bettered leaves."""
     beams = _Beams.start(sequences, eos_token_id, options)
-    inputs = beams.running.reshape(rows * options.num_beams, -1)
+    inputs = beams.running.reshape(-1, sequences.shape[1])
     order = np.arange(len(inputs))
     for new_tokens in range(options.max_new_tokens):
-        log_probs = _log_softmax(step(inputs, order))
         seen = beams.running.reshape(len(inputs), -1)
-        log_probs = _processed(log_probs, seen, new_tokens, eos_token_id, options)
-        order = beams.advance(log_probs, last=new_tokens + 1 == options.max_new_tokens)
-        if not beams.improvable.any():
+        scores = step(inputs, order)
+        likeliest = _likeliest(scores, seen, new_tokens, 2 * options.num_beams, eos_token_id, options)
+        order = beams.advance(*likeliest, last=new_tokens + 1 == options.max_new_tokens)
+        if not len(order):
             break
         inputs = beams.running[:, :, -1].reshape(-1, 1)
     return beams.best()
-
-
-def _log_softmax(logits: FloatArray) -> FloatArray:
-    shifted = logits - logits.max(axis=-1, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))

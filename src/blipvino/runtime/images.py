@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -99,9 +100,14 @@ class ImageProcessor:
 
     def pixels(self, images: Sequence[ImageSource]) -> npt.NDArray[np.uint8]:
         """Load and resize images: uint8 ``[B, size, size, 3]`` RGB, what `vision` takes."""
+        if len(images) == 1:
+            return self._resized(images[0])[None]
+        with ThreadPoolExecutor() as pool:  # Pillow works without Python's lock
+            return np.stack(list(pool.map(self._resized, images)))
+
+    def _resized(self, image: ImageSource) -> npt.NDArray[np.uint8]:
         size, resample = self.config.size, Image.Resampling(self.config.resample)
-        resized = [load_image(image).resize((size, size), resample) for image in images]
-        return np.stack([np.asarray(image) for image in resized])
+        return np.asarray(load_image(image).resize((size, size), resample))
 
     def pixel_values(self, images: Sequence[ImageSource]) -> npt.NDArray[np.float32]:
         """The same images as ``BlipImageProcessor`` returns them: float32 ``[B, 3, size, size]``, normalised.

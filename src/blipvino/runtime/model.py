@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
 from typing import Any, Self, overload
 
@@ -16,14 +19,17 @@ from blipvino.config import BlipConfig, parse_config, parse_preprocessor
 from blipvino.errors import InputError
 from blipvino.graphs import graph_names
 from blipvino.progress import Reporter
-from blipvino.runtime.engine import CrossKV, Engine, EngineOptions
+from blipvino.runtime.compilation import EngineOptions
+from blipvino.runtime.engine import Engine
+from blipvino.runtime.features import DEFAULT_CACHE_BYTES, FeatureExtractor, ImageFeatures
 from blipvino.runtime.generation import GenerationOptions, generate, row_generators
 from blipvino.runtime.images import ImageProcessor, ImageSource
 from blipvino.runtime.tokens import TextProcessor
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
-Images = ImageSource | Sequence[ImageSource]
+Image = ImageSource | ImageFeatures
+Images = Image | Sequence[Image]
 
 DEFAULT_BATCH_SIZE = 8
 
@@ -34,7 +40,9 @@ class Blip:
     Generation options are keyword arguments with the names and defaults of `GenerationOptions`.
     """
 
-    def __init__(self, bundle: Bundle, config: BlipConfig, options: EngineOptions) -> None:
+    def __init__(
+        self, bundle: Bundle, config: BlipConfig, options: EngineOptions, image_cache_bytes: int = DEFAULT_CACHE_BYTES
+    ) -> None:
         self.bundle = bundle
         self.config = config
         preprocessor = json.loads(bundle.path("preprocessor_config.json").read_text(encoding="utf-8"))
@@ -42,29 +50,58 @@ class Blip:
         self.texts = TextProcessor.from_file(bundle.path("tokenizer.json"), config.text)
         paths = {name: bundle.path(f"{name}.xml") for name in graph_names(config.architecture)}
         self.engine = Engine(paths, config, options)
+        self.extractor = FeatureExtractor(self.engine, self.images, bundle.fingerprint, image_cache_bytes)
         self._turn = threading.Lock()
 
     @classmethod
-    def load(cls, bundle: str | Path | Bundle, *, options: EngineOptions | None = None, verify: bool = True) -> Self:
+    def load(
+        cls,
+        bundle: str | Path | Bundle,
+        *,
+        options: EngineOptions | None = None,
+        image_cache_bytes: int = DEFAULT_CACHE_BYTES,
+        verify: bool = True,
+    ) -> Self:
         """Load a bundle that `optimize` wrote.
 
         Args:
             bundle: its folder, or the bundle opened already.
             options: how its graphs are compiled.
+            image_cache_bytes: memory for what is known of images that were shown before; an image of BLIP-base takes
+                1.8 MB, and 11 MB more (8-bit recipes; 43 MB with "none") once questions were asked. 0 keeps nothing.
             verify: check every file's SHA-256 against the manifest first.
 
         Raises:
-            BundleError: the folder is no bundle, is damaged, or was written by a newer version.
+            BundleError: the folder is no bundle, is damaged, or was written by another version of the format.
         """
         opened = bundle if isinstance(bundle, Bundle) else open_bundle(Path(bundle), verify=verify)
         content = json.loads(opened.path("config.json").read_text(encoding="utf-8"))
-        return cls(opened, parse_config(content, str(opened.folder)), options or EngineOptions())
+        config = parse_config(content, str(opened.folder))
+        return cls(opened, config, options or EngineOptions(), image_cache_bytes)
 
     @overload
-    def caption(self, images: ImageSource, prompt: str | None = None, **options: Any) -> str: ...
+    def features(self, images: Image) -> ImageFeatures: ...  # type: ignore[overload-overlap]  # str is a Sequence, too
 
     @overload
-    def caption(self, images: Sequence[ImageSource], prompt: str | None = None, **options: Any) -> list[str]: ...
+    def features(self, images: Sequence[Image]) -> list[ImageFeatures]: ...
+
+    def features(self, images: Images) -> ImageFeatures | list[ImageFeatures]:
+        """What the model sees in an image, or in each of several; to be given instead of the image.
+
+        Texts about it then cost the text alone, however many come between.
+
+        Raises:
+            ImageError: an image cannot be read.
+        """
+        several, sources = _listed(images)
+        features = self.extractor.extract(sources)
+        return features if several else features[0]
+
+    @overload
+    def caption(self, images: Image, prompt: str | None = None, **options: Any) -> str: ...
+
+    @overload
+    def caption(self, images: Sequence[Image], prompt: str | None = None, **options: Any) -> list[str]: ...
 
     def caption(
         self,
@@ -90,21 +127,99 @@ class Blip:
             ImageError: an image cannot be read.
             InputError: the prompt or an option is not allowed.
         """
-        chosen = _options(options, batch_size)
-        several, sources = _listed(images)
-        start = self.texts.prompt(prompt)
-        self._check_length(len(start), chosen)
+        rows = self.caption_ids(images, prompt, batch_size=batch_size, show_progress=show_progress, **options)
+        texts = [self.texts.decode(row) for row in rows]
+        return texts if _listed(images)[0] else texts[0]
+
+    def caption_ids(
+        self,
+        images: Images,
+        prompt: str | None = None,
+        *,
+        batch_size: int = DEFAULT_BATCH_SIZE,
+        show_progress: bool = False,
+        **options: Any,
+    ) -> list[list[int]]:
+        """As `caption`, but token ids: a list an image, with the prompt and without the closing token."""
+        chosen, start = self._prepared(prompt, batch_size, options)
+        sources = _listed(images)[1]
+        rows: list[list[int]] = []
+        draws = row_generators(len(sources), chosen.seed)
+        for batch in _batches(len(sources), batch_size, "Captioning", show_progress):
+            rows += self._caption(self.extractor.extract(sources[batch]), start, draws[batch], chosen)
+        return rows
+
+    def caption_stream(
+        self,
+        images: Iterable[Image],
+        prompt: str | None = None,
+        *,
+        batch_size: int = DEFAULT_BATCH_SIZE,
+        **options: Any,
+    ) -> Iterator[str]:
+        """Captions of any number of images, one by one and in order, as they are ready.
+
+        While a batch is decoded, the next one is looked at, and the images of the one after are read and resized:
+        no more than three batches are held at any time. An image that cannot be read raises when its turn comes.
+
+        Args:
+            images: images in any form; an iterator is read no further ahead than needed.
+            prompt: text that every caption continues; it is part of the result.
+            batch_size: images that are decoded together.
+            **options: `GenerationOptions`. With ``seed``, every caption is drawn as `caption` draws it.
+
+        Raises:
+            ImageError: an image cannot be read.
+            InputError: the prompt or an option is not allowed.
+        """
+        chosen, start = self._prepared(prompt, batch_size, options)
+        return self._stream(iter(images), start, batch_size, chosen)
+
+    def _stream(
+        self, images: Iterator[Image], start: list[int], batch_size: int, options: GenerationOptions
+    ) -> Iterator[str]:
+        seeds = np.random.SeedSequence(options.seed)
+        ahead: deque[Future[list[ImageFeatures]]] = deque()
+        reading, looking = ThreadPoolExecutor(), ThreadPoolExecutor(1)
+        try:
+            while True:
+                batch = list(islice(images, batch_size))
+                if batch:
+                    read = [reading.submit(self._read, image) for image in batch]
+                    ahead.append(looking.submit(self._look, read))
+                if ahead and (len(ahead) > 2 or not batch):
+                    features = ahead.popleft().result()
+                    draws = [np.random.default_rng(child) for child in seeds.spawn(len(features))]
+                    for row in self._caption(features, start, draws, options):
+                        yield self.texts.decode(row)
+                elif not batch:
+                    return
+        finally:
+            for pool in (reading, looking):
+                pool.shutdown(wait=True, cancel_futures=True)
+
+    def _read(self, image: Image) -> ImageFeatures | npt.NDArray[np.uint8]:
+        return image if isinstance(image, ImageFeatures) else self.images.pixels([image])[0]
+
+    def _look(self, read: Sequence[Future[ImageFeatures | npt.NDArray[np.uint8]]]) -> list[ImageFeatures]:
+        """Features of images that are being read."""
+        ready = [future.result() for future in read]
+        seen = iter(self.extractor.look([image for image in ready if not isinstance(image, ImageFeatures)]))
+        return self.extractor.extract([image if isinstance(image, ImageFeatures) else next(seen) for image in ready])
+
+    def _caption(
+        self,
+        features: Sequence[ImageFeatures],
+        start: list[int],
+        draws: Sequence[np.random.Generator],
+        options: GenerationOptions,
+    ) -> list[list[int]]:
+        embeds = np.stack([image.image_embeds for image in features])
         with self._turn:
-            texts: list[str] = []
-            draws = row_generators(len(sources), chosen.seed)
-            for batch in _batches(len(sources), batch_size, "Captioning", show_progress):
-                embeds = self.engine.image_embeds(self.images.pixels(sources[batch]))
-                mask = np.ones(embeds.shape[:2], np.int64)
-                texts += self._decode(self.engine.answer_kv(embeds), mask, start, draws[batch], chosen)
-        return texts if several else texts[0]
+            return self._decode(embeds, np.ones(embeds.shape[:2], np.int64), start, draws, options)
 
     @overload
-    def answer(self, images: ImageSource, questions: str, **options: Any) -> str: ...
+    def answer(self, images: Image, questions: str, **options: Any) -> str: ...
 
     @overload
     def answer(self, images: Images, questions: str | Sequence[str], **options: Any) -> str | list[str]: ...
@@ -136,63 +251,77 @@ class Blip:
             InputError: a question or an option is not allowed, the numbers of images and questions differ, or the
                 checkpoint does not answer questions.
         """
+        rows = self.answer_ids(images, questions, batch_size=batch_size, show_progress=show_progress, **options)
+        answers = [self.texts.decode(row) for row in rows]
+        return answers if _listed(images)[0] or not isinstance(questions, str) else answers[0]
+
+    def answer_ids(
+        self,
+        images: Images,
+        questions: str | Sequence[str],
+        *,
+        batch_size: int = DEFAULT_BATCH_SIZE,
+        show_progress: bool = False,
+        **options: Any,
+    ) -> list[list[int]]:
+        """As `answer`, but token ids: a list a question, with the start token and without the closing one."""
         if not self.config.answers_questions:
             raise InputError(
                 f"{self.bundle.folder}: this bundle captions only; answers need a checkpoint such as blip-vqa"
             )
-        chosen = _options(options, batch_size)
-        several_images, sources = _listed(images)
-        several_questions = not isinstance(questions, str)
-        if not isinstance(questions, Iterable):
-            raise InputError(f"questions must be text or a sequence of texts, found {type(questions).__name__}")
-        asked = [questions] * len(sources) if isinstance(questions, str) else list(questions)
-        if not several_images:
-            sources = sources * len(asked)
-        if len(sources) != len(asked):
-            raise InputError(f"{len(sources)} images but {len(asked)} questions; give one question each, or just one")
-        self._check_length(1, chosen)
-        if asked:
-            self.texts.questions(asked)  # refuse any bad question before working on the first
-        with self._turn:
-            answers: list[str] = []
-            embeds: dict[int, FloatArray] = {}
-            draws = row_generators(len(asked), chosen.seed)
-            for batch in _batches(len(asked), batch_size, "Answering", show_progress):
-                embeds = self._embed(sources[batch], embeds)
-                source, mask = self._encode_questions(sources[batch], asked[batch], embeds)
-                answers += self._decode(source, mask, self.texts.prompt(None), draws[batch], chosen)
-        return answers if several_images or several_questions else answers[0]
+        chosen, start = self._prepared(None, batch_size, options)
+        sources, asked = _paired(images, questions)
+        for question in asked:
+            self.texts.questions([question])  # refuse any bad question before working on the first
+        rows: list[list[int]] = []
+        known: dict[int, ImageFeatures] = {}
+        draws = row_generators(len(asked), chosen.seed)
+        for batch in _batches(len(asked), batch_size, "Answering", show_progress):
+            new = {id(source): source for source in sources[batch] if id(source) not in known}
+            found = known | dict(zip(new, self.extractor.extract(list(new.values())), strict=True))
+            known = {id(source): found[id(source)] for source in sources[batch]}
+            features = [known[id(source)] for source in sources[batch]]
+            rows += self._answer(features, asked[batch], start, draws[batch], chosen)
+        return rows
 
-    def _embed(self, sources: list[ImageSource], known: Mapping[int, FloatArray]) -> dict[int, FloatArray]:
-        """Embeddings of a batch's images by identity; those that the batch before had are not made again."""
-        new = {id(source): source for source in sources if id(source) not in known}
-        made = self.engine.image_embeds(self.images.pixels(list(new.values()))) if new else ()
-        embeds = {**known, **dict(zip(new, made, strict=True))}
-        return {id(source): embeds[id(source)] for source in sources}
-
-    def _encode_questions(
-        self, sources: list[ImageSource], asked: list[str], embeds: Mapping[int, FloatArray]
-    ) -> tuple[CrossKV, IntArray]:
-        """What the decoder attends to when it answers, and its mask: each image with its own questions at a time."""
+    def _answer(
+        self,
+        features: Sequence[ImageFeatures],
+        asked: list[str],
+        start: list[int],
+        draws: Sequence[np.random.Generator],
+        options: GenerationOptions,
+    ) -> list[list[int]]:
+        """Answers to one question about each image; each image with its own questions at a time, until they decode."""
         tokens = self.texts.questions(asked)
         states = np.empty((*tokens.input_ids.shape, self.config.text.hidden_size), np.float32)
-        for key, image in embeds.items():
-            rows = [row for row, source in enumerate(sources) if id(source) == key]
-            projected = self.engine.question_kv(image[None])
-            states[rows] = self.engine.question_states(tokens.input_ids[rows], tokens.attention_mask[rows], projected)
-        return self.engine.answer_kv(states), tokens.attention_mask
+        with self._turn:
+            for image in dict.fromkeys(features):
+                rows = [row for row, other in enumerate(features) if other is image]
+                states[rows] = self.engine.question_states(
+                    tokens.input_ids[rows], tokens.attention_mask[rows], image.question_kv(self.engine)
+                )
+            self.extractor.cache.trim()
+            return self._decode(states, tokens.attention_mask, start, draws, options)
 
     def _decode(
         self,
-        source: CrossKV,
+        source_states: FloatArray,
         source_mask: IntArray,
-        prompt: list[int],
+        start: list[int],
         draws: Sequence[np.random.Generator],
         options: GenerationOptions,
-    ) -> list[str]:
-        step = self.engine.decoder(source, source_mask)
-        rows = generate(step, prompt, draws, self.config.text.sep_token_id, options)
-        return [self.texts.decode(row) for row in rows]
+    ) -> list[list[int]]:
+        step = self.engine.decode(source_states, source_mask)
+        return generate(step, start, draws, self.config.text.sep_token_id, options)
+
+    def _prepared(
+        self, prompt: str | None, batch_size: int, given: dict[str, Any]
+    ) -> tuple[GenerationOptions, list[int]]:
+        """Checked options, and the tokens that texts start from."""
+        options, start = _options(given, batch_size), self.texts.prompt(prompt)
+        self._check_length(len(start), options)
+        return options, start
 
     def _check_length(self, prompt_tokens: int, options: GenerationOptions) -> None:
         limit = self.config.text.max_position_embeddings
@@ -218,7 +347,20 @@ def _options(given: dict[str, Any], batch_size: int) -> GenerationOptions:
     return GenerationOptions(**given)
 
 
-def _listed(images: Images) -> tuple[bool, list[ImageSource]]:
+def _paired(images: Images, questions: str | Sequence[str]) -> tuple[list[Image], list[str]]:
+    """An image for every question and a question for every image."""
+    several, sources = _listed(images)
+    if not isinstance(questions, Iterable):
+        raise InputError(f"questions must be text or a sequence of texts, found {type(questions).__name__}")
+    asked = [questions] * len(sources) if isinstance(questions, str) else list(questions)
+    if not several:
+        sources = sources * len(asked)
+    if len(sources) != len(asked):
+        raise InputError(f"{len(sources)} images but {len(asked)} questions; give one question each, or just one")
+    return sources, asked
+
+
+def _listed(images: Images) -> tuple[bool, list[Image]]:
     """Whether there are several images, and the images as a list."""
     if isinstance(images, list | tuple):
         return True, list(images)

@@ -1,0 +1,120 @@
+"""What the model sees in an image, kept so that further texts about it cost the text alone."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from blipvino.errors import InputError
+from blipvino.runtime.cross_kv import CrossKV
+from blipvino.runtime.engine import Engine
+from blipvino.runtime.images import ImageProcessor, ImageSource
+
+FloatArray = npt.NDArray[np.float32]
+Pixels = npt.NDArray[np.uint8]
+
+DEFAULT_CACHE_BYTES = 128 * 2**20
+
+
+@dataclass(eq=False)
+class ImageFeatures:
+    """An image as the model sees it. `Blip` takes it wherever it takes an image.
+
+    Attributes:
+        image_embeds: float32 ``[S, D]``.
+        model: fingerprint of the bundle that made it; others refuse it.
+    """
+
+    image_embeds: FloatArray
+    model: str
+    _question_kv: CrossKV | None = field(default=None, repr=False)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory. The first question adds the question encoder's keys and values."""
+        return self.image_embeds.nbytes + (self._question_kv.nbytes if self._question_kv else 0)
+
+    def question_kv(self, engine: Engine) -> CrossKV:
+        """Its keys and values in the question encoder, made at the first question."""
+        if self._question_kv is None:
+            self._question_kv = engine.question_kv(self.image_embeds[None])
+        return self._question_kv
+
+
+class FeatureCache:
+    """The features that were used last, by image content, within a limit of bytes."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._known: OrderedDict[bytes, ImageFeatures] = OrderedDict()
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of what is kept."""
+        return sum(features.nbytes for features in self._known.values())
+
+    def get(self, key: bytes) -> ImageFeatures | None:
+        """What is known under this key, which is now the one used last."""
+        if key in self._known:
+            self._known.move_to_end(key)
+        return self._known.get(key)
+
+    def put(self, key: bytes, features: ImageFeatures) -> None:
+        """Keep features; those that were not used for longest go."""
+        self._known[key] = features
+        self.trim()
+
+    def trim(self) -> None:
+        """Keep to the limit: features grow when they are first asked about."""
+        while self._known and self.nbytes > self._limit:
+            self._known.popitem(last=False)
+
+
+class FeatureExtractor:
+    """Images to features, each distinct image once. Its calls may come from several threads; they take turns."""
+
+    def __init__(self, engine: Engine, images: ImageProcessor, model: str, cache_bytes: int) -> None:
+        self.cache = FeatureCache(cache_bytes)
+        self.engine = engine
+        self._images = images
+        self._model = model
+        self._turn = threading.Lock()
+
+    def extract(self, sources: Sequence[ImageSource | ImageFeatures]) -> list[ImageFeatures]:
+        """Features of images in any form.
+
+        Raises:
+            ImageError: an image cannot be read.
+            InputError: features that another bundle made.
+        """
+        distinct = {id(source): source for source in sources}
+        unseen = [source for source in distinct.values() if not isinstance(source, ImageFeatures)]
+        seen = self.look(list(self._images.pixels(unseen))) if unseen else []
+        features = dict(zip(map(id, unseen), seen, strict=True))
+        return [self._own(source) if isinstance(source, ImageFeatures) else features[id(source)] for source in sources]
+
+    def look(self, pixels: Sequence[Pixels]) -> list[ImageFeatures]:
+        """Features of resized images ``[size, size, 3]``, from the cache or by `vision`."""
+        keys = [hashlib.sha256(image.tobytes()).digest() for image in pixels]
+        with self._turn:
+            known = {key: features for key in keys if (features := self.cache.get(key)) is not None}
+            new = {key: image for key, image in zip(keys, pixels, strict=True) if key not in known}
+            if new:
+                embeds = self.engine.image_embeds(np.stack(list(new.values())))
+                # Copies, so that keeping one image does not keep the batch that it came with.
+                made = {key: ImageFeatures(embed.copy(), self._model) for key, embed in zip(new, embeds, strict=True)}
+                known |= made
+                for key, features in made.items():
+                    self.cache.put(key, features)
+        return [known[key] for key in keys]
+
+    def _own(self, features: ImageFeatures) -> ImageFeatures:
+        if features.model != self._model:
+            raise InputError("these ImageFeatures were made by another bundle; make them with this one's features()")
+        return features
