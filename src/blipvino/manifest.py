@@ -130,7 +130,9 @@ def _check_schema(content: Mapping[str, Any], where: str | Path) -> None:
             f"{version}, this version reads {SCHEMA_VERSION}: upgrade blipvino"
         )
     if version < SCHEMA_VERSION:  # its graphs have other ports
-        raise BundleError(f"{where}: schema_version is {version}, this version reads {SCHEMA_VERSION}; {OPTIMIZE_AGAIN}")
+        raise BundleError(
+            f"{where}: schema_version is {version}, this version reads {SCHEMA_VERSION}; {OPTIMIZE_AGAIN}"
+        )
 
 
 _Value = TypeVar("_Value", str, int, dict[str, Any])
