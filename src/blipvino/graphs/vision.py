@@ -22,6 +22,7 @@ from blipvino.graphs.layers import (
     merge_heads,
     output,
     parameter,
+    split_heads,
 )
 
 
@@ -76,14 +77,15 @@ def encoder_layer(x: Node, w: Weights, config: VisionConfig) -> Node:
 
 
 def self_attention(x: Node, w: Weights, config: VisionConfig) -> Node:
-    """Attention among patches; one matmul makes queries, keys and values, the queries' scale folded into it."""
+    """Attention among patches. The checkpoint's one matrix is cut in three: no copies between matmul and attention."""
     width, heads, head_size = config.hidden_size, config.num_attention_heads, config.head_size
-    weight, bias = (w / "qkv").array("weight", 3 * width, width).copy(), (w / "qkv").array("bias", 3 * width).copy()
-    weight[:width] *= head_size**-0.5
-    bias[:width] *= head_size**-0.5
-    qkv = ops.reshape(affine(x, weight, bias, f"{w.prefix}.qkv"), integers(0, 0, 3, heads, head_size), True)
-    query, key, value = ops.split(ops.transpose(qkv, integers(2, 0, 3, 1, 4)), constant(0, np.int64), 3).outputs()
-    query, key, value = (ops.squeeze(part, integers(0)) for part in (query, key, value))
+    weights = np.split((w / "qkv").array("weight", 3 * width, width), 3)
+    biases = np.split((w / "qkv").array("bias", 3 * width), 3)
+    scale = np.float32(head_size**-0.5)
+    query = affine(x, weights[0] * scale, biases[0] * scale, f"{w.prefix}.query")
+    key = affine(x, weights[1], biases[1], f"{w.prefix}.key")
+    value = affine(x, weights[2], biases[2], f"{w.prefix}.value")
+    query, key, value = (split_heads(part, heads, head_size) for part in (query, key, value))
     context = attend(query, ops.transpose(key, integers(0, 1, 3, 2)), value)
     return linear(merge_heads(context, width), w / "projection", width, width)
 

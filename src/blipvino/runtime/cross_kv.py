@@ -16,7 +16,7 @@ Array = npt.NDArray[Any]
 _ARRAY_TYPES: Mapping[str, np.dtype[Any]] = {
     "f32": np.dtype(np.float32),
     "bf16": np.dtype(np.uint16),
-    "u8": np.dtype(np.uint8),
+    "i8": np.dtype(np.int8),
 }
 """How numpy holds a port's elements; it has no bfloat16, so those are kept as their bits."""
 
@@ -26,7 +26,7 @@ class CrossKV:
     """Cross-attention keys and values of ``B`` sources, all layers, ready to be inputs of the graph that reads them.
 
     ``cross_key.i`` is ``[B, H, d, S]`` and ``cross_value.i`` ``[B, H, S, d]``: float32, or bfloat16 (as bits) where
-    the CPU computes in it, or uint8 where the reading graph is quantized.
+    the CPU computes in it, or int8 where the reading graph is quantized.
     """
 
     tensors: Mapping[str, Array]
