@@ -1,14 +1,23 @@
 """Recipes, and what compression does to graphs beyond what NNCF's own tests cover."""
 
+import nncf
 import numpy as np
 import openvino as ov
 import openvino.opset13 as ops
 import pytest
 
 from blipvino import CalibrationOptions, CompressionError, InputError, find_recipe, optimize
+from blipvino.checkpoint import load_checkpoint
+from blipvino.compress.calibration import prepare_calibration
+from blipvino.compress.preprocessing import write_preprocessing
+from blipvino.compress.ptq import quantize_int8
 from blipvino.compress.recipe import RECIPES
 from blipvino.compress.storage import fits_fp16, save_graph
-from blipvino.graphs import BUILDERS
+from blipvino.data import open_source, take
+from blipvino.graphs import BUILDERS, build_graph
+from blipvino.progress import Reporter
+
+SILENT = Reporter(show=False)
 
 
 def test_every_recipe_treats_every_graph_and_says_how():
@@ -89,3 +98,86 @@ def test_a_quantized_graph_is_stored_without_float32_constants_and_computes_the_
     assert ov.Type.f32 not in kinds
     after = core.compile_model(stored, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})(given)[0]
     np.testing.assert_allclose(after, before, rtol=2e-3, atol=2e-3)
+
+
+class Walked(list):
+    """A list that counts how often it is walked through."""
+
+    walks = 0
+
+    def __iter__(self):
+        self.walks += 1
+        return super().__iter__()
+
+
+def run_float(model, given):
+    """Outputs of a float graph, by name."""
+    compiled = ov.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    return {output.get_any_name(): value for output, value in compiled(given).items()}
+
+
+def quantize_as_nncf_does(model, inputs):
+    """`nncf.quantize` as the tutorial calls it."""
+    options = {"model_type": nncf.ModelType.TRANSFORMER, "subset_size": len(inputs)}
+    return nncf.quantize(model, nncf.Dataset(inputs), **options)
+
+
+def assert_quantized_alike(ours, theirs):
+    """The same operations, weights that differ by a rounding here and there, ranges and biases by float noise."""
+    pairs = list(zip(ours.get_ordered_ops(), theirs.get_ordered_ops(), strict=True))
+    for our, their in pairs:
+        assert our.get_type_name() == their.get_type_name()
+        if our.get_type_name() == "Constant" and our.get_element_type() == ov.Type.i8:
+            differences = np.abs(our.data.astype(int) - their.data)
+            assert differences.max() <= 1
+            assert differences.mean() < 1e-3
+        elif our.get_type_name() == "Constant":
+            np.testing.assert_allclose(our.data, their.data, rtol=1e-4, atol=1e-5 * np.abs(their.data).max())
+    assert any(our.get_type_name() == "FakeQuantize" for our, _ in pairs)
+
+
+@pytest.fixture
+def calibrated(tiny_vqa, tmp_path):
+    """The float graphs that are quantized, by name, and a calibration set that knows its image embeddings."""
+    with load_checkpoint(tiny_vqa.folder) as checkpoint:
+        processors = write_preprocessing(checkpoint, tmp_path)
+        graphs = {name: build_graph(checkpoint, name) for name in ("vision", "question_kv", "question")}
+    samples = take(open_source("demo"), 6, seed=0, spread=True)
+    calibration = prepare_calibration(samples, processors.images, processors.texts, SILENT)
+    for image, given in enumerate(calibration.vision_inputs()):
+        calibration.keep_embeds(image, run_float(graphs["vision"], given)["image_embeds"])
+    return graphs, calibration
+
+
+def test_vision_is_quantized_in_one_pass_as_nncf_does_in_two_and_its_float_outputs_are_kept(calibrated):
+    graphs, calibration = calibrated
+    inputs, kept = Walked(calibration.vision_inputs()), {}
+    ours = quantize_int8(
+        graphs["vision"], inputs, SILENT, keep=lambda image, embeds: kept.update({image: embeds.copy()})
+    )
+    assert inputs.walks == 1
+    assert_quantized_alike(ours, quantize_as_nncf_does(graphs["vision"], list(inputs)))
+    for image, given in enumerate(inputs):
+        computed = run_float(graphs["vision"], given)["image_embeds"]
+        np.testing.assert_allclose(kept[image], computed, rtol=1e-4, atol=1e-4)
+
+
+def test_question_kv_is_quantized_in_one_pass_as_nncf_does_in_two(calibrated):
+    graphs, calibration = calibrated
+    inputs = Walked(calibration.question_kv_inputs())
+    ours = quantize_int8(graphs["question_kv"], inputs, SILENT)
+    assert inputs.walks == 1
+    full = [{"image_embeds": given["image_embeds"].astype(np.float32)} for given in inputs]
+    assert_quantized_alike(ours, quantize_as_nncf_does(graphs["question_kv"], full))
+
+
+def test_question_is_quantized_in_one_pass_as_nncf_does_in_two_with_keys_and_values_given(calibrated):
+    graphs, calibration = calibrated
+    inputs = Walked(calibration.question_inputs())
+    ours = quantize_int8(graphs["question"], inputs, SILENT, writer=graphs["question_kv"])
+    assert inputs.walks == 1
+    full = []
+    for given in inputs:
+        cross = run_float(graphs["question_kv"], {"image_embeds": given["image_embeds"].astype(np.float32)})
+        full.append({"input_ids": given["input_ids"], "attention_mask": given["attention_mask"], **cross})
+    assert_quantized_alike(ours, quantize_as_nncf_does(graphs["question"], full))

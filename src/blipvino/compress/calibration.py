@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import openvino as ov
 
 from blipvino.data import Sample
 from blipvino.progress import Reporter
@@ -44,12 +43,12 @@ class CalibrationSet:
     """Calibration images, and what the graphs after `vision` see of them.
 
     Image embeddings are the float model's, as the tutorial has it, and are kept (in half precision): 300 images of
-    BLIP-base take 266 MB. Keys and values, 48 times as large (two a layer, in float32), are projected when asked for.
+    BLIP-base take 266 MB. Keys and values, 48 times as large (two a layer, in float32), are not.
     """
 
     def __init__(self, images: Sequence[CalibrationImage]) -> None:
         self.images = images
-        self._embeds: list[npt.NDArray[np.float16]] = []
+        self._embeds: dict[int, npt.NDArray[np.float16]] = {}
 
     def __len__(self) -> int:
         """The number of images."""
@@ -64,47 +63,21 @@ class CalibrationSet:
         """Inputs of `vision`, one an image."""
         return [{"pixels": image.pixels} for image in self.images]
 
-    def embed(self, vision: ov.CompiledModel, reporter: Reporter) -> None:
-        """Run the float `vision` on every image and keep its image embeddings."""
-        request = vision.create_infer_request()
-        for image in reporter.track(self.images, "Embedding calibration images", len(self.images)):
-            self._embeds.append(np.array(request.infer({"pixels": image.pixels})["image_embeds"], dtype=np.float16))
+    def keep_embeds(self, image: int, embeds: npt.NDArray[np.float32]) -> None:
+        """Take the float `vision`'s output for the image of this number."""
+        self._embeds[image] = embeds.astype(np.float16)
 
     def question_kv_inputs(self) -> list[Inputs]:
-        """Inputs of `question_kv`, one an image, after `embed`."""
-        return [{"image_embeds": embeds} for embeds in self._float_embeds()]
+        """Inputs of `question_kv`, one an image, once their embeddings are known."""
+        return [{"image_embeds": self._embeds[image]} for image in range(len(self.images))]
 
-    def question_inputs(self, question_kv: ov.CompiledModel) -> QuestionInputs:
-        """Inputs of `question`, one a question, after `embed`; keys and values by the float ``question_kv``."""
-        return QuestionInputs(self, question_kv)
-
-    def _float_embeds(self) -> Iterator[npt.NDArray[np.float32]]:
-        return (embeds.astype(np.float32) for embeds in self._embeds)
-
-    def iterate_questions(self, question_kv: ov.CompiledModel) -> Iterator[Inputs]:
-        """One question's inputs after the other; an image's keys and values are projected once for all of its own."""
-        request = question_kv.create_infer_request()
-        for image, embeds in zip(self.images, self._float_embeds(), strict=True):
-            results = request.infer({"image_embeds": embeds})
-            cross = {output.get_any_name(): np.array(value) for output, value in results.items()}
-            for question in image.questions:
-                yield {**question, **cross}
-
-
-@dataclass(frozen=True)
-class QuestionInputs:
-    """The inputs of `question` as an iterable that can be walked any number of times, and has a length."""
-
-    calibration: CalibrationSet
-    question_kv: ov.CompiledModel
-
-    def __iter__(self) -> Iterator[Inputs]:
-        """Project and yield, image by image."""
-        return self.calibration.iterate_questions(self.question_kv)
-
-    def __len__(self) -> int:
-        """The number of questions."""
-        return self.calibration.question_count
+    def question_inputs(self) -> list[Inputs]:
+        """Inputs of `question`, one a question, with image embeddings where it has the keys and values made of them."""
+        return [
+            {**question, **embeds}
+            for image, embeds in zip(self.images, self.question_kv_inputs(), strict=True)
+            for question in image.questions
+        ]
 
 
 def prepare_calibration(

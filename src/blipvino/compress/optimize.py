@@ -13,8 +13,9 @@ import openvino as ov
 from blipvino.bundle import Bundle, BundleDetails, check_target, open_bundle, write_bundle
 from blipvino.checkpoint import Checkpoint, load_checkpoint
 from blipvino.compress.calibration import CalibrationSet, prepare_calibration
+from blipvino.compress.handover import hand_over_in_8_bits
 from blipvino.compress.preprocessing import Processors, write_preprocessing
-from blipvino.compress.ptq import CalibrationInputs, quantize_int8
+from blipvino.compress.ptq import quantize_int8
 from blipvino.compress.recipe import DEFAULT_RECIPE, Recipe, Treatment, find_recipe
 from blipvino.compress.storage import fp16_bytes, save_graph
 from blipvino.compress.weights import compress_weights_int4, compress_weights_int8
@@ -88,8 +89,16 @@ def optimize(
                 calibrated, details.calibration = _calibrate(processors, options, reporter)
             compressor = _Compressor(checkpoint, chosen, calibrated, reporter)
             details.measurements = {"fp16_bytes": compressor.fp16_bytes, "seconds": compressor.seconds}
+            done: dict[str, ov.Model] = {}
             for name in names:
-                save_graph(compressor.compress(name), folder / f"{name}.xml")
+                done[name] = compressor.compress(name)
+                if name == "question_kv":
+                    continue  # what it hands over is not settled until its reader is quantized
+                if name == "question":
+                    hand_over_in_8_bits(done["question_kv"], done["question"])
+                for finished, model in done.items():
+                    save_graph(model, folder / f"{finished}.xml")
+                done.clear()
                 gc.collect()  # a float graph and NNCF's copies of it take gigabytes; free them before the next
     return open_bundle(output)
 
@@ -118,8 +127,8 @@ def _calibrate(
 class _Compressor:
     """Builds and compresses one graph after the other, in the order of `graph_names`.
 
-    The order matters: float image embeddings, which the question encoder is calibrated on, are computed while the
-    float `vision` is at hand, and its keys and values by the float `question_kv`.
+    The order matters: the question encoder is calibrated on float image embeddings, which are kept when `vision` is
+    calibrated, and on keys and values by the float `question_kv`.
     """
 
     def __init__(
@@ -129,8 +138,6 @@ class _Compressor:
         self._recipe = recipe
         self._calibration = calibration
         self._reporter = reporter
-        self._core = ov.Core()
-        self._question_kv: ov.CompiledModel | None = None
         self.fp16_bytes: dict[str, int] = {}
         self.seconds: dict[str, float] = {}
 
@@ -148,35 +155,28 @@ class _Compressor:
         return result
 
     def _quantize(self, name: str, model: ov.Model) -> ov.Model:
+        calibration = self._calibration
+        assert calibration is not None  # the recipe needs it, so `optimize` made it
+        if name == "question":
+            writer = self._for_one_image(build_graph(self._checkpoint, "question_kv"))
+            return quantize_int8(model, calibration.question_inputs(), self._reporter, writer=writer)
         dynamic = {port.get_any_name(): port.get_partial_shape() for port in model.inputs}
-        if name in ("vision", "question_kv"):
-            # Statistics are collected much faster on a static shape; one image at a time is what there is.
-            model.reshape({port.get_any_name(): _one_image(port, self._checkpoint) for port in model.inputs})
-        quantized = quantize_int8(model, self._inputs(name, model))
+        self._for_one_image(model)
+        if name == "vision":
+            keep = calibration.keep_embeds if self._checkpoint.config.answers_questions else None
+            quantized = quantize_int8(model, calibration.vision_inputs(), self._reporter, keep=keep)
+        else:
+            quantized = quantize_int8(model, calibration.question_kv_inputs(), self._reporter)
         quantized.reshape(dynamic)
         return quantized
 
-    def _inputs(self, name: str, model: ov.Model) -> CalibrationInputs:
-        assert self._calibration is not None  # the recipe needs it, so `optimize` made it
-        if name == "vision":
-            if self._checkpoint.config.answers_questions:
-                self._calibration.embed(self._compile(model), self._reporter)
-            return self._calibration.vision_inputs()
-        if name == "question_kv":
-            self._question_kv = self._compile(model)
-            return self._calibration.question_kv_inputs()
-        assert self._question_kv is not None
-        return self._calibration.question_inputs(self._question_kv)
-
-    def _compile(self, model: ov.Model) -> ov.CompiledModel:
-        return self._core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-
-
-def _one_image(port: Any, checkpoint: Checkpoint) -> ov.PartialShape:
-    shape = list(port.get_partial_shape())
-    if port.get_any_name() == "image_embeds":
-        shape[1] = ov.Dimension(checkpoint.config.vision.num_positions)
-    return ov.PartialShape([ov.Dimension(1), *shape[1:]])
+    def _for_one_image(self, model: ov.Model) -> ov.Model:
+        """The graph for a single image: a static shape runs faster, and ranges are averaged over images anyway."""
+        shapes = {port.get_any_name(): list(port.get_partial_shape()) for port in model.inputs}
+        if "image_embeds" in shapes:
+            shapes["image_embeds"][1] = ov.Dimension(self._checkpoint.config.vision.num_positions)
+        model.reshape({name: ov.PartialShape([ov.Dimension(1), *shape[1:]]) for name, shape in shapes.items()})
+        return model
 
 
 def _compress_weights(model: ov.Model, treatment: Treatment) -> ov.Model:
