@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 PIP := -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 DEV := .venv-dev/bin/python
 
-.PHONY: demo test test-all lint train-demo clean
+.PHONY: demo test test-all lint bench train-demo clean
 
 demo: .venv/ready
 	.venv/bin/blipvino demo --output out/demo
@@ -18,6 +18,10 @@ lint: .venv-dev/ready
 	.venv-dev/bin/ruff check src tests benchmarks
 	.venv-dev/bin/ruff format --check src tests benchmarks
 	.venv-dev/bin/mypy
+
+# Tens of minutes, on a machine that does nothing else: every contender side by side; rewrites docs/performance.md.
+bench: .venv-dev/ready
+	$(DEV) -m benchmarks.speed --output out/speed
 
 # Hours on two cores; resumes where it stopped. docs/demo-model.md tells what comes out.
 train-demo: .venv-dev/ready

@@ -20,10 +20,11 @@ from rich.table import Table
 from blipvino.bundle import Bundle, open_bundle
 from blipvino.compress.recipe import DEFAULT_RECIPE, RECIPES, find_recipe
 from blipvino.data.samples import DEFAULT_SAMPLES, DEFAULT_SEED
-from blipvino.errors import BlipvinoError
-from blipvino.output import check_png, write_png
+from blipvino.errors import BlipvinoError, OutputError
+from blipvino.output import check_png, make_folder, write_png
 from blipvino.report.pictures import visualize
-from blipvino.runtime.engine import EngineOptions
+from blipvino.runtime.cache import default_cache
+from blipvino.runtime.compilation import EngineOptions
 from blipvino.runtime.generation import GenerationOptions
 from blipvino.runtime.images import load_image
 from blipvino.runtime.model import DEFAULT_BATCH_SIZE, Blip
@@ -50,6 +51,13 @@ JsonFlag = Annotated[bool, typer.Option("--json", help="Print the result as JSON
 QuietFlag = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
 BundleArgument = Annotated[Path, typer.Argument(help="A bundle, as `blipvino optimize` writes it.")]
 PrecisionOption = Annotated[Precision, typer.Option(help="Arithmetic of what is not quantized.")]
+CacheOption = Annotated[
+    Path,
+    typer.Option(
+        "--cache", envvar="BLIPVINO_CACHE", help="Folder for compiled graphs, so that a later start is faster."
+    ),
+]
+NoCacheFlag = Annotated[bool, typer.Option("--no-cache", help="Keep no compiled graphs.")]
 RecipeOption = Annotated[str, typer.Option(help=f"One of {', '.join(RECIPES)}; `blipvino info` lists what each does.")]
 CalibrationOption = Annotated[
     str,
@@ -133,13 +141,16 @@ def caption(
     prompt: Annotated[str | None, typer.Option(help="Text that the caption continues.")] = None,
     picture: Annotated[Path | None, typer.Option(help="Write the (first) image with its caption to this PNG.")] = None,
     precision: PrecisionOption = Precision.auto,
+    cache: CacheOption = default_cache(),  # noqa: B008  # typer shows it in the help
+    no_cache: NoCacheFlag = False,
     as_json: JsonFlag = False,
     **generation: Any,
 ) -> None:
     """Describe images."""
     if picture is not None:
         check_png(picture)
-    captions = _load(bundle, precision).caption(images, prompt, show_progress=_is_long(images), **generation)
+    blip = _load(bundle, precision, None if no_cache else cache)
+    captions = blip.caption(images, prompt, show_progress=_is_long(images), **generation)
     if as_json:
         _print_json([{"image": str(image), "caption": text} for image, text in zip(images, captions, strict=True)])
     else:
@@ -157,13 +168,16 @@ def ask(
     questions: Annotated[list[str], typer.Argument(help="Questions about it.")],
     picture: Annotated[Path | None, typer.Option(help="Write the image with the first answer to this PNG.")] = None,
     precision: PrecisionOption = Precision.auto,
+    cache: CacheOption = default_cache(),  # noqa: B008  # typer shows it in the help
+    no_cache: NoCacheFlag = False,
     as_json: JsonFlag = False,
     **generation: Any,
 ) -> None:
     """Answer questions about an image."""
     if picture is not None:
         check_png(picture)
-    answers = _load(bundle, precision).answer(image, questions, show_progress=_is_long(questions), **generation)
+    blip = _load(bundle, precision, None if no_cache else cache)
+    answers = blip.answer(image, questions, show_progress=_is_long(questions), **generation)
     if as_json:
         rows = zip(questions, answers, strict=True)
         _print_json([{"image": str(image), "question": question, "answer": answer} for question, answer in rows])
@@ -210,6 +224,46 @@ def compare(
         write_comparison(comparison, output)
 
 
+@app.command(epilog="Example: blipvino bench demo -o out/bench --quick")
+def bench(
+    checkpoint: Annotated[str, typer.Argument(help="A BLIP checkpoint: a folder, a hub id, or `demo`.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for speed.json, speed.md and plots.")],
+    contenders: Annotated[str | None, typer.Option(help="Names, separated by commas; by default all.")] = None,
+    recipes: Annotated[str | None, typer.Option(help="Of blipvino, separated by commas.")] = None,
+    rounds: Annotated[int | None, typer.Option(help="Repetitions of each work at most.")] = None,
+    threads: Annotated[int | None, typer.Option(help="Of each contender; by default every core.")] = None,
+    calibration_samples: Annotated[int, typer.Option(help="For quantization; speed does not depend on them.")] = 20,
+    caption_tokens: Annotated[int, typer.Option(help="New tokens of every caption.")] = 20,
+    answer_tokens: Annotated[int, typer.Option(help="New tokens of every answer.")] = 3,
+    work: Annotated[
+        Path | None, typer.Option(help="Folder for the contenders' models, kept between runs; by default OUTPUT/work.")
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Fewer rounds, smaller batches.")] = False,
+    as_json: JsonFlag = False,
+    quiet: QuietFlag = False,
+) -> None:
+    """Race blipvino with transformers, the tutorial's pipeline and ONNX Runtime, on the same work, side by side."""
+    from blipvino.bench.speed import SpeedOptions, run_speed
+    from blipvino.progress import Reporter
+    from blipvino.report.speed import speed_tables
+    from blipvino.report.speed_files import can_plot, write_speed
+    from blipvino.report.terminal import rich_table
+
+    reporter = Reporter(not quiet)
+    options = SpeedOptions(
+        _names(contenders), _names(recipes), rounds, threads, calibration_samples, caption_tokens, answer_tokens, quick
+    )
+    results = run_speed(checkpoint, output / "work" if work is None else work, options, reporter)
+    write_speed(results, output)
+    if as_json:
+        _print_json(results.to_json())
+    else:
+        for table in speed_tables(results):
+            console.print(rich_table(table))
+    if not can_plot():
+        reporter.say("No plots: they need matplotlib, pip install 'blipvino[bench]'")
+
+
 @app.command(epilog="Example: blipvino info blip-vqa")
 def info(
     bundle: Annotated[Path | None, typer.Argument(help="A bundle; without it, the recipes are listed.")] = None,
@@ -251,8 +305,19 @@ def demo(
     typer.echo(f"Report: {output / 'report' / 'report.html'}")
 
 
-def _load(bundle: Path, precision: Precision) -> Blip:
-    return Blip.load(bundle, options=EngineOptions(precision=precision.value))
+def _load(bundle: Path, precision: Precision, cache: Path | None) -> Blip:
+    if cache is not None:
+        try:
+            make_folder(cache)
+        except OutputError as error:  # a read-only home is no reason to say nothing of a picture
+            typer.echo(f"blipvino: {error}; compiled graphs are not kept (--no-cache does without)", err=True)
+            cache = None
+    return Blip.load(bundle, options=EngineOptions(precision=precision.value, cache=cache))
+
+
+def _names(listed: str | None) -> tuple[str, ...] | None:
+    """A list with commas; None stays None."""
+    return None if listed is None else tuple(name.strip() for name in listed.split(",") if name.strip())
 
 
 def _print_info(bundle: Bundle, as_json: bool) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from blipvino.bench.compare import Agreement, Comparison
+from blipvino.bench.machine import Machine
 
 KILOBYTE = 1024
 """The tutorial's KB."""
@@ -58,13 +59,16 @@ def agreement_table(comparison: Comparison) -> TextTable:
 
 def machine_table(comparison: Comparison) -> TextTable:
     """What it was measured on."""
-    machine = comparison.machine
-    rows = (
+    return TextTable("Machine", ("", ""), machine_rows(comparison.machine), numbers=False)
+
+
+def machine_rows(machine: Machine) -> tuple[tuple[str, str], ...]:
+    """A machine as rows of a table of words."""
+    return (
         ("processor", f"{machine.cpu}, {machine.cores} cores ({', '.join(machine.capabilities)})"),
         ("system", f"{machine.system}, Python {machine.python}"),
         ("libraries", ", ".join(f"{name} {version}" for name, version in machine.libraries.items())),
     )
-    return TextTable("Machine", ("", ""), rows, numbers=False)
 
 
 def _accuracies(row: Agreement) -> tuple[str, str]:
