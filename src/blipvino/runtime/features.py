@@ -114,6 +114,11 @@ class FeatureExtractor:
                     self.cache.put(key, features)
         return [known[key] for key in keys]
 
+    def trim(self) -> None:
+        """Keep the cache to its limit, after features grew."""
+        with self._turn:
+            self.cache.trim()
+
     def _own(self, features: ImageFeatures) -> ImageFeatures:
         if features.model != self._model:
             raise InputError("these ImageFeatures were made by another bundle; make them with this one's features()")

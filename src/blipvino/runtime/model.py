@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import islice
 from pathlib import Path
 from typing import Any, Self, overload
 
@@ -24,6 +21,7 @@ from blipvino.runtime.engine import Engine
 from blipvino.runtime.features import DEFAULT_CACHE_BYTES, FeatureExtractor, ImageFeatures
 from blipvino.runtime.generation import GenerationOptions, generate, row_generators
 from blipvino.runtime.images import ImageProcessor, ImageSource
+from blipvino.runtime.stream import looked_ahead
 from blipvino.runtime.tokens import TextProcessor
 
 FloatArray = npt.NDArray[np.float32]
@@ -173,39 +171,19 @@ class Blip:
             InputError: the prompt or an option is not allowed.
         """
         chosen, start = self._prepared(prompt, batch_size, options)
+        one = isinstance(images, str | bytes) or (isinstance(images, np.ndarray) and images.ndim < 4)
+        if one or not isinstance(images, Iterable):
+            raise InputError(f"images must be an iterable of images, found one {type(images).__name__}; use caption()")
         return self._stream(iter(images), start, batch_size, chosen)
 
     def _stream(
         self, images: Iterator[Image], start: list[int], batch_size: int, options: GenerationOptions
     ) -> Iterator[str]:
         seeds = np.random.SeedSequence(options.seed)
-        ahead: deque[Future[list[ImageFeatures]]] = deque()
-        reading, looking = ThreadPoolExecutor(), ThreadPoolExecutor(1)
-        try:
-            while True:
-                batch = list(islice(images, batch_size))
-                if batch:
-                    read = [reading.submit(self._read, image) for image in batch]
-                    ahead.append(looking.submit(self._look, read))
-                if ahead and (len(ahead) > 2 or not batch):
-                    features = ahead.popleft().result()
-                    draws = [np.random.default_rng(child) for child in seeds.spawn(len(features))]
-                    for row in self._caption(features, start, draws, options):
-                        yield self.texts.decode(row)
-                elif not batch:
-                    return
-        finally:
-            for pool in (reading, looking):
-                pool.shutdown(wait=True, cancel_futures=True)
-
-    def _read(self, image: Image) -> ImageFeatures | npt.NDArray[np.uint8]:
-        return image if isinstance(image, ImageFeatures) else self.images.pixels([image])[0]
-
-    def _look(self, read: Sequence[Future[ImageFeatures | npt.NDArray[np.uint8]]]) -> list[ImageFeatures]:
-        """Features of images that are being read."""
-        ready = [future.result() for future in read]
-        seen = iter(self.extractor.look([image for image in ready if not isinstance(image, ImageFeatures)]))
-        return self.extractor.extract([image if isinstance(image, ImageFeatures) else next(seen) for image in ready])
+        for features in looked_ahead(images, batch_size, self.images, self.extractor):
+            draws = [np.random.default_rng(child) for child in seeds.spawn(len(features))]
+            for row in self._caption(features, start, draws, options):
+                yield self.texts.decode(row)
 
     def _caption(
         self,
@@ -296,12 +274,14 @@ class Blip:
         tokens = self.texts.questions(asked)
         states = np.empty((*tokens.input_ids.shape, self.config.text.hidden_size), np.float32)
         with self._turn:
-            for image in dict.fromkeys(features):
-                rows = [row for row, other in enumerate(features) if other is image]
-                states[rows] = self.engine.question_states(
-                    tokens.input_ids[rows], tokens.attention_mask[rows], image.question_kv(self.engine)
-                )
-            self.extractor.cache.trim()
+            try:
+                for image in dict.fromkeys(features):
+                    rows = [row for row, other in enumerate(features) if other is image]
+                    states[rows] = self.engine.question_states(
+                        tokens.input_ids[rows], tokens.attention_mask[rows], image.question_kv(self.engine)
+                    )
+            finally:
+                self.extractor.trim()
             return self._decode(states, tokens.attention_mask, start, draws, options)
 
     def _decode(
