@@ -24,6 +24,7 @@ from blipvino.demo import CHECKPOINT
 from blipvino.demo.scenes import render, sample_scene
 from blipvino.demo.vocabulary import SPECIAL_TOKENS, build_tokenizer, save_tokenizer
 from blipvino.graphs import build_graph, graph_names
+from blipvino.runtime.compilation import GraphFile
 from blipvino.runtime.engine import Engine
 from blipvino.runtime.generation import generate, row_generators
 
@@ -85,12 +86,12 @@ class Subject:
         A factor folded into a weight is lost a little in half precision, and random weights make near ties.
         """
         blip = Blip.load(self.bundle, options=EXACT)
-        paths = {}
+        graphs = {}
         with load_checkpoint(self.folder) as checkpoint:
             for name in graph_names(checkpoint.config.architecture):
-                paths[name] = self.workspace / f"{name}.xml"
-                ov.save_model(build_graph(checkpoint, name), paths[name], compress_to_fp16=False)
-        blip.engine = blip.extractor.engine = Engine(paths, blip.config, EXACT)
+                graphs[name] = GraphFile(self.workspace / f"{name}.xml")
+                ov.save_model(build_graph(checkpoint, name), graphs[name].path, compress_to_fp16=False)
+        blip.engine = blip.extractor.engine = Engine(graphs, blip.config, EXACT)
         return blip
 
     @cached_property

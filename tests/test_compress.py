@@ -9,6 +9,7 @@ import pytest
 from blipvino import CalibrationOptions, CompressionError, InputError, find_recipe, optimize
 from blipvino.checkpoint import load_checkpoint
 from blipvino.compress.calibration import prepare_calibration
+from blipvino.compress.embeddings import look_up_in_8_bits
 from blipvino.compress.preprocessing import write_preprocessing
 from blipvino.compress.ptq import quantize_int8
 from blipvino.compress.recipe import RECIPES
@@ -98,6 +99,25 @@ def test_a_quantized_graph_is_stored_without_float32_constants_and_computes_the_
     assert ov.Type.f32 not in kinds
     after = core.compile_model(stored, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})(given)[0]
     np.testing.assert_allclose(after, before, rtol=2e-3, atol=2e-3)
+
+
+def test_words_are_looked_up_in_8_bits_and_are_the_same():
+    rng = np.random.default_rng(0)
+    table, scale = rng.integers(-128, 128, (50, 8), np.int8), rng.random((50, 1), np.float32)
+    ids = ops.parameter([-1, -1], np.int64)
+    ids.output(0).set_names({"input_ids"})
+    dequantized = ops.multiply(ops.convert(ops.constant(table), "f32"), ops.constant(scale))
+    other = ops.gather(ops.constant(scale), ids, ops.constant(np.int64(0)))  # no such table: stays as it is
+    words = ops.gather(dequantized, ids, ops.constant(np.int64(0)))
+    model = ov.Model([ops.result(ops.add(words, other))], [ids], "words")
+    given = {"input_ids": rng.integers(0, 50, (2, 3))}
+    core = ov.Core()
+    before = core.compile_model(model, "CPU")(given)[0]
+    look_up_in_8_bits(model)
+    after = core.compile_model(model, "CPU")(given)[0]
+    np.testing.assert_array_equal(after, before)
+    looked_up = [node.get_output_element_type(0) for node in model.get_ops() if node.get_type_name() == "Gather"]
+    assert sorted(kind.get_type_name() for kind in looked_up) == ["f32", "f32", "i8"]
 
 
 class Walked(list):

@@ -5,14 +5,16 @@ import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from typing import ClassVar
 
 import numpy as np
+import openvino as ov
 import pytest
 from conftest import EXACT, save_tiny, scene_image, scene_questions
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from blipvino import Blip, CheckpointError, EngineOptions, ImageError, InputError, open_bundle, optimize
+from blipvino import Blip, BundleError, CheckpointError, EngineOptions, ImageError, InputError, open_bundle, optimize
 
 QUESTIONS = (
     "red?",
@@ -334,13 +336,70 @@ def test_every_precision_runs_whatever_the_lengths(tiny_vqa, precision):
     assert isinstance(blip.caption(scene_image(0), "a", **SHORT), str)
 
 
-def test_compiled_graphs_are_cached(tiny_captioner, tmp_path):
+@pytest.fixture
+def cached(tiny_captioner, tmp_path):
+    """A copy of a bundle whose captioning graphs are in a cache already: its folder, the options, the caption."""
+    folder = tmp_path / "bundle"
+    shutil.copytree(tiny_captioner.bundle, folder)
     options = EngineOptions(precision="f32", threads=1, cache=tmp_path / "cache")
-    image = scene_image(0)
-    expected = tiny_captioner.blip.caption(image, **SHORT)
-    for _ in range(2):
-        assert Blip.load(tiny_captioner.bundle, options=options).caption(image, **SHORT) == expected
-        assert any((tmp_path / "cache").iterdir())
+    caption = Blip.load(folder, options=options).caption(scene_image(0), **SHORT)
+    assert caption == tiny_captioner.blip.caption(scene_image(0), **SHORT)
+    return folder, options, caption
+
+
+def caption_again(cached):
+    folder, options, _ = cached
+    return Blip.load(folder, options=options).caption(scene_image(0), **SHORT)
+
+
+class SpiedCore(ov.Core):
+    """Notes the graphs that it reads."""
+
+    read: ClassVar[list] = []
+
+    def read_model(self, path):
+        self.read.append(path)
+        return super().read_model(path)
+
+
+def test_compiled_graphs_are_cached(cached, monkeypatch):
+    """The second start reads none of the graphs, so it does not mind one that is damaged."""
+    folder, options, caption = cached
+    assert len(list(options.cache.iterdir())) == len(list(folder.glob("*.bin")))
+    weights = bytearray((folder / "vision.bin").read_bytes())
+    weights[100] ^= 1
+    (folder / "vision.bin").write_bytes(weights)
+    monkeypatch.setattr(ov, "Core", SpiedCore)
+    assert caption_again(cached) == caption
+    assert SpiedCore.read == []
+    with pytest.raises(BundleError, match=r"vision\.bin has changed"):
+        Blip.load(folder)
+
+
+@pytest.mark.parametrize("content", [b"", b"no compiled graph", bytes(100_000)])
+def test_a_compiled_graph_that_cannot_be_used_is_compiled_anew(cached, content):
+    for blob in cached[1].cache.iterdir():
+        blob.write_bytes(content)
+    assert caption_again(cached) == cached[2]
+    assert all(blob.stat().st_size != len(content) for blob in cached[1].cache.iterdir())
+
+
+def test_a_damaged_graph_is_refused_before_it_is_compiled_for_the_cache(cached):
+    folder, options, _ = cached
+    shutil.rmtree(options.cache)
+    with (folder / "answer.bin").open("r+b") as weights:
+        weights.write(b"damaged")
+    with pytest.raises(BundleError, match=r"answer\.bin has changed"):
+        caption_again(cached)
+    assert not list(options.cache.glob("answer*"))
+
+
+def test_a_cache_that_cannot_be_written_costs_no_caption(cached, caplog):
+    _, options, caption = cached
+    shutil.rmtree(options.cache)
+    options.cache.write_text("a file")
+    assert caption_again(cached) == caption
+    assert "compiled graphs are not kept" in caplog.text
 
 
 RUN = """

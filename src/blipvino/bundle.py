@@ -11,7 +11,7 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -56,6 +56,11 @@ class BundleDetails:
     libraries: dict[str, str] = field(default_factory=library_versions)
 
 
+def graph_files(name: str) -> tuple[str, str]:
+    """The files of a graph, as OpenVINO names them: its operations and its weights."""
+    return f"{name}.xml", f"{name}.bin"
+
+
 @dataclass(frozen=True)
 class Bundle:
     """An opened bundle: its folder and its manifest."""
@@ -82,6 +87,43 @@ class Bundle:
         if not self.has(name):
             raise BundleError(f"{self.folder}: the bundle has no {name}, only {', '.join(self._listed())}")
         return self.folder / name
+
+    def graph_digest(self, name: str) -> str:
+        """SHA-256 over a graph's files: the same wherever the graph is the same.
+
+        Raises:
+            BundleError: the bundle has no such graph.
+        """
+        for file in graph_files(name):
+            self.path(file)
+        return hashlib.sha256(
+            "".join(self.manifest.files[file].sha256 for file in graph_files(name)).encode()
+        ).hexdigest()
+
+    def verify(self, names: Iterable[str] | None = None) -> None:
+        """Compare the SHA-256 of these listed files, or of all, with the manifest's.
+
+        Raises:
+            BundleError: a file is missing or damaged.
+        """
+        self._check(self.manifest.files if names is None else names, by_content=True)
+
+    def check_sizes(self) -> None:
+        """Check that every listed file is there in its full size.
+
+        Raises:
+            BundleError: a file is missing or cut off.
+        """
+        self._check(self.manifest.files, by_content=False)
+
+    def _check(self, names: Iterable[str], by_content: bool) -> None:
+        files = self.manifest.files
+        with ThreadPoolExecutor(_HASH_THREADS) as pool:
+            problems = pool.map(lambda name: _damage(self.folder, name, files[name], by_content), sorted(names))
+            damaged = [problem for problem in problems if problem is not None]
+        if damaged:
+            more = f" (and {len(damaged) - 1} more damaged files)" if len(damaged) > 1 else ""
+            raise BundleError(f"{self.folder}: the bundle is damaged: {damaged[0]}{more}; {OPTIMIZE_AGAIN}")
 
     def graph_size(self, name: str) -> int:
         """Bytes of a graph's weights: the size of ``{name}.bin``.
@@ -118,13 +160,12 @@ def open_bundle(path: str | Path, *, verify: bool = True) -> Bundle:
     except (OSError, UnicodeDecodeError) as error:
         raise BundleError(f"{manifest_path}: cannot be read ({error}); {OPTIMIZE_AGAIN}") from error
     manifest = Manifest.from_json(text, manifest_path)
-    with ThreadPoolExecutor(_HASH_THREADS) as pool:
-        problems = pool.map(lambda name: _damage(folder, name, manifest.files[name], verify), sorted(manifest.files))
-        damaged = [problem for problem in problems if problem is not None]
-    if damaged:
-        more = f" (and {len(damaged) - 1} more damaged files)" if len(damaged) > 1 else ""
-        raise BundleError(f"{folder}: the bundle is damaged: {damaged[0]}{more}; {OPTIMIZE_AGAIN}")
-    return Bundle(folder, manifest)
+    bundle = Bundle(folder, manifest)
+    if verify:
+        bundle.verify()
+    else:
+        bundle.check_sizes()
+    return bundle
 
 
 def _damage(folder: Path, name: str, expected: FileEntry, verify: bool) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from io import BytesIO
 from pathlib import Path
 
@@ -16,7 +17,7 @@ def write_text(path: Path, text: str) -> None:
     Raises:
         OutputError: it cannot be written.
     """
-    _write(path, text.encode("utf-8"))
+    write_bytes(path, text.encode("utf-8"))
 
 
 def write_png(path: Path, image: Image.Image) -> None:
@@ -28,7 +29,7 @@ def write_png(path: Path, image: Image.Image) -> None:
     check_png(path)
     buffer = BytesIO()
     image.save(buffer, "PNG")
-    _write(path, buffer.getvalue())
+    write_bytes(path, buffer.getvalue())
 
 
 def check_png(path: Path) -> None:
@@ -55,8 +56,13 @@ def make_folder(folder: Path) -> None:
         raise OutputError(f"{folder}: cannot be made ({error.strerror}); choose another folder") from error
 
 
-def _write(path: Path, content: bytes) -> None:
-    partial = path.with_name(f".{path.name}.partial")
+def write_bytes(path: Path, content: bytes | memoryview) -> None:
+    """Write a file whole or not at all.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
     try:
         partial.write_bytes(content)
         partial.replace(path)

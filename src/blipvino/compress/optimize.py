@@ -13,6 +13,7 @@ import openvino as ov
 from blipvino.bundle import Bundle, BundleDetails, check_target, open_bundle, write_bundle
 from blipvino.checkpoint import Checkpoint, load_checkpoint
 from blipvino.compress.calibration import CalibrationSet, prepare_calibration
+from blipvino.compress.embeddings import look_up_in_8_bits
 from blipvino.compress.handover import hand_over_in_8_bits
 from blipvino.compress.preprocessing import Processors, write_preprocessing
 from blipvino.compress.ptq import quantize_int8
@@ -159,7 +160,9 @@ class _Compressor:
         assert calibration is not None  # the recipe needs it, so `optimize` made it
         if name == "question":
             writer = self._for_one_image(build_graph(self._checkpoint, "question_kv"))
-            return quantize_int8(model, calibration.question_inputs(), self._reporter, writer=writer)
+            quantized = quantize_int8(model, calibration.question_inputs(), self._reporter, writer=writer)
+            look_up_in_8_bits(quantized)
+            return quantized
         dynamic = {port.get_any_name(): port.get_partial_shape() for port in model.inputs}
         self._for_one_image(model)
         if name == "vision":

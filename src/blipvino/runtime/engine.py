@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,7 @@ import numpy.typing as npt
 import openvino as ov
 
 from blipvino.config import BlipConfig
-from blipvino.runtime.compilation import ANY, Compiler, EngineOptions, Sizes
+from blipvino.runtime.compilation import ANY, Compiler, EngineOptions, GraphFile, Sizes
 from blipvino.runtime.cross_kv import Arena, CrossKV, empty_cross_kv
 from blipvino.runtime.decoding import Decoding
 from blipvino.runtime.generation import Step
@@ -33,9 +32,9 @@ class Engine:
     `image_embeds` may run in one thread while another runs the rest; apart from that, calls must take turns.
     """
 
-    def __init__(self, graphs: Mapping[str, Path], config: BlipConfig, options: EngineOptions) -> None:
+    def __init__(self, graphs: Mapping[str, GraphFile], config: BlipConfig, options: EngineOptions) -> None:
         self._config = config
-        self._compiler = Compiler(graphs, options)
+        self._compiler = Compiler(graphs, config.text.hidden_size, options)
         self._arena = Arena()
 
     def image_embeds(self, pixels: npt.NDArray[np.uint8]) -> FloatArray:
@@ -88,10 +87,22 @@ class Engine:
 
         The keys and values are bound once, not copied; they are overwritten when rows leave.
         """
-        one, many = Sizes(1, source_mask.shape[1], 1, 1), Sizes(positions=source_mask.shape[1])
-        return Decoding(
-            source, source_mask, lambda single: self._compiler.request("answer", one if single else many)
-        ).step
+        positions = source_mask.shape[1]
+        return Decoding(source, source_mask, lambda single: self._step_request(positions, single)).step
+
+    def prepare(self, positions: int, rows: int) -> None:
+        """Get the step of ``rows`` texts over so many source positions ready before the other graphs.
+
+        It is the largest graph, and one that is being loaded takes twice its size: the first finds memory empty.
+        """
+        if positions != self._config.vision.num_positions:
+            positions = self._text_length(positions)
+        self._step_request(positions, rows == 1)
+
+    def _step_request(self, positions: int, single: bool) -> ov.InferRequest:
+        """One row of text has a graph of its own, more rows share one."""
+        sizes = Sizes(1, positions, 1, 1) if single else Sizes(positions=positions)
+        return self._compiler.request("answer", sizes)
 
     def _project(self, name: str, states: FloatArray, arena: Arena | None = None) -> CrossKV:
         """Keys and values of ``[B, S, D]``: images one by one, each into its place, texts all at once."""

@@ -5,24 +5,25 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Self, overload
 
 import numpy as np
 import numpy.typing as npt
 
-from blipvino.bundle import Bundle, open_bundle
+from blipvino.bundle import Bundle, graph_files, open_bundle
 from blipvino.config import BlipConfig, parse_config, parse_preprocessor
 from blipvino.errors import InputError
 from blipvino.graphs import graph_names
 from blipvino.progress import Reporter
-from blipvino.runtime.compilation import EngineOptions
+from blipvino.runtime.compilation import EngineOptions, GraphFile
 from blipvino.runtime.engine import Engine
 from blipvino.runtime.features import DEFAULT_CACHE_BYTES, FeatureExtractor, ImageFeatures
 from blipvino.runtime.generation import GenerationOptions, generate, row_generators
 from blipvino.runtime.images import ImageProcessor, ImageSource
 from blipvino.runtime.stream import looked_ahead
-from blipvino.runtime.tokens import TextProcessor
+from blipvino.runtime.tokens import TextProcessor, TokenBatch
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
@@ -39,15 +40,20 @@ class Blip:
     """
 
     def __init__(
-        self, bundle: Bundle, config: BlipConfig, options: EngineOptions, image_cache_bytes: int = DEFAULT_CACHE_BYTES
+        self,
+        bundle: Bundle,
+        config: BlipConfig,
+        options: EngineOptions,
+        image_cache_bytes: int = DEFAULT_CACHE_BYTES,
+        check_graphs: bool = False,
     ) -> None:
         self.bundle = bundle
         self.config = config
         preprocessor = json.loads(bundle.path("preprocessor_config.json").read_text(encoding="utf-8"))
         self.images = ImageProcessor(parse_preprocessor(preprocessor, config.vision.image_size, str(bundle.folder)))
         self.texts = TextProcessor.from_file(bundle.path("tokenizer.json"), config.text)
-        paths = {name: bundle.path(f"{name}.xml") for name in graph_names(config.architecture)}
-        self.engine = Engine(paths, config, options)
+        names = graph_names(config.architecture)
+        self.engine = Engine({name: _graph_file(bundle, name, check_graphs) for name in names}, config, options)
         self.extractor = FeatureExtractor(self.engine, self.images, bundle.fingerprint, image_cache_bytes)
         self._turn = threading.Lock()
 
@@ -63,19 +69,26 @@ class Blip:
         """Load a bundle that `optimize` wrote.
 
         Args:
-            bundle: its folder, or the bundle opened already.
+            bundle: its folder, or the bundle opened (and so verified) already.
             options: how its graphs are compiled.
             image_cache_bytes: memory for what is known of images that were shown before; an image of BLIP-base takes
                 1.8 MB, and 11 MB more (8-bit recipes; 43 MB with "none") once questions were asked. 0 keeps nothing.
-            verify: check every file's SHA-256 against the manifest first.
+            verify: check the SHA-256 of every file that is read against the manifest: of all files now, but with
+                ``options.cache`` of a graph's files when it is compiled; one compiled before is not read.
 
         Raises:
             BundleError: the folder is no bundle, is damaged, or was written by another version of the format.
         """
-        opened = bundle if isinstance(bundle, Bundle) else open_bundle(Path(bundle), verify=verify)
+        chosen = options or EngineOptions()
+        verify = verify and not isinstance(bundle, Bundle)
+        opened = bundle if isinstance(bundle, Bundle) else open_bundle(Path(bundle), verify=False)
+        if verify and chosen.cache is None:
+            opened.verify()
+        elif verify:
+            opened.verify(name for name in opened.manifest.files if not name.endswith((".xml", ".bin")))
         content = json.loads(opened.path("config.json").read_text(encoding="utf-8"))
         config = parse_config(content, str(opened.folder))
-        return cls(opened, config, options or EngineOptions(), image_cache_bytes)
+        return cls(opened, config, chosen, image_cache_bytes, check_graphs=verify and chosen.cache is not None)
 
     @overload
     def features(self, images: Image) -> ImageFeatures: ...  # type: ignore[overload-overlap]  # str is a Sequence, too
@@ -141,6 +154,7 @@ class Blip:
         """As `caption`, but token ids: a list an image, with the prompt and without the closing token."""
         chosen, start = self._prepared(prompt, batch_size, options)
         sources = _listed(images)[1]
+        self._prepare(self.config.vision.num_positions, len(sources[:batch_size]), chosen)
         rows: list[list[int]] = []
         draws = row_generators(len(sources), chosen.seed)
         for batch in _batches(len(sources), batch_size, "Captioning", show_progress):
@@ -180,6 +194,7 @@ class Blip:
         self, images: Iterator[Image], start: list[int], batch_size: int, options: GenerationOptions
     ) -> Iterator[str]:
         seeds = np.random.SeedSequence(options.seed)
+        self._prepare(self.config.vision.num_positions, batch_size, options)
         for features in looked_ahead(images, batch_size, self.images, self.extractor):
             draws = [np.random.default_rng(child) for child in seeds.spawn(len(features))]
             for row in self._caption(features, start, draws, options):
@@ -249,8 +264,9 @@ class Blip:
             )
         chosen, start = self._prepared(None, batch_size, options)
         sources, asked = _paired(images, questions)
-        for question in asked:
-            self.texts.questions([question])  # refuse any bad question before working on the first
+        tokens = [self.texts.question(text) for text in asked]  # any bad one is refused before work on the first
+        first = tokens[:batch_size]
+        self._prepare(max(map(len, first), default=0), len(first), chosen)
         rows: list[list[int]] = []
         known: dict[int, ImageFeatures] = {}
         draws = row_generators(len(asked), chosen.seed)
@@ -259,19 +275,18 @@ class Blip:
             found = known | dict(zip(new, self.extractor.extract(list(new.values())), strict=True))
             known = {id(source): found[id(source)] for source in sources[batch]}
             features = [known[id(source)] for source in sources[batch]]
-            rows += self._answer(features, asked[batch], start, draws[batch], chosen)
+            rows += self._answer(features, self.texts.batch(tokens[batch]), start, draws[batch], chosen)
         return rows
 
     def _answer(
         self,
         features: Sequence[ImageFeatures],
-        asked: list[str],
+        tokens: TokenBatch,
         start: list[int],
         draws: Sequence[np.random.Generator],
         options: GenerationOptions,
     ) -> list[list[int]]:
         """Answers to one question about each image; each image with its own questions at a time, until they decode."""
-        tokens = self.texts.questions(asked)
         states = np.empty((*tokens.input_ids.shape, self.config.text.hidden_size), np.float32)
         with self._turn:
             try:
@@ -283,6 +298,12 @@ class Blip:
             finally:
                 self.extractor.trim()
             return self._decode(states, tokens.attention_mask, start, draws, options)
+
+    def _prepare(self, positions: int, texts: int, options: GenerationOptions) -> None:
+        """Have the decoder loaded for a first batch of texts over sources of so many positions."""
+        if texts:
+            with self._turn:
+                self.engine.prepare(positions, texts * options.num_beams)
 
     def _decode(
         self,
@@ -310,6 +331,11 @@ class Blip:
                 f"{prompt_tokens} prompt tokens and max_new_tokens {options.max_new_tokens} exceed the {limit} "
                 "positions of this model; shorten the prompt or lower max_new_tokens"
             )
+
+
+def _graph_file(bundle: Bundle, name: str, check: bool) -> GraphFile:
+    verify = partial(bundle.verify, graph_files(name)) if check else None
+    return GraphFile(bundle.path(f"{name}.xml"), bundle.graph_digest(name), verify)
 
 
 def _batches(count: int, size: int, description: str, show_progress: bool) -> Iterator[slice]:

@@ -47,13 +47,20 @@ class TextProcessor:
         except Exception as error:  # tokenizers raises bare Exception
             raise BundleError(f"{path}: not a tokenizer ({error})") from error
 
-    def questions(self, texts: Sequence[str]) -> TokenBatch:
-        """Tokenize questions as ``[CLS] … [SEP]``, padded to the longest.
+    def question(self, text: str) -> list[int]:
+        """Tokenize a question as ``[CLS] … [SEP]``.
 
         Raises:
-            InputError: a question is not text, is empty, or has more tokens than the model has positions.
+            InputError: it is not text, is empty, or has more tokens than the model has positions.
         """
-        rows = [self._encode(text, "question") for text in texts]
+        return self._encode(text, "question")
+
+    def questions(self, texts: Sequence[str]) -> TokenBatch:
+        """Tokenize several questions, see `question`, padded to the longest."""
+        return self.batch([self.question(text) for text in texts])
+
+    def batch(self, rows: Sequence[list[int]]) -> TokenBatch:
+        """Rows of token ids, padded to the longest."""
         length = max(len(row) for row in rows)
         input_ids = np.full((len(rows), length), self._config.pad_token_id, np.int64)
         attention_mask = np.zeros((len(rows), length), np.int64)
