@@ -30,6 +30,7 @@ def main() -> None:
     parser.add_argument("--checkpoint", type=Path, help="use this one instead of random weights")
     parser.add_argument("--page", type=Path, default=PAGE, help="the page to rewrite between its markers")
     parser.add_argument("--from-json", type=Path, help="measure nothing: rewrite the page from this speed.json")
+    parser.add_argument("--rounds", type=int, help="repetitions of each work at most")
     parser.add_argument("--quick", action="store_true")
     options = parser.parse_args()
     results = _read(options.from_json) if options.from_json else _measure(options)
@@ -47,7 +48,7 @@ def _measure(options: argparse.Namespace) -> SpeedResults:
     checkpoint = options.checkpoint or work / "checkpoint"
     if not (checkpoint / "preprocessor_config.json").exists():  # what is written last
         write_random_checkpoint(checkpoint)
-    results = run_speed(checkpoint, work, SpeedOptions(quick=options.quick), Reporter())
+    results = run_speed(checkpoint, work, SpeedOptions(rounds=options.rounds, quick=options.quick), Reporter())
     write_speed(results, options.output)
     return results
 
