@@ -62,6 +62,7 @@ def estimate(figure: Callable[[FloatArray], FloatArray], statistics: npt.ArrayLi
         resampled: of `resampled_sums`.
     """
     tail = (1 - CONFIDENCE) / 2
-    values = figure(resampled)
+    with np.errstate(invalid="ignore"):  # 0 / 0
+        values = figure(resampled)
     low, high = np.quantile(values[~np.isnan(values)], (tail, 1 - tail))
     return Estimate(float(figure(np.asarray(statistics, np.float64).sum(axis=0))), float(low), float(high))
