@@ -10,8 +10,8 @@ An `Evaluation` is:
 ``original``           `Model`: what it is compared with; None without
 ``names``              what to call the two, the original's name first; one name without an original
 ``data``               `DataInfo`: ``source`` (for `open_source`), ``name``, ``images``, ``questions``, ``captioned``
-``options``            `EvaluateOptions`
-``answering``          "generated", or which list was ranked
+``options``            `EvaluateOptions`; None where result files are scored
+``answering``          how answers came about: "generated", which list was ranked, or which file was read
 ``answers``            `AnswerScore` rows: "all" first, then answer types, then question types; empty without questions
 ``captions``           `CaptionScore` rows: BLEU-1 … BLEU-4, ROUGE-L, CIDEr-D; empty without reference captions
 ``caption_agreement``  `Estimate`: share of images that both caption alike; None without captions or original
@@ -44,20 +44,24 @@ from blipvino.data.files import read_json
 from blipvino.errors import DataError, InputError
 from blipvino.metrics.bootstrap import Estimate
 from blipvino.records import decode
+from blipvino.runtime.compilation import Precision
+from blipvino.runtime.ranking import DEFAULT_TOP_K
 
 RESULTS_FILE = "evaluation.json"
 
 
 @dataclass(frozen=True)
 class EvaluateOptions:
-    """What to evaluate on, and how texts are generated.
+    """What to evaluate on, and how texts come about.
 
     Attributes:
         samples: (image, question) pairs to answer.
         captions: images to caption.
         max_new_tokens: of every text.
         num_beams: of beam search; 1 is greedy.
-        top_k: of ranking: candidates with the likeliest first token, which alone are scored whole; None scores all.
+        answers: file of answers to choose from, see `blipvino.data.read_answers`; None generates answers.
+        top_k: of the answers to choose from, those with the likeliest first token are ranked; None ranks all.
+        precision: of the evaluated bundle's arithmetic that is not quantized. The original computes in float32.
         seed: of the data's shuffle, and of the bootstrap.
     """
 
@@ -65,7 +69,9 @@ class EvaluateOptions:
     captions: int = 1000
     max_new_tokens: int = 20
     num_beams: int = 1
-    top_k: int | None = 128
+    answers: str | None = None
+    top_k: int | None = DEFAULT_TOP_K
+    precision: Precision = "auto"
     seed: int = DEFAULT_SEED
 
     def __post_init__(self) -> None:
@@ -195,7 +201,7 @@ class Evaluation:
     compressed: Model
     original: Model | None
     data: DataInfo
-    options: EvaluateOptions
+    options: EvaluateOptions | None
     answering: str
     answers: tuple[AnswerScore, ...]
     captions: tuple[CaptionScore, ...]

@@ -267,7 +267,7 @@ class Blip:
         return rows
 
     @overload
-    def rank(
+    def rank(  # type: ignore[overload-overlap]  # str is a Sequence, too
         self,
         images: Image,
         questions: str,
@@ -288,7 +288,7 @@ class Blip:
         top_k: int | None = ...,
         batch_size: int = ...,
         show_progress: bool = ...,
-    ) -> Ranking | list[Ranking]: ...
+    ) -> list[Ranking]: ...
 
     def rank(
         self,
