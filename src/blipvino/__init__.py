@@ -28,6 +28,7 @@ from blipvino.runtime.compilation import EngineOptions
 from blipvino.runtime.features import ImageFeatures
 from blipvino.runtime.generation import GenerationOptions
 from blipvino.runtime.model import Blip
+from blipvino.runtime.ranking import AnswerList, Ranking
 
 if TYPE_CHECKING:
     from blipvino.compress.optimize import CalibrationOptions, optimize
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "AnswerList",
     "Blip",
     "BlipvinoError",
     "Bundle",
@@ -49,6 +51,7 @@ __all__ = [
     "ImageFeatures",
     "InputError",
     "OutputError",
+    "Ranking",
     "Recipe",
     "find_recipe",
     "open_bundle",

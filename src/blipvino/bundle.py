@@ -74,6 +74,12 @@ class Bundle:
         listed = sorted((name, entry.sha256) for name, entry in self.manifest.files.items())
         return hashlib.sha256(json.dumps(listed).encode()).hexdigest()
 
+    @property
+    def label(self) -> str:
+        """What to call it beside others: its recipe, "FP16" for one that is not compressed."""
+        name = str(self.manifest.recipe.get("name"))
+        return "FP16" if name == "none" else name
+
     def has(self, name: str) -> bool:
         """Whether the manifest lists this file, such as ``vision.xml``."""
         return name in self.manifest.files

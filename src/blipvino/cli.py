@@ -19,8 +19,9 @@ from rich.table import Table
 
 from blipvino.bundle import Bundle, open_bundle
 from blipvino.compress.recipe import DEFAULT_RECIPE, RECIPES, find_recipe
+from blipvino.data.answers import read_answers
 from blipvino.data.samples import DEFAULT_SAMPLES, DEFAULT_SEED
-from blipvino.errors import BlipvinoError, OutputError
+from blipvino.errors import BlipvinoError, InputError, OutputError
 from blipvino.output import check_png, make_folder, write_png
 from blipvino.report.pictures import visualize
 from blipvino.runtime.cache import default_cache
@@ -62,6 +63,13 @@ RecipeOption = Annotated[str, typer.Option(help=f"One of {', '.join(RECIPES)}; `
 CalibrationOption = Annotated[
     str,
     typer.Option(help="Samples for calibration: demo, vqav2:…, coco:…, folder:PATH, hf:NAME; see docs/data.md."),
+]
+AnswersOption = Annotated[
+    Path | None,
+    typer.Option(help="Answer by the likeliest of these: a file with one answer a line, or a JSON list."),
+]
+OriginalOption = Annotated[
+    str | None, typer.Option(help="The original: a bundle or a checkpoint; by default what the bundle came from.")
 ]
 
 
@@ -166,6 +174,7 @@ def ask(
     bundle: BundleArgument,
     image: Annotated[Path, typer.Argument(help="An image file.")],
     questions: Annotated[list[str], typer.Argument(help="Questions about it.")],
+    answers: AnswersOption = None,
     picture: Annotated[Path | None, typer.Option(help="Write the image with the first answer to this PNG.")] = None,
     precision: PrecisionOption = Precision.auto,
     cache: CacheOption = default_cache(),  # noqa: B008  # typer shows it in the help
@@ -176,24 +185,26 @@ def ask(
     """Answer questions about an image."""
     if picture is not None:
         check_png(picture)
+    choice = None if answers is None else read_answers(answers)
     blip = _load(bundle, precision, None if no_cache else cache)
-    answers = blip.answer(image, questions, show_progress=_is_long(questions), **generation)
+    if choice is None:
+        said = blip.answer(image, questions, show_progress=_is_long(questions), **generation)
+    else:
+        said = [one.answer for one in blip.rank(image, questions, choice, show_progress=_is_long(questions))]
     if as_json:
-        rows = zip(questions, answers, strict=True)
+        rows = zip(questions, said, strict=True)
         _print_json([{"image": str(image), "question": question, "answer": answer} for question, answer in rows])
     else:
-        for question, answer in zip(questions, answers, strict=True):
+        for question, answer in zip(questions, said, strict=True):
             typer.echo(f"{question} {answer}" if len(questions) > 1 else answer)
     if picture is not None:
-        _write_picture(picture, image, question=questions[0], answer=answers[0])
+        _write_picture(picture, image, question=questions[0], answer=said[0])
 
 
 @app.command(epilog="Example: blipvino compare blip-vqa --data folder:photos --json > comparison.json")
 def compare(
     bundle: BundleArgument,
-    original: Annotated[
-        str | None, typer.Option(help="The original: a bundle or a checkpoint; by default what the bundle came from.")
-    ] = None,
+    original: OriginalOption = None,
     data: Annotated[str, typer.Option(help="Samples to compare on: demo:test, vqav2:…, coco:…, folder:…, hf:….")] = (
         "demo:test"
     ),
@@ -222,6 +233,62 @@ def compare(
             console.print(rich_table(table))
     if output is not None:
         write_comparison(comparison, output)
+
+
+@app.command(epilog="Example: blipvino evaluate blip-vqa --data vqav2:questions.json,annotations.json,val2014 -o out")
+def evaluate(
+    bundle: Annotated[
+        Path | None, typer.Argument(help="A bundle, as `blipvino optimize` writes it; none with --predictions.")
+    ] = None,
+    data: Annotated[str, typer.Option(help="Samples: demo:test, vqav2:…, coco:…, folder:…, hf:….")] = "demo:test",
+    original: OriginalOption = None,
+    no_original: Annotated[bool, typer.Option("--no-original", help="Evaluate the bundle alone.")] = False,
+    samples: Annotated[int, typer.Option(help="Questions to answer; 0 answers none.")] = 5000,
+    captions: Annotated[int, typer.Option(help="Images to caption; 0 captions none.")] = 1000,
+    answers: AnswersOption = None,
+    top_k: Annotated[
+        int, typer.Option(help="Of --answers: rank those with the likeliest first token; 0 is all.")
+    ] = 128,
+    max_new_tokens: Annotated[int, typer.Option(help="Tokens of a text at the most.")] = 20,
+    num_beams: Annotated[int, typer.Option(help="Beams of beam search; 1 is greedy.")] = 1,
+    batch_size: Annotated[int, typer.Option(help="Images that are worked on together.")] = 16,
+    seed: Annotated[int, typer.Option(help="Of the samples' shuffle, and of the bootstrap.")] = DEFAULT_SEED,
+    precision: PrecisionOption = Precision.auto,
+    predictions: Annotated[
+        list[Path] | None, typer.Option(help="Score this result file (VQAv2 or COCO format), and run no model.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Folder for predictions and evaluation.json; resumes there.")
+    ] = None,
+    restart: Annotated[bool, typer.Option("--restart", help="Forget the predictions in the folder.")] = False,
+    as_json: JsonFlag = False,
+    quiet: QuietFlag = False,
+) -> None:
+    """Measure accuracy: answers and captions of a bundle and its original, with confidence intervals."""
+    from blipvino.evaluation.results import EvaluateOptions
+    from blipvino.evaluation.run import RunOptions, evaluate_bundle, evaluate_results
+    from blipvino.report.evaluation import evaluation_tables
+    from blipvino.report.terminal import rich_table
+
+    if (bundle is None) == (not predictions):
+        raise InputError("evaluate takes either a bundle or --predictions")
+    if bundle is None:
+        evaluation = evaluate_results(predictions or [], data, seed)
+    else:
+        listed = None if answers is None else str(answers)
+        evaluation = evaluate_bundle(
+            bundle,
+            data,
+            EvaluateOptions(samples, captions, max_new_tokens, num_beams, listed, top_k or None, precision.value, seed),
+            RunOptions(output, restart, batch_size, not quiet),
+            original=original,
+            beside_original=not no_original,
+        )
+    if as_json:
+        _print_json(evaluation.to_json())
+    else:
+        for table in evaluation_tables(evaluation):
+            console.print(rich_table(table))
 
 
 @app.command(epilog="Example: blipvino bench demo -o out/bench --quick")

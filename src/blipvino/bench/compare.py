@@ -9,21 +9,18 @@ import statistics
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from PIL import Image
 
 from blipvino.bench.machine import Machine, this_machine
 from blipvino.bundle import Bundle, open_bundle
-from blipvino.compress.optimize import optimize
+from blipvino.compress.original import open_original
 from blipvino.data import DEFAULT_SEED, Sample, SampleSource, count_items, open_source, take
-from blipvino.errors import BundleError, InputError
+from blipvino.errors import InputError
 from blipvino.graphs import GROUPS
-from blipvino.manifest import MANIFEST_FILE, SourceInfo
 from blipvino.metrics.vqa import vqa_accuracy
 from blipvino.progress import Reporter
 from blipvino.runtime.compilation import EngineOptions
@@ -174,25 +171,8 @@ def compare_with(
     """
     reporter = Reporter(show_progress)
     bundle, source = open_bundle(compressed), open_source(data)
-    with _original_bundle(original, bundle.manifest.source, reporter) as reference:
-        if reference.manifest.source.sha256 != bundle.manifest.source.sha256:
-            raise BundleError(
-                f"{bundle.folder} was not made from {reference.manifest.source.name}: their weights differ; "
-                "name its own checkpoint with --original"
-            )
+    with open_original(original, bundle, reporter) as reference:
         return compare(reference, bundle, source, options, reporter)
-
-
-@contextmanager
-def _original_bundle(given: str | Path | None, recorded: SourceInfo, reporter: Reporter) -> Iterator[Bundle]:
-    """The given bundle, or the FP16 graphs of the given or else the recorded checkpoint, made for the time."""
-    if given is not None and (Path(given) / MANIFEST_FILE).is_file():
-        yield open_bundle(given)
-        return
-    source, revision = (recorded.name, recorded.revision) if given is None else (given, None)
-    with TemporaryDirectory(prefix="blipvino-") as folder:
-        target = Path(folder) / "original"
-        yield optimize(source, target, recipe="none", revision=revision, show_progress=reporter.show)
 
 
 def compare(
@@ -216,7 +196,7 @@ def compare(
     return Comparison(
         original=original.manifest.source.name,
         compressed=str(compressed.folder),
-        names=(_recipe_name(original), _recipe_name(compressed)),
+        names=(original.label, compressed.label),
         data=f"{source.name}, {count_items(samples)} samples, seed {options.seed}",
         sizes=tuple(_group_sizes(original, compressed)),
         graph_sizes=tuple(_graph_sizes(original, compressed)),
@@ -263,11 +243,6 @@ class Pair:
 
 def _in_float32(bundle: Bundle) -> Blip:
     return Blip.load(bundle, options=EngineOptions(precision="f32"), verify=False)
-
-
-def _recipe_name(bundle: Bundle) -> str:
-    name = str(bundle.manifest.recipe.get("name"))
-    return "FP16" if name == "none" else name
 
 
 def _graph_sizes(original: Bundle, compressed: Bundle) -> Iterator[GroupSize]:

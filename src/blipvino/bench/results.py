@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 import statistics
-import types
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, Self, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Self
 
 from blipvino.bench.machine import Machine
+from blipvino.records import decode
 
 
 @dataclass(frozen=True)
@@ -156,19 +155,4 @@ class SpeedResults:
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Self:
         """What `to_json` gave, after its way through JSON."""
-        return _decode(cls, content)
-
-
-def _decode(kind: Any, value: Any) -> Any:
-    """A parsed JSON value as an annotated type: dataclasses, tuples and mappings of them, and plain values."""
-    if dataclasses.is_dataclass(kind):
-        hints = get_type_hints(kind)
-        return kind(**{field.name: _decode(hints[field.name], value[field.name]) for field in dataclasses.fields(kind)})  # type: ignore[operator]
-    arguments = get_args(kind)
-    if get_origin(kind) is tuple:
-        return tuple(_decode(arguments[0], item) for item in value)
-    if get_origin(kind) is dict:
-        return {key: _decode(arguments[1], item) for key, item in value.items()}
-    if get_origin(kind) in (Union, types.UnionType) and value is not None:
-        return _decode(arguments[0], value)
-    return value
+        return decode(cls, content)

@@ -1,5 +1,6 @@
 """Samples for calibration and evaluation: VQAv2 and COCO files, folders, Hugging Face datasets, the demo world."""
 
+from blipvino.data.answers import read_answers
 from blipvino.data.coco import CocoSource, write_coco
 from blipvino.data.demo import DemoSource
 from blipvino.data.folder import FolderSource
@@ -21,6 +22,7 @@ __all__ = [
     "Vqav2Source",
     "count_items",
     "open_source",
+    "read_answers",
     "take",
     "write_coco",
     "write_vqav2",

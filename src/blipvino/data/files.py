@@ -45,13 +45,29 @@ def read_json(path: Path) -> dict[str, Any]:
     Raises:
         DataError: The file cannot be read, is not JSON, or holds something else.
     """
-    try:
-        document = json.loads(read_bytes(path))
-    except ValueError as error:  # JSONDecodeError and UnicodeDecodeError
-        raise DataError(f"{path}: not valid JSON ({error}); extract or download the file again") from error
+    document = _parse(path)
     if not isinstance(document, dict):
         raise DataError(f"{path}: expected a JSON object, found a {type(document).__name__}")
     return document
+
+
+def read_json_list(path: Path) -> list[Any]:
+    """Read a JSON file that holds one list.
+
+    Raises:
+        DataError: The file cannot be read, is not JSON, or holds something else.
+    """
+    document = _parse(path)
+    if not isinstance(document, list):
+        raise DataError(f"{path}: expected a JSON list, found a {type(document).__name__}")
+    return document
+
+
+def _parse(path: Path) -> Any:
+    try:
+        return json.loads(read_bytes(path))
+    except ValueError as error:  # JSONDecodeError and UnicodeDecodeError
+        raise DataError(f"{path}: not valid JSON ({error}); extract or download the file again") from error
 
 
 def write_json(path: Path, document: dict[str, Any]) -> None:

@@ -1,1 +1,1 @@
-"""Measures of answers: accuracy against annotators, agreement between two models."""
+"""Measures of texts: VQA accuracy, caption metrics, and confidence intervals."""

@@ -11,7 +11,8 @@ def rich_table(content: TextTable) -> Table:
     """The table as `rich` draws it."""
     table = Table(title=content.title, title_justify="left", title_style="bold")
     for number, column in enumerate(content.columns):
-        table.add_column(column, justify="right" if number and content.numbers else "left", no_wrap=content.numbers)
+        numbers = content.numbers and number > 0
+        table.add_column(column, justify="right" if numbers else "left", no_wrap=numbers)
     for row in content.rows:
         table.add_row(*row, end_section=row[0] == "all")
     return table

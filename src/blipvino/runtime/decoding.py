@@ -1,4 +1,4 @@
-"""One batch of texts while it is decoded: its source bound to the decoder's graph, and rows that leave."""
+"""Texts while they are decoded: their source bound to the decoder's graph, rows that leave, and rows that branch."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from blipvino.runtime.cross_kv import CrossKV
 from blipvino.runtime.generation import Scores
 
 IntArray = npt.NDArray[np.int64]
+FloatArray = npt.NDArray[np.float32]
 
 
 class Decoding:
@@ -80,12 +81,8 @@ class Decoding:
 
     def _infer(self, input_ids: IntArray, parents: IntArray) -> None:
         assert self._request is not None
-        positions = np.broadcast_to(np.arange(self._past, self._past + input_ids.shape[1]), input_ids.shape)
+        _infer(self._request, input_ids, parents, self._past)
         self._past += input_ids.shape[1]
-        self._request.set_tensor("input_ids", ov.Tensor(np.ascontiguousarray(input_ids)))
-        self._request.set_tensor("position_ids", ov.Tensor(np.ascontiguousarray(positions)))
-        self._request.set_tensor("beam_idx", ov.Tensor(parents.astype(np.int32)))
-        self._request.infer()
 
     def _scores(self, rows: IntArray) -> Scores:
         """The step's outputs in the caller's order; copies, but for the logits, which are copied when asked for."""
@@ -95,3 +92,46 @@ class Decoding:
             request.get_tensor(name).data[rows] for name in ("top_ids", "top_logits", "log_normalizer")
         )
         return Scores(top_ids, top_logits, normalizer, lambda: request.get_tensor("logits").data[rows])
+
+
+class Branching:
+    """Steps of the decoder over one source, in which a row may be continued by several.
+
+    Args:
+        source: keys and values of one source.
+        source_mask: int64 ``[1, S]``.
+        request: of the graph for any number of rows; its state is this object's until another one starts.
+    """
+
+    def __init__(self, source: CrossKV, source_mask: IntArray, request: ov.InferRequest) -> None:
+        self._request = request
+        source.bind(request)
+        request.set_tensor("source_mask", ov.Tensor(source_mask.copy()))
+        self.restart()
+
+    def restart(self) -> None:
+        """Go back to before the first step."""
+        self._request.reset_state()
+        self._past = 0
+
+    def step(self, input_ids: IntArray, beam_idx: IntArray) -> None:
+        """Continue rows: ``input_ids`` ``[R, T]``, and ``beam_idx`` ``[R]``, which names rows of the step before.
+
+        In the first step, ``beam_idx`` is zeros.
+        """
+        _infer(self._request, input_ids, beam_idx, self._past)
+        self._past += input_ids.shape[1]
+
+    def log_probs(self, rows: IntArray, tokens: IntArray) -> FloatArray:
+        """Log-probabilities ``[N]`` of tokens ``[N]`` as the next ones of rows ``[N]`` of the last step."""
+        logits, normalizer = (self._request.get_tensor(name).data for name in ("logits", "log_normalizer"))
+        return logits[rows, tokens] - normalizer[rows, 0]
+
+
+def _infer(request: ov.InferRequest, input_ids: IntArray, parents: IntArray, past: int) -> None:
+    """Run the graph on the next tokens ``[R, T]`` of rows that have ``past`` ones behind them."""
+    positions = np.broadcast_to(np.arange(past, past + input_ids.shape[1]), input_ids.shape)
+    request.set_tensor("input_ids", ov.Tensor(np.ascontiguousarray(input_ids)))
+    request.set_tensor("position_ids", ov.Tensor(np.ascontiguousarray(positions)))
+    request.set_tensor("beam_idx", ov.Tensor(parents.astype(np.int32)))
+    request.infer()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -13,7 +13,7 @@ import openvino as ov
 from blipvino.config import BlipConfig
 from blipvino.runtime.compilation import ANY, Compiler, EngineOptions, GraphFile, Sizes
 from blipvino.runtime.cross_kv import Arena, CrossKV, empty_cross_kv
-from blipvino.runtime.decoding import Decoding
+from blipvino.runtime.decoding import Branching, Decoding
 from blipvino.runtime.generation import Step
 
 FloatArray = npt.NDArray[np.float32]
@@ -76,11 +76,15 @@ class Engine:
 
         Keys and values are projected into memory that is used again and again: it ends the decoding before.
         """
-        length = source_states.shape[1]
-        if length != self._config.vision.num_positions:
-            length = self._text_length(length)
-        projected = self._project("answer_kv", _padded(source_states, length), self._arena)
-        return self.decoder(projected, _padded(source_mask, length))
+        return self.decoder(*self._source(source_states, source_mask))
+
+    def branch(self, source_states: FloatArray, source_mask: IntArray) -> Iterator[Branching]:
+        """As `decode`, but source after source by itself, with rows that branch. Each ends the one before."""
+        sources, mask = self._source(source_states, source_mask)
+        request = self._compiler.request("answer", Sizes(positions=mask.shape[1]))
+        for place in range(sources.batch):
+            one = slice(place, place + 1)
+            yield Branching(sources[one], mask[one], request)
 
     def decoder(self, source: CrossKV, source_mask: IntArray) -> Step:
         """Start decoding over sources whose positions ``source_mask`` ``[B, S]`` allows. One text batch at a time.
@@ -103,6 +107,13 @@ class Engine:
         """One row of text has a graph of its own, more rows share one."""
         sizes = Sizes(1, positions, 1, 1) if single else Sizes(positions=positions)
         return self._compiler.request("answer", sizes)
+
+    def _source(self, source_states: FloatArray, source_mask: IntArray) -> tuple[CrossKV, IntArray]:
+        """The decoder's keys and values, and their mask, both padded to a length that graphs are compiled for."""
+        length = source_states.shape[1]
+        if length != self._config.vision.num_positions:
+            length = self._text_length(length)
+        return self._project("answer_kv", _padded(source_states, length), self._arena), _padded(source_mask, length)
 
     def _project(self, name: str, states: FloatArray, arena: Arena | None = None) -> CrossKV:
         """Keys and values of ``[B, S, D]``: images one by one, each into its place, texts all at once."""

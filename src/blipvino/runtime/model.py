@@ -22,6 +22,7 @@ from blipvino.runtime.engine import Engine
 from blipvino.runtime.features import DEFAULT_CACHE_BYTES, FeatureExtractor, ImageFeatures
 from blipvino.runtime.generation import GenerationOptions, generate, row_generators
 from blipvino.runtime.images import ImageProcessor, ImageSource
+from blipvino.runtime.ranking import DEFAULT_TOP_K, AnswerList, Ranking, rank
 from blipvino.runtime.stream import looked_ahead
 from blipvino.runtime.tokens import TextProcessor, TokenBatch
 
@@ -190,12 +191,24 @@ class Blip:
             raise InputError(f"images must be an iterable of images, found one {type(images).__name__}; use caption()")
         return self._stream(iter(images), start, batch_size, chosen)
 
+    def feature_stream(
+        self, images: Iterable[Image], *, batch_size: int = DEFAULT_BATCH_SIZE
+    ) -> Iterator[list[ImageFeatures]]:
+        """Features of any number of images, a batch at a time and in order, prepared ahead as `caption_stream` does.
+
+        Raises:
+            ImageError: an image cannot be read; raised when its turn comes.
+            InputError: ``batch_size`` is not allowed.
+        """
+        _check_batch_size(batch_size)
+        return looked_ahead(iter(images), batch_size, self.images, self.extractor)
+
     def _stream(
         self, images: Iterator[Image], start: list[int], batch_size: int, options: GenerationOptions
     ) -> Iterator[str]:
         seeds = np.random.SeedSequence(options.seed)
         self._prepare(self.config.vision.num_positions, batch_size, options)
-        for features in looked_ahead(images, batch_size, self.images, self.extractor):
+        for features in self.feature_stream(images, batch_size=batch_size):
             draws = [np.random.default_rng(child) for child in seeds.spawn(len(features))]
             for row in self._caption(features, start, draws, options):
                 yield self.texts.decode(row)
@@ -258,46 +271,112 @@ class Blip:
         **options: Any,
     ) -> list[list[int]]:
         """As `answer`, but token ids: a list a question, with the start token and without the closing one."""
+        sources, tokens = self._asked(images, questions)
+        chosen, start = self._prepared(None, batch_size, options)
+        first = tokens[:batch_size]
+        self._prepare(max(map(len, first), default=0), len(first), chosen)
+        rows: list[list[int]] = []
+        draws = row_generators(len(tokens), chosen.seed)
+        for batch, features in self._seen(sources, _batches(len(tokens), batch_size, "Answering", show_progress)):
+            with self._turn:
+                states, mask = self._question_states(features, self.texts.batch(tokens[batch]))
+                rows += self._decode(states, mask, start, draws[batch], chosen)
+        return rows
+
+    @overload
+    def rank(  # type: ignore[overload-overlap]  # str is a Sequence, too
+        self,
+        images: Image,
+        questions: str,
+        answers: Sequence[str] | AnswerList,
+        *,
+        top_k: int | None = ...,
+        batch_size: int = ...,
+        show_progress: bool = ...,
+    ) -> Ranking: ...
+
+    @overload
+    def rank(
+        self,
+        images: Images,
+        questions: str | Sequence[str],
+        answers: Sequence[str] | AnswerList,
+        *,
+        top_k: int | None = ...,
+        batch_size: int = ...,
+        show_progress: bool = ...,
+    ) -> list[Ranking]: ...
+
+    def rank(
+        self,
+        images: Images,
+        questions: str | Sequence[str],
+        answers: Sequence[str] | AnswerList,
+        *,
+        top_k: int | None = DEFAULT_TOP_K,
+        batch_size: int = DEFAULT_BATCH_SIZE,
+        show_progress: bool = False,
+    ) -> Ranking | list[Ranking]:
+        """Rank given answers to questions about images by their likelihood; see `blipvino.runtime.ranking`.
+
+        Args:
+            images: one image or a sequence.
+            questions: as `answer` takes them.
+            answers: to choose from; an `AnswerList` where many calls choose from the same.
+            top_k: rank those answers alone whose first token is among the likeliest so many; None ranks all.
+            batch_size: questions that are encoded together. A ranking never depends on its batch.
+            show_progress: show a progress bar on standard error.
+
+        Returns:
+            One ranking where image and question are one, else a list in order.
+
+        Raises:
+            ImageError: an image cannot be read.
+            InputError: as `answer`; or an answer or ``top_k`` is not allowed.
+        """
+        sources, tokens = self._asked(images, questions)
+        _check_batch_size(batch_size)
+        if top_k is not None and (not isinstance(top_k, int) or top_k < 1):
+            raise InputError(f"top_k is {top_k!r}, expected at least 1, or None for all answers")
+        listed = answers if isinstance(answers, AnswerList) else AnswerList(answers, self.texts)
+        start = self.texts.prompt(None)
+        rankings: list[Ranking] = []
+        for batch, features in self._seen(sources, _batches(len(tokens), batch_size, "Ranking", show_progress)):
+            with self._turn:
+                states, mask = self._question_states(features, self.texts.batch(tokens[batch]))
+                rankings += [rank(decoder, start, listed, top_k) for decoder in self.engine.branch(states, mask)]
+        return rankings if _listed(images)[0] or not isinstance(questions, str) else rankings[0]
+
+    def _asked(self, images: Images, questions: str | Sequence[str]) -> tuple[list[Image], list[list[int]]]:
+        """An image for every question's tokens; any bad question is refused before work on the first begins."""
         if not self.config.answers_questions:
             raise InputError(
                 f"{self.bundle.folder}: this bundle captions only; answers need a checkpoint such as blip-vqa"
             )
-        chosen, start = self._prepared(None, batch_size, options)
         sources, asked = _paired(images, questions)
-        tokens = [self.texts.question(text) for text in asked]  # any bad one is refused before work on the first
-        first = tokens[:batch_size]
-        self._prepare(max(map(len, first), default=0), len(first), chosen)
-        rows: list[list[int]] = []
+        return sources, [self.texts.question(text) for text in asked]
+
+    def _seen(self, sources: Sequence[Image], batches: Iterable[slice]) -> Iterator[tuple[slice, list[ImageFeatures]]]:
+        """Features of batch after batch; an image that several follow one another about is encoded once."""
         known: dict[int, ImageFeatures] = {}
-        draws = row_generators(len(asked), chosen.seed)
-        for batch in _batches(len(asked), batch_size, "Answering", show_progress):
+        for batch in batches:
             new = {id(source): source for source in sources[batch] if id(source) not in known}
             found = known | dict(zip(new, self.extractor.extract(list(new.values())), strict=True))
             known = {id(source): found[id(source)] for source in sources[batch]}
-            features = [known[id(source)] for source in sources[batch]]
-            rows += self._answer(features, self.texts.batch(tokens[batch]), start, draws[batch], chosen)
-        return rows
+            yield batch, [known[id(source)] for source in sources[batch]]
 
-    def _answer(
-        self,
-        features: Sequence[ImageFeatures],
-        tokens: TokenBatch,
-        start: list[int],
-        draws: Sequence[np.random.Generator],
-        options: GenerationOptions,
-    ) -> list[list[int]]:
-        """Answers to one question about each image; each image with its own questions at a time, until they decode."""
+    def _question_states(self, features: Sequence[ImageFeatures], tokens: TokenBatch) -> tuple[FloatArray, IntArray]:
+        """States of one question about each image, and their mask; each image with its own questions at a time."""
         states = np.empty((*tokens.input_ids.shape, self.config.text.hidden_size), np.float32)
-        with self._turn:
-            try:
-                for image in dict.fromkeys(features):
-                    rows = [row for row, other in enumerate(features) if other is image]
-                    states[rows] = self.engine.question_states(
-                        tokens.input_ids[rows], tokens.attention_mask[rows], image.question_kv(self.engine)
-                    )
-            finally:
-                self.extractor.trim()
-            return self._decode(states, tokens.attention_mask, start, draws, options)
+        try:
+            for image in dict.fromkeys(features):
+                rows = [row for row, other in enumerate(features) if other is image]
+                states[rows] = self.engine.question_states(
+                    tokens.input_ids[rows], tokens.attention_mask[rows], image.question_kv(self.engine)
+                )
+        finally:
+            self.extractor.trim()
+        return states, tokens.attention_mask
 
     def _prepare(self, positions: int, texts: int, options: GenerationOptions) -> None:
         """Have the decoder loaded for a first batch of texts over sources of so many positions."""
@@ -343,9 +422,13 @@ def _batches(count: int, size: int, description: str, show_progress: bool) -> It
     yield from Reporter(show_progress).track(slices, description, len(slices))
 
 
-def _options(given: dict[str, Any], batch_size: int) -> GenerationOptions:
+def _check_batch_size(batch_size: int) -> None:
     if not isinstance(batch_size, int) or batch_size < 1:
         raise InputError(f"batch_size is {batch_size!r}, expected at least 1")
+
+
+def _options(given: dict[str, Any], batch_size: int) -> GenerationOptions:
+    _check_batch_size(batch_size)
     unknown = sorted(set(given) - set(GenerationOptions.__dataclass_fields__))
     if unknown:
         known = ", ".join(GenerationOptions.__dataclass_fields__)

@@ -79,6 +79,14 @@ class TextProcessor:
             return [self._config.bos_token_id]
         return [self._config.bos_token_id, *self._encode(text, "prompt")[1:-1]]
 
+    def answer(self, text: str) -> list[int]:
+        """Token ids of an answer as the decoder says it: without the start token, with the closing one.
+
+        Raises:
+            InputError: the answer is not text, is blank, or has more tokens than the model has positions.
+        """
+        return self._encode(text, "answer")[1:]
+
     def decode(self, ids: Sequence[int]) -> str:
         """Text of generated tokens, special ones left out."""
         kept = [int(token) for token in ids if token not in self._special]

@@ -1,0 +1,1 @@
+"""Accuracy of a bundle, beside its original: answers and captions, with confidence intervals."""

@@ -1,0 +1,29 @@
+"""Dataclasses of plain values, from JSON back into what they were."""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+
+def decode(kind: Any, value: Any) -> Any:
+    """A parsed JSON value as an annotated type: dataclasses, tuples and mappings of them, and plain values.
+
+    It undoes `dataclasses.asdict` and ``json.dumps`` for tuples of one item type, optional values and dictionaries.
+
+    Raises:
+        KeyError: a field is missing.
+        TypeError: a dataclass or a tuple is written as something else.
+    """
+    if dataclasses.is_dataclass(kind):
+        hints = get_type_hints(kind)
+        return kind(**{field.name: decode(hints[field.name], value[field.name]) for field in dataclasses.fields(kind)})  # type: ignore[operator]
+    arguments = get_args(kind)
+    if get_origin(kind) is tuple:
+        return tuple(decode(arguments[0], item) for item in value)
+    if get_origin(kind) is dict:
+        return {key: decode(arguments[1], item) for key, item in value.items()}
+    if get_origin(kind) in (Union, types.UnionType) and value is not None:
+        return decode(arguments[0], value)
+    return value
