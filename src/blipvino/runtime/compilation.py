@@ -146,7 +146,7 @@ class Compiler:
         if graph.check is not None:
             graph.check()
         model = self._core.read_model(graph.path)
-        model.reshape({port.get_any_name(): _filled(port, sizes) for port in model.inputs})
+        model.reshape({port.get_any_name(): filled(port, sizes) for port in model.inputs})
         if self.computes_in_bf16:
             model = _with_bf16_cross_kv(model)
         compiled = self._core.compile_model(model, "CPU", chosen)
@@ -172,7 +172,7 @@ class Compiler:
         return self.options.cache / f"{name}-{hashlib.sha256(repr(parts).encode()).hexdigest()[:32]}.blob"
 
 
-def _filled(port: Any, sizes: Sizes) -> ov.PartialShape:
+def filled(port: Any, sizes: Sizes) -> ov.PartialShape:
     """A port's shape with its open dimensions set to these sizes."""
     names = iter(OPEN_DIMENSIONS[port.get_any_name().split(".")[0]])
     values = asdict(sizes)
