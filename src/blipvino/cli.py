@@ -273,7 +273,7 @@ def evaluate(
     if (bundle is None) == (not predictions):
         raise InputError("evaluate takes either a bundle or --predictions")
     if bundle is None:
-        evaluation = evaluate_results(predictions or [], data, seed)
+        evaluation = evaluate_results(predictions or [], data, folder=output, seed=seed)
     else:
         listed = None if answers is None else str(answers)
         evaluation = evaluate_bundle(

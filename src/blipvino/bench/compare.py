@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -20,8 +19,11 @@ from blipvino.bundle import Bundle, open_bundle
 from blipvino.compress.original import open_original
 from blipvino.data import DEFAULT_SEED, Sample, SampleSource, count_items, open_source, take
 from blipvino.errors import InputError
+from blipvino.evaluation.result_files import Texts
+from blipvino.evaluation.scoring import score_answers, score_captions
+from blipvino.evaluation.selection import Assignment
 from blipvino.graphs import GROUPS
-from blipvino.metrics.vqa import vqa_accuracy
+from blipvino.metrics.bootstrap import Estimate
 from blipvino.progress import Reporter
 from blipvino.runtime.compilation import EngineOptions
 from blipvino.runtime.images import load_image
@@ -68,6 +70,7 @@ class Agreement:
         kind: "all", or a question type of the data.
         count: questions (or images, for captions).
         same: of these, the ones where both give the same text.
+        interval: 95% of resampled shares of equal texts lie in it, see `blipvino.metrics.bootstrap`.
         original: VQA accuracy of the original, 0 to 1; None where the data has no answers.
         compressed: the same of the compressed one.
     """
@@ -75,6 +78,7 @@ class Agreement:
     kind: str
     count: int
     same: int
+    interval: tuple[float, float]
     original: float | None = None
     compressed: float | None = None
 
@@ -201,8 +205,8 @@ def compare(
         sizes=tuple(_group_sizes(original, compressed)),
         graph_sizes=tuple(_graph_sizes(original, compressed)),
         latencies=tuple(_latencies(pair, timed, reporter)),
-        answers=tuple(_compare_answers(exact, samples, reporter)),
-        captions=_compare_captions(exact, samples, reporter),
+        answers=tuple(_compare_answers(exact, samples, options.seed, reporter)),
+        captions=_compare_captions(exact, samples, options.seed, reporter),
         machine=machine,
         pictures=tuple(_pictures(exact, samples[:PICTURES])),
     )
@@ -283,34 +287,35 @@ def _latency(task: str, run: Callable[..., str], inputs: Sequence[tuple[Any, ...
     return Latency(task, len(inputs), statistics.median(seconds[0]), statistics.median(seconds[1]))
 
 
-def _compare_answers(pair: Pair, samples: Sequence[Sample], reporter: Reporter) -> Iterator[Agreement]:
+def _compare_answers(pair: Pair, samples: Sequence[Sample], seed: int, reporter: Reporter) -> Iterator[Agreement]:
     """Agreement over all questions, then per question type."""
-    asked = [sample for sample in samples if pair.can_answer(sample)]
-    kinds: dict[str, list[tuple[bool, float | None, float | None]]] = defaultdict(list)
-    for sample in reporter.track(asked, "Comparing answers", len(asked)):
-        both = pair.answers(sample.image(), [question.text for question in sample.questions])
-        for question, before, after in zip(sample.questions, *both, strict=True):
-            truth = question.answers
-            scores = [vqa_accuracy(answer, truth) if truth else None for answer in (before, after)]
-            for kind in {"all", question.question_type} - {""}:
-                kinds[kind].append((before == after, scores[0], scores[1]))
-    for kind in sorted(kinds, key=lambda kind: (kind != "all", kind)):
-        rows = kinds[kind]
-        same = sum(row[0] for row in rows)
-        yield Agreement(kind, len(rows), same, _mean([row[1] for row in rows]), _mean([row[2] for row in rows]))
+    asked = [Assignment(sample, captioned=False) for sample in samples if pair.can_answer(sample)]
+    said: tuple[dict[int, str], dict[int, str]] = ({}, {})
+    for one in reporter.track(asked, "Comparing answers", len(asked)):
+        both = pair.answers(one.sample.image(), [question.text for question in one.sample.questions])
+        for answers, by_question in zip(both, said, strict=True):
+            by_question.update(zip((question.question_id for question in one.sample.questions), answers, strict=True))
+    for row in score_answers(asked, Texts(said[0]), Texts(said[1]), seed):
+        if row.kind != "answer type":
+            accuracies = [None if share is None else share.value for share in (row.original, row.compressed)]
+            yield _agreement(row.name, row.questions, row.agreement, *accuracies)
 
 
-def _mean(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return statistics.fmean(known) if known else None
-
-
-def _compare_captions(pair: Pair, samples: Sequence[Sample], reporter: Reporter) -> Agreement:
-    same = 0
+def _compare_captions(pair: Pair, samples: Sequence[Sample], seed: int, reporter: Reporter) -> Agreement:
+    said: tuple[dict[int | str, str], dict[int | str, str]] = ({}, {})
     for sample in reporter.track(samples, "Comparing captions", len(samples)):
-        before, after = pair.captions(sample.image())
-        same += before == after
-    return Agreement("captions", len(samples), same)
+        for caption, by_image in zip(pair.captions(sample.image()), said, strict=True):
+            by_image[sample.image_id] = caption
+    captioned = [Assignment(sample, captioned=True) for sample in samples]
+    scores = score_captions(captioned, Texts(captions=said[0]), Texts(captions=said[1]), seed)
+    return _agreement("captions", len(samples), scores.agreement)
+
+
+def _agreement(
+    kind: str, count: int, share: Estimate | None, original: float | None = None, compressed: float | None = None
+) -> Agreement:
+    assert share is not None  # there is an original
+    return Agreement(kind, count, round(share.value * count), (share.low, share.high), original, compressed)
 
 
 def _pictures(pair: Pair, samples: Sequence[Sample]) -> Iterator[Picture]:

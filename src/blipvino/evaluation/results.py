@@ -43,6 +43,7 @@ from blipvino.data import DEFAULT_SEED
 from blipvino.data.files import read_json
 from blipvino.errors import DataError, InputError
 from blipvino.metrics.bootstrap import Estimate
+from blipvino.output import write_text
 from blipvino.records import decode
 from blipvino.runtime.compilation import Precision
 from blipvino.runtime.ranking import DEFAULT_TOP_K
@@ -228,9 +229,13 @@ class Evaluation:
         return decode(cls, content)
 
 
-def evaluation_text(evaluation: Evaluation) -> str:
-    """The text of ``evaluation.json``."""
-    return json.dumps(evaluation.to_json(), indent=2, ensure_ascii=False) + "\n"
+def write_evaluation(evaluation: Evaluation, folder: Path) -> None:
+    """Write ``evaluation.json``.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    write_text(folder / RESULTS_FILE, json.dumps(evaluation.to_json(), indent=2, ensure_ascii=False) + "\n")
 
 
 def read_evaluation(path: Path) -> Evaluation:

@@ -20,11 +20,11 @@ from blipvino.data import DEFAULT_SEED, open_source, read_answers
 from blipvino.errors import InputError
 from blipvino.evaluation.predictions import Answer, Header, Prediction, PredictionFile
 from blipvino.evaluation.result_files import Texts, read_results, write_results
-from blipvino.evaluation.results import RESULTS_FILE, DataInfo, EvaluateOptions, Evaluation, Model, evaluation_text
+from blipvino.evaluation.results import DataInfo, EvaluateOptions, Evaluation, Model, write_evaluation
 from blipvino.evaluation.scoring import answer_examples, caption_examples, score_answers, score_captions
 from blipvino.evaluation.selection import Assignment, digest, select, select_known
 from blipvino.metrics.bootstrap import CONFIDENCE, RESAMPLES
-from blipvino.output import make_folder, write_text
+from blipvino.output import make_folder
 from blipvino.progress import Reporter
 from blipvino.runtime.compilation import EngineOptions, Precision
 from blipvino.runtime.features import ImageFeatures
@@ -95,26 +95,35 @@ def evaluate_bundle(
             with open_original(original, compressed, reporter) as reference:
                 before = predictor.predict("original", reference, "f32")
         evaluation = _evaluation(task, after, before)
-        write_text(folder / RESULTS_FILE, evaluation_text(evaluation))
+        write_evaluation(evaluation, folder)
     return evaluation
 
 
-def evaluate_results(files: Sequence[Path], data: str, seed: int = DEFAULT_SEED) -> Evaluation:
+def evaluate_results(
+    files: Sequence[Path], data: str, *, folder: Path | None = None, seed: int = DEFAULT_SEED
+) -> Evaluation:
     """Score result files of the VQAv2 and COCO formats; no model is run.
 
     Args:
         files: one of answers, one of captions, or either.
         data: the samples that they are about, as `open_source` takes them; those in the files are scored.
+        folder: for ``evaluation.json``.
         seed: of the bootstrap.
 
     Raises:
         DataError: a file or the data cannot be used, or the data lacks what a file names.
+        InputError: several files are of one kind.
+        OutputError: the folder cannot be written.
     """
     texts, source = _merged(files), open_source(data)
     assignments = select_known(source, texts.answers.keys(), texts.captions.keys(), seed)
     names = " and ".join(path.name for path in files)
     task = _Task(assignments, _data_info(data, source.name, assignments), None, f"read from {names}", seed)
-    return _evaluation(task, Spoken(Model(files[0].stem, ", ".join(map(str, files))), texts), None)
+    evaluation = _evaluation(task, Spoken(Model(files[0].stem, ", ".join(map(str, files))), texts), None)
+    if folder is not None:
+        make_folder(folder)
+        write_evaluation(evaluation, folder)
+    return evaluation
 
 
 @dataclass(frozen=True)

@@ -50,10 +50,9 @@ def agreement_table(comparison: Comparison) -> TextTable:
     """How often both say the same, with the accuracy of each where the data has the truth."""
     before, after = comparison.names
     rows = [
-        (row.kind, str(row.count), f"{row.share:.2%}", *_accuracies(row))
-        for row in (*comparison.answers, comparison.captions)
+        (row.kind, str(row.count), _share(row), *_accuracies(row)) for row in (*comparison.answers, comparison.captions)
     ]
-    columns = ("question type", "count", "agreement", f"accuracy {before}", f"accuracy {after}")
+    columns = ("question type", "count", "agreement [95%]", f"accuracy {before}", f"accuracy {after}")
     return TextTable("Answers", columns, tuple(rows))
 
 
@@ -69,6 +68,11 @@ def machine_rows(machine: Machine) -> tuple[tuple[str, str], ...]:
         ("system", f"{machine.system}, Python {machine.python}"),
         ("libraries", ", ".join(f"{name} {version}" for name, version in machine.libraries.items())),
     )
+
+
+def _share(row: Agreement) -> str:
+    low, high = row.interval
+    return f"{row.share:.2%} [{100 * low:.1f}, {100 * high:.1f}]"
 
 
 def _accuracies(row: Agreement) -> tuple[str, str]:

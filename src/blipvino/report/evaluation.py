@@ -34,7 +34,7 @@ def answer_tables(evaluation: Evaluation) -> Iterator[TextTable]:
     for heading in dict.fromkeys(KINDS.values()):
         rows = [row for row in evaluation.answers if KINDS[row.kind] == heading]
         if any(row.compressed for row in rows):
-            columns = (heading, "questions", *evaluation.names)
+            columns = (heading, "count", *evaluation.names)
             cells = tuple((row.name, f"{row.questions:,}", *_accuracies(row, evaluation)) for row in rows)
             yield TextTable(f"VQA accuracy by {heading}, %", columns, cells)
         if evaluation.original is not None and rows:
@@ -53,7 +53,7 @@ def caption_table(evaluation: Evaluation) -> TextTable:
         for row in evaluation.captions
     ]
     if evaluation.caption_agreement is not None:
-        rows.append(("same text", "", interval(evaluation.caption_agreement, 1), ""))
+        rows.append(("agreement", "", interval(evaluation.caption_agreement, 1), ""))
     return TextTable("Captions", columns, tuple(rows))
 
 
