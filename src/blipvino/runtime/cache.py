@@ -38,7 +38,7 @@ def load_compiled(
     Returns:
         The graph, and the memory that must live as long as it.
     """
-    if not path.is_file():
+    if not path.is_file() or not path.stat().st_size:  # an empty file: what a crash may leave
         return None
     with path.open("rb") as file:
         blob = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)  # OpenVINO asks for writable memory
