@@ -199,7 +199,8 @@ def test_result_files_are_scored_as_the_bundle_is(done):
     assert [row.compressed.value for row in scored.captions] == pytest.approx(
         [row.compressed.value for row in evaluation.captions]
     )
-    assert scored.original is None and scored.options is None and scored.names == ("answers-compressed",)
+    assert scored.original is None and scored.options is None and scored.names == ("result files",)
+    assert evaluate_results(files[:1], "demo:test").names == ("answers-compressed",)
     with pytest.raises(InputError, match="several"):
         evaluate_results([files[0], files[0]], "demo:test")
 
