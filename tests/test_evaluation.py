@@ -8,7 +8,7 @@ import pytest
 from conftest import EXACT
 from PIL import Image
 
-from blipvino import Blip, optimize
+from blipvino import Blip, CalibrationOptions, optimize
 from blipvino.cli import main
 from blipvino.data import Question, Sample, open_source, read_answers
 from blipvino.data.demo import demo_sample
@@ -19,9 +19,10 @@ from blipvino.evaluation.results import EvaluateOptions, read_evaluation
 from blipvino.evaluation.run import RunOptions, evaluate_bundle, evaluate_results
 from blipvino.evaluation.scoring import answer_examples, caption_examples, score_answers, score_captions
 from blipvino.evaluation.selection import Assignment, digest, select, select_known
+from blipvino.metrics.bootstrap import Estimate
 from blipvino.metrics.captions import caption_scores
 from blipvino.metrics.tokenization import tokenize_caption
-from blipvino.report.evaluation import evaluation_tables
+from blipvino.report.evaluation import evaluation_tables, interval
 
 OPTIONS = EvaluateOptions(samples=30, captions=6, max_new_tokens=32, precision="f32")
 
@@ -34,7 +35,8 @@ def quiet(folder=None, **options):
 def int8(tmp_path_factory):
     """The demo checkpoint in 8 bits."""
     folder = tmp_path_factory.mktemp("evaluation") / "int8"
-    return optimize(CHECKPOINT, folder, recipe="int8-int4", show_progress=False).folder
+    calibration = CalibrationOptions(samples=30)
+    return optimize(CHECKPOINT, folder, recipe="int8-int4", calibration=calibration, show_progress=False).folder
 
 
 @pytest.fixture(scope="module")
@@ -197,7 +199,8 @@ def test_result_files_are_scored_as_the_bundle_is(done):
     assert [row.compressed.value for row in scored.captions] == pytest.approx(
         [row.compressed.value for row in evaluation.captions]
     )
-    assert scored.original is None and scored.options is None and scored.names == ("answers-compressed",)
+    assert scored.original is None and scored.options is None and scored.names == ("result files",)
+    assert evaluate_results(files[:1], "demo:test").names == ("answers-compressed",)
     with pytest.raises(InputError, match="several"):
         evaluate_results([files[0], files[0]], "demo:test")
 
@@ -215,7 +218,8 @@ def test_result_files_are_scored_as_the_bundle_is(done):
         ('[{"image_id": 77777, "caption": "x"}]', "no image 77777"),
     ],
 )
-def test_bad_result_files_are_refused(tmp_path, content, says):
+def test_bad_result_files_are_refused(tmp_path, monkeypatch, content, says):
+    monkeypatch.setattr("blipvino.data.demo.SCENES", 50)
     path = tmp_path / "results.json"
     path.write_text(content)
     with pytest.raises(DataError, match=says):
@@ -347,6 +351,12 @@ def test_bad_options_are_refused(options):
         EvaluateOptions(**options)
 
 
+def test_intervals_are_rounded_to_no_negative_zero():
+    assert interval(Estimate(-0.00001, -0.25, 0.125)) == "0.00 [-25.00, 12.50]"
+    assert interval(Estimate(4.2, 3.0, 5.0), 1) == "420.0 [300.0, 500.0]"
+    assert interval(None) == ""
+
+
 def test_tables_show_intervals(done):
     evaluation, _ = done
     tables = {table.title: table for table in evaluation_tables(evaluation)}
@@ -354,7 +364,7 @@ def test_tables_show_intervals(done):
     cell = f"{100 * whole.value:.2f} [{100 * whole.low:.2f}, {100 * whole.high:.2f}]"
     assert tables["VQA accuracy by answer type, %"].rows[0][2] == cell
     assert tables["VQA accuracy by answer type, %"].columns[2:] == ("FP16", "int8-int4")
-    assert [row[0] for row in tables["Captions"].rows][-2:] == ["CIDEr-D", "agreement"]
+    assert [row[0] for row in tables["Captions: metrics × 100"].rows][-2:] == ["CIDEr-D", "agreement"]
     alone = [table.title for table in evaluation_tables(replace(evaluation, original=None))]
     assert not any("original" in title for title in alone)
     assert all(len(row) == len(table.columns) for table in evaluation_tables(evaluation) for row in table.rows)

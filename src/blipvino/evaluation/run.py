@@ -105,7 +105,7 @@ def evaluate_results(
     """Score result files of the VQAv2 and COCO formats; no model is run.
 
     Args:
-        files: one of answers, one of captions, or either.
+        files: one of answers, one of captions, or both.
         data: the samples that they are about, as `open_source` takes them; those in the files are scored.
         folder: for ``evaluation.json``.
         seed: of the bootstrap.
@@ -119,7 +119,8 @@ def evaluate_results(
     assignments = select_known(source, texts.answers.keys(), texts.captions.keys(), seed)
     names = " and ".join(path.name for path in files)
     task = _Task(assignments, _data_info(data, source.name, assignments), None, f"read from {names}", seed)
-    evaluation = _evaluation(task, Spoken(Model(files[0].stem, ", ".join(map(str, files))), texts), None)
+    name = files[0].stem if len(files) == 1 else "result files"
+    evaluation = _evaluation(task, Spoken(Model(name, ", ".join(map(str, files))), texts), None)
     if folder is not None:
         make_folder(folder)
         write_evaluation(evaluation, folder)
@@ -161,7 +162,11 @@ def _plan(bundle: Bundle, data: str, options: EvaluateOptions) -> _Task:
 def _answering(options: EvaluateOptions, answers: tuple[str, ...] | None) -> str:
     if answers is None:
         return "generated"
-    which = "all" if options.top_k is None else f"the {options.top_k} whose first token is likeliest"
+    which = (
+        "all"
+        if options.top_k is None or options.top_k >= len(answers)
+        else f"the {options.top_k} whose first token is likeliest"
+    )
     return f"ranked among {len(answers):,} of {Path(str(options.answers)).name}, {which}"
 
 

@@ -46,7 +46,7 @@ def answer_tables(evaluation: Evaluation) -> Iterator[TextTable]:
 def caption_table(evaluation: Evaluation) -> TextTable:
     """Caption metrics, and how often both models say the same."""
     beside = evaluation.original is not None
-    columns = ("metric × 100", *evaluation.names, *(["drop"] if beside else []))
+    columns = ("metric", *evaluation.names, *(["drop"] if beside else []))
     rows = [
         (row.metric, *([interval(row.original, 1)] if beside else []), interval(row.compressed, 1))
         + ((interval(row.drop, 1),) if beside else ())
@@ -54,14 +54,15 @@ def caption_table(evaluation: Evaluation) -> TextTable:
     ]
     if evaluation.caption_agreement is not None:
         rows.append(("agreement", "", interval(evaluation.caption_agreement, 1), ""))
-    return TextTable("Captions", columns, tuple(rows))
+    return TextTable("Captions: metrics × 100", columns, tuple(rows))
 
 
 def interval(estimate: Estimate | None, digits: int = 2) -> str:
     """An estimate times 100 with its interval; nothing where there is none."""
     if estimate is None:
         return ""
-    value, low, high = (f"{100 * number:.{digits}f}" for number in (estimate.value, estimate.low, estimate.high))
+    rounded = (round(100 * number, digits) + 0.0 for number in (estimate.value, estimate.low, estimate.high))  # no -0
+    value, low, high = (f"{number:.{digits}f}" for number in rounded)
     return f"{value} [{low}, {high}]"
 
 
