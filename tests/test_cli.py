@@ -32,7 +32,7 @@ def photo(tmp_path_factory):
     return path
 
 
-@pytest.mark.parametrize("verb", ["optimize", "caption", "ask", "compare", "info", "demo"])
+@pytest.mark.parametrize("verb", ["optimize", "caption", "ask", "compare", "stress", "info", "demo"])
 def test_every_verb_has_help_with_an_example(verb):
     assert "Example: blipvino " + verb in run(verb, "--help").stdout
 

@@ -23,7 +23,7 @@ from blipvino.demo.scenes import (
     sample_scene,
     scene_rng,
 )
-from blipvino.errors import DataError
+from blipvino.errors import DataError, OutputError
 
 SPLITS = ("train", "validation", "test")
 SCENES = 400
@@ -328,11 +328,11 @@ def test_export_fills_an_empty_folder_and_leaves_a_full_one_alone(tmp_path):
     folder.mkdir()
     export_world(folder, "test", scenes=1)
     before = sorted(p.name for p in folder.iterdir())
-    with pytest.raises(DataError, match="already exists and is not an empty folder"):
+    with pytest.raises(OutputError, match="already exists and is not an empty folder"):
         export_world(folder, "train", scenes=1)
     assert sorted(p.name for p in folder.iterdir()) == before
     (tmp_path / "file").write_text("mine")
-    with pytest.raises(DataError, match="already exists"):
+    with pytest.raises(OutputError, match="already exists"):
         export_world(tmp_path / "file", "test", scenes=1)
 
 
@@ -341,7 +341,7 @@ def test_a_failed_export_leaves_nothing_behind(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("blipvino.demo.export.write_coco", fail)
-    with pytest.raises(DataError, match=r"world: cannot be written \(No space left on device\)"):
+    with pytest.raises(OutputError, match=r"world: cannot be written \(No space left on device\)"):
         export_world(tmp_path / "world", "test", scenes=2)
     assert list(tmp_path.iterdir()) == []
 

@@ -8,7 +8,7 @@ import json
 import logging
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import fields
+from dataclasses import asdict, fields
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
@@ -329,6 +329,32 @@ def bench(
             console.print(rich_table(table))
     if not can_plot():
         reporter.say("No plots: they need matplotlib, pip install 'blipvino[bench]'")
+
+
+@app.command(epilog="Example: blipvino stress demo -o out/stressed --factor 50 --channels 4")
+def stress(
+    source: Annotated[str, typer.Argument(help="A BLIP checkpoint: a folder, a hub id, or `demo`.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The new checkpoint's folder.")],
+    factor: Annotated[float, typer.Option(help="How many times larger a chosen channel becomes.")] = 50.0,
+    channels: Annotated[int, typer.Option(help="Channels that are chosen of each site.")] = 4,
+    values: Annotated[bool, typer.Option(help="Scale attention values too: text layers have no other site.")] = True,
+    seed: Annotated[int, typer.Option(help="Of the choice.")] = 0,
+    revision: Annotated[str | None, typer.Option(help="Branch, tag or commit on the hub.")] = None,
+    as_json: JsonFlag = False,
+    quiet: QuietFlag = False,
+) -> None:
+    """Write a checkpoint that computes the same with outlier channels, which are hard to quantize."""
+    from blipvino.checkpoint import load_checkpoint
+    from blipvino.demo import resolve
+    from blipvino.outliers import OutlierOptions, add_outliers
+
+    options = OutlierOptions(factor, channels, values, seed)
+    with load_checkpoint(resolve(source), revision=revision, show_progress=not quiet) as checkpoint:
+        scaled = add_outliers(checkpoint, output, options)
+    if as_json:
+        _print_json({"folder": str(output), **asdict(options), "sites": [asdict(site) for site in scaled]})
+    else:
+        typer.echo(f"{output}: {channels} channels of each of {len(scaled)} sites are {factor:g} times larger")
 
 
 @app.command(epilog="Example: blipvino info blip-vqa")

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 
@@ -54,6 +57,35 @@ def make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"{folder}: cannot be made ({error.strerror}); choose another folder") from error
+
+
+@contextmanager
+def new_folder(target: Path) -> Iterator[Path]:
+    """Make a folder that appears complete, when the block ends well, or not at all.
+
+    Args:
+        target: to be made, with its parents; an empty one is accepted.
+
+    Yields:
+        An empty folder beside the target, to put the files in.
+
+    Raises:
+        OutputError: the target is taken, or cannot be written.
+    """
+    if target.exists() and not (target.is_dir() and not any(target.iterdir())):
+        raise OutputError(f"{target}: already exists and is not an empty folder; choose another name or remove it")
+    staged = target.with_name(f".{target.name}.{secrets.token_hex(4)}.partial")
+    try:
+        staged.mkdir(parents=True)
+        yield staged
+        if target.exists():
+            target.rmdir()  # empty, as checked above; not every system renames onto an empty folder
+        staged.rename(target)
+    except OSError as error:
+        reason = error.strerror or error
+        raise OutputError(f"{target}: cannot be written ({reason}); check the path and the disk") from error
+    finally:
+        shutil.rmtree(staged, ignore_errors=True)
 
 
 def write_bytes(path: Path, content: bytes | memoryview) -> None:

@@ -21,7 +21,7 @@ from blipvino.bench.worker import Worker, run_apart
 from blipvino.bundle import open_bundle
 from blipvino.checkpoint import load_checkpoint
 from blipvino.config import BlipConfig
-from blipvino.demo import CHECKPOINT
+from blipvino.demo import resolve
 from blipvino.errors import InputError
 from blipvino.output import make_folder
 from blipvino.progress import Reporter
@@ -89,7 +89,7 @@ def run_speed(checkpoint: str | Path, work: str | Path, options: SpeedOptions, r
     machine = this_machine()
     found = find_contestants(options.contenders, options.recipes)
     entrants, able = _entrants(found, asked=options.contenders is not None, bf16="BF16" in machine.capabilities)
-    with load_checkpoint(_resolve(checkpoint), show_progress=reporter.show) as opened:
+    with load_checkpoint(resolve(checkpoint), show_progress=reporter.show) as opened:
         config, fingerprint = opened.config, opened.sha256
         place = Workplace(opened.folder, Path(work) / fingerprint[:12], options.threads, options.calibration_samples)
     make_folder(place.folder)
@@ -113,11 +113,6 @@ def run_speed(checkpoint: str | Path, work: str | Path, options: SpeedOptions, r
         peaks=peaks,
         facts=_facts(ready, place, config),
     )
-
-
-def _resolve(checkpoint: str | Path) -> str | Path:
-    """``demo`` is the embedded checkpoint, unless there is a folder of that name."""
-    return CHECKPOINT if str(checkpoint) == "demo" and not Path("demo").exists() else checkpoint
 
 
 def _entrants(found: list[Contestant], *, asked: bool, bf16: bool) -> tuple[list[Entrant], list[Contestant]]:

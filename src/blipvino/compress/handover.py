@@ -45,12 +45,49 @@ def hand_over_in_8_bits(writer: ov.Model, reader: ov.Model) -> None:
         model.validate_nodes_and_infer_types()
 
 
+def take_back_handover(model: ov.Model) -> None:
+    """Undo `hand_over_in_8_bits` on either graph, in place: a reader quantizes for itself again, a writer not at all.
+
+    Together they compute what they did. A graph without a handover stays as it is.
+    """
+    for parameter in model.get_parameters():
+        if _crosses_in_8_bits(parameter):
+            (convert,) = _readers(parameter)
+            (multiply,) = _readers(convert)
+            scale = float(multiply.input_value(1).get_node().data.item())
+            parameter.set_element_type(ov.Type.f32)
+            rounded = _fake_quantize(parameter, scale, scale)
+            for port in multiply.output(0).get_target_inputs():
+                port.replace_source_output(rounded.output(0))
+    for result in model.get_results():
+        if _crosses_in_8_bits(result):
+            quantizer = result.input_value(0).get_node().input_value(0).get_node()
+            names = result.output(0).get_names()
+            result.input(0).replace_source_output(quantizer.input_value(0))
+            result.output(0).set_names(names)
+    model.validate_nodes_and_infer_types()
+
+
+def _crosses_in_8_bits(port: ov.Node) -> bool:
+    element = port.output(0).get_element_type()
+    return element == ov.Type.i8 and port.output(0).get_any_name().startswith("cross_")
+
+
+def _readers(node: ov.Node) -> list[ov.Node]:
+    return [port.get_node() for port in node.output(0).get_target_inputs()]
+
+
+def _fake_quantize(real: ov.Node | ov.Output, scale: float, output_scale: float) -> ov.Node:
+    """Symmetric rounding to 8 bits, scaled by ``output_scale``."""
+    bounds = (LOWEST * scale, HIGHEST * scale, LOWEST * output_scale, HIGHEST * output_scale)
+    return ops.fake_quantize(real, *(ops.constant(np.float32(bound)) for bound in bounds), LEVELS)
+
+
 def input_quantizers(model: ov.Model) -> list[InputQuantizer]:
     """The quantizers that stand directly behind a graph's cross-attention inputs."""
     found = []
     for parameter in model.get_parameters():
-        readers = [port.get_node() for port in parameter.output(0).get_target_inputs()]
-        quantizers = [node for node in readers if node.get_type_name() == "FakeQuantize"]
+        quantizers = [node for node in _readers(parameter) if node.get_type_name() == "FakeQuantize"]
         if parameter.output(0).get_any_name().startswith("cross_") and len(quantizers) == 1:
             low, high = (float(quantizers[0].input_value(index).get_node().data.item()) for index in (1, 2))
             scale = (high - low) / (LEVELS - 1)
@@ -72,8 +109,7 @@ def _quantize_output(writer: ov.Model, quantizer: InputQuantizer) -> None:
     """The output of the same name becomes int8."""
     (result,) = (node for node in writer.get_results() if quantizer.port in node.output(0).get_names())
     real = result.input_value(0)
-    bounds = (LOWEST * quantizer.scale, HIGHEST * quantizer.scale, LOWEST, HIGHEST)
-    rounded = ops.fake_quantize(real, *(ops.constant(np.float32(bound)) for bound in bounds), LEVELS)
+    rounded = _fake_quantize(real, quantizer.scale, 1)
     result.input(0).replace_source_output(ops.convert(rounded, "i8").output(0))
     real.set_names(real.get_names() - {quantizer.port})
     result.output(0).set_names({quantizer.port})

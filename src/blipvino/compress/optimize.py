@@ -21,7 +21,7 @@ from blipvino.compress.recipe import DEFAULT_RECIPE, Recipe, Treatment, find_rec
 from blipvino.compress.storage import fp16_bytes, save_graph
 from blipvino.compress.weights import compress_weights_int4, compress_weights_int8
 from blipvino.data import DEFAULT_SAMPLES, DEFAULT_SEED, count_items, open_source, take
-from blipvino.demo import CHECKPOINT
+from blipvino.demo import resolve
 from blipvino.graphs import build_graph, graph_names
 from blipvino.manifest import SourceInfo
 from blipvino.progress import Reporter
@@ -73,7 +73,7 @@ def optimize(
     reporter = Reporter(show_progress)
     reporter.say(f"Recipe {chosen.describe()}")
     reporter.say(f"Reading {source}")
-    opened = load_checkpoint(_resolve(source), revision=revision, token=token, show_progress=show_progress)
+    opened = load_checkpoint(resolve(source), revision=revision, token=token, show_progress=show_progress)
     with opened as checkpoint:
         names = graph_names(checkpoint.config.architecture)
         check_target(output, overwrite, bytes_needed=_bytes_needed(checkpoint))
@@ -102,11 +102,6 @@ def optimize(
                 done.clear()
                 gc.collect()  # a float graph and NNCF's copies of it take gigabytes; free them before the next
     return open_bundle(output)
-
-
-def _resolve(source: str | Path) -> str | Path:
-    """``demo`` is the embedded checkpoint, unless there is a folder of that name."""
-    return CHECKPOINT if str(source) == "demo" and not Path("demo").exists() else source
 
 
 def _recorded_name(source: str | Path) -> str:

@@ -26,6 +26,7 @@ from nncf.common.tensor_statistics.statistic_point import StatisticPointsContain
 from nncf.tensor import Tensor
 
 from blipvino.compress.calibration import Inputs
+from blipvino.graphs.surgery import joined
 
 Array = npt.NDArray[np.float32]
 Keep = Callable[[int, Array], None]
@@ -110,7 +111,7 @@ def record(
     wholes = [port for port in _ports(activations) if port not in channels]
     recorder, sizes = _recorder(model, channels, wholes, keep is not None)
     if writer is not None:
-        recorder = _joined(writer.clone(), recorder)
+        recorder = joined(writer.clone(), recorder)
     rows = np.stack(_run(recorder, inputs, keep))
     parts = dict(zip([*channels, *wholes], np.split(rows, np.cumsum(sizes)[:-1], axis=1), strict=True))
     parts = {port: part.reshape(len(rows), 3 if port in channels else 2, -1) for port, part in parts.items()}
@@ -138,20 +139,6 @@ def _recorder(
     recorded.output(0).set_names({"recorded"})
     sizes = [sum(node.get_output_partial_shape(0)[0].get_length() for node in part) for part in parts]
     return ov.Model([*(clone.get_results() if keeps else []), recorded], clone.get_parameters(), "recorder"), sizes
-
-
-def _joined(writer: ov.Model, reader: ov.Model) -> ov.Model:
-    """Two graphs as one, so that nothing is copied between them."""
-    made = {result.output(0).get_any_name(): result.input_value(0) for result in writer.get_results()}
-    given = writer.get_parameters()
-    for parameter in reader.get_parameters():
-        name = parameter.output(0).get_any_name()
-        if name not in made:
-            given.append(parameter)
-            continue
-        for port in parameter.output(0).get_target_inputs():
-            port.replace_source_output(made[name])
-    return ov.Model(reader.get_results(), given, reader.get_friendly_name())
 
 
 def _run(recorder: ov.Model, inputs: Iterable[Inputs], keep: Keep | None) -> list[Array]:

@@ -4,3 +4,8 @@ from pathlib import Path
 
 CHECKPOINT = Path(__file__).parent / "checkpoint"
 """The embedded demo checkpoint, in Hugging Face layout; docs/demo-model.md tells how it was trained."""
+
+
+def resolve(source: str | Path) -> str | Path:
+    """``demo`` is the embedded checkpoint, unless there is a folder of that name; anything else is itself."""
+    return CHECKPOINT if str(source) == "demo" and not Path("demo").exists() else source

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 from typing import get_args
 
@@ -11,6 +10,7 @@ from blipvino.data.demo import QUESTIONS_PER_SCENE, demo_sample
 from blipvino.data.vqav2 import write_vqav2
 from blipvino.demo.scenes import Split
 from blipvino.errors import DataError
+from blipvino.output import new_folder
 
 IMAGE_FOLDER = "images"
 
@@ -31,32 +31,21 @@ def export_world(folder: Path, split: Split, scenes: int, questions_per_scene: i
         The folder.
 
     Raises:
-        DataError: The folder exists and is not empty, cannot be written, or a number or the split is not valid.
+        DataError: A number or the split is not valid.
+        OutputError: The folder exists and is not empty, or cannot be written.
     """
     if split not in get_args(Split):
         raise DataError(f"no split {split!r} in the demo world; choose one of {', '.join(get_args(Split))}")
     if scenes < 1 or questions_per_scene < 1:
         raise DataError(f"cannot export {scenes} scenes with {questions_per_scene} questions: ask for 1 or more")
-    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
-        raise DataError(f"{folder}: already exists and is not an empty folder; choose another name or remove it")
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as temporary:
-            staged = Path(temporary) / folder.name
-            _write(staged, split, scenes, questions_per_scene)
-            if folder.exists():
-                folder.rmdir()  # empty, as checked above; not every system renames onto an empty folder
-            staged.rename(folder)
-    except OSError as error:
-        raise DataError(
-            f"{folder}: cannot be written ({error.strerror or error}); check the path and the disk"
-        ) from error
+    with new_folder(folder) as staged:
+        _write(staged, split, scenes, questions_per_scene)
     return folder
 
 
 def _write(folder: Path, split: Split, scenes: int, questions_per_scene: int) -> None:
     images = folder / IMAGE_FOLDER
-    images.mkdir(parents=True)
+    images.mkdir()
     samples = [demo_sample(split, index, questions_per_scene) for index in range(scenes)]
     for index, sample in enumerate(samples):
         sample.image().save(images / f"{image_stem(split, index)}.png")

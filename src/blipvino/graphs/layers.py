@@ -116,12 +116,12 @@ def merge_heads(x: Node, width: int) -> Node:
     return ops.reshape(ops.transpose(x, integers(0, 2, 1, 3)), integers(0, 0, width), True)
 
 
-def attend(query: Node, key: Node, value: Node, mask: Node | None = None) -> Node:
+def attend(query: Node, key: Node, value: Node, name: str, mask: Node | None = None) -> Node:
     """Softmax attention of ``[B, H, T, d]`` over keys ``[B, H, d, S]`` that carry the ``1 / sqrt(d)`` already."""
-    scores = ops.matmul(query, key, False, False)
+    scores = named(ops.matmul(query, key, False, False), f"{name}/scores")
     if mask is not None:
         scores = ops.add(scores, mask)
-    return ops.matmul(ops.softmax(scores, -1), value, False, False)
+    return named(ops.matmul(ops.softmax(scores, -1), value, False, False), f"{name}/context")
 
 
 def additive_mask(attention_mask: Node, axes: list[int]) -> Node:

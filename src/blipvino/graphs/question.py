@@ -75,5 +75,5 @@ def self_attention(x: Node, mask: Node, w: Weights, config: TextConfig) -> Node:
         split_heads(linear(x, w / "self" / name, width, width), heads, head_size) for name in ("query", "key", "value")
     )
     key = ops.multiply(ops.transpose(key, integers(0, 1, 3, 2)), constant(head_size**-0.5))
-    context = merge_heads(attend(query, key, value, mask), width)
+    context = merge_heads(attend(query, key, value, w.prefix, mask), width)
     return attention_output(context, x, w, config)

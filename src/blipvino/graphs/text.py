@@ -77,8 +77,9 @@ def embeddings(words: Node, input_ids: Node, positions: Node, w: Weights, config
     """Word and position embeddings ``[R, T, D]``, summed and normalised. ``words`` is the ``[vocab, D]`` table."""
     axis = constant(0, np.int64)
     table = constant((w / "position_embeddings").array("weight", config.max_position_embeddings, config.hidden_size))
-    total = ops.add(ops.gather(words, input_ids, axis), ops.gather(table, positions, axis))
-    return layer_norm(total, w / "LayerNorm", config.hidden_size, config.layer_norm_eps)
+    word = named(ops.gather(words, input_ids, axis), f"{w.prefix}.word_embeddings/gather")
+    position = named(ops.gather(table, positions, axis), f"{w.prefix}.position_embeddings/gather")
+    return layer_norm(ops.add(word, position), w / "LayerNorm", config.hidden_size, config.layer_norm_eps)
 
 
 def cross_attention(x: Node, source: CrossSource, w: Weights, config: TextConfig) -> Node:
@@ -90,7 +91,8 @@ def cross_attention(x: Node, source: CrossSource, w: Weights, config: TextConfig
     query = linear(x, w / "self.query", config.hidden_size, config.hidden_size)
     head_shape = integers(-1, config.num_attention_heads, config.head_size)
     query = ops.reshape(query, ops.concat([dimension(source.key, 0), head_shape], 0), False)
-    context = attend(ops.transpose(query, integers(0, 2, 1, 3)), source.key, source.value, source.mask)
+    query = ops.transpose(query, integers(0, 2, 1, 3))
+    context = attend(query, source.key, source.value, w.prefix, source.mask)
     context = ops.reshape(ops.transpose(context, integers(0, 2, 1, 3)), ops.shape_of(x), False)
     return attention_output(context, x, w, config)
 

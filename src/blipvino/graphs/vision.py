@@ -86,7 +86,7 @@ def self_attention(x: Node, w: Weights, config: VisionConfig) -> Node:
     key = affine(x, weights[1], biases[1], f"{w.prefix}.key")
     value = affine(x, weights[2], biases[2], f"{w.prefix}.value")
     query, key, value = (split_heads(part, heads, head_size) for part in (query, key, value))
-    context = attend(query, ops.transpose(key, integers(0, 1, 3, 2)), value)
+    context = attend(query, ops.transpose(key, integers(0, 1, 3, 2)), value, w.prefix)
     return linear(merge_heads(context, width), w / "projection", width, width)
 
 

@@ -1,0 +1,152 @@
+"""What a diagnosis says: every graph's and every layer's error, and which layers are the worst."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+from blipvino.metrics.sqnr import Fidelity
+
+_LAYER = re.compile(r"^[\w.]+\.encoder\.layers?\.(\d+)[./](.+)$")
+_PREFIX = re.compile(r"^(vision_model|text_encoder|text_decoder\.bert|text_decoder)\.")
+
+
+@dataclass(frozen=True)
+class LayerNoise:
+    """One operation that compression touches.
+
+    Attributes:
+        graph: its graph.
+        node: its friendly name in the float graph, as NNCF's ignored scope takes it.
+        introduced: the error that it makes by itself, when it reads the float graph's values.
+    """
+
+    graph: str
+    node: str
+    introduced: Fidelity
+
+    @property
+    def noise_to_signal(self) -> float:
+        """Power of the introduced noise over power of the operation's output."""
+        return self.introduced.noise_to_signal
+
+    @property
+    def layer(self) -> int | None:
+        """The number of its transformer layer, from 0 as in the checkpoint; None before and behind the layers."""
+        found = _LAYER.match(self.node)
+        return int(found[1]) if found else None
+
+    @property
+    def part(self) -> str:
+        """What it is within its layer, as the checkpoint names it: ``mlp.fc2``, ``self_attn/scores``."""
+        found = _LAYER.match(self.node)
+        name = found[2] if found else _PREFIX.sub("", self.node)
+        return name.removesuffix("/matmul").removesuffix("/gather")
+
+    @property
+    def label(self) -> str:
+        """For people: ``vision, layer 3, mlp.fc2``."""
+        place = [] if self.layer is None else [f"layer {self.layer}"]
+        return ", ".join([self.graph, *place, self.part])
+
+
+@dataclass(frozen=True)
+class LayerError(LayerNoise):
+    """The same in a bundle.
+
+    Attributes:
+        accumulated: the error of its output when the bundle runs: its own and what comes to it.
+    """
+
+    accumulated: Fidelity
+
+
+@dataclass(frozen=True)
+class GraphError:
+    """One graph's error.
+
+    Attributes:
+        graph: its name.
+        method: what its recipe did to it.
+        alone: the error of its outputs when the graphs before it are float.
+        chained: the same when they are compressed too, end to end.
+        layers: what compression touches, in the order of the layers.
+    """
+
+    graph: str
+    method: str
+    alone: Fidelity
+    chained: Fidelity
+    layers: tuple[LayerError, ...]
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """Where a bundle's error comes from.
+
+    Attributes:
+        bundle: its folder.
+        original: the checkpoint that it was made of.
+        recipe: the name of its recipe.
+        data: which samples were run.
+        graphs: in the order in which they run.
+        libraries: the versions that computed it.
+    """
+
+    bundle: str
+    original: str
+    recipe: str
+    data: str
+    graphs: tuple[GraphError, ...]
+    libraries: Mapping[str, str]
+
+    def worst(self, count: int | None = None) -> list[LayerError]:
+        """The layers that introduce the most noise for their signal, worst first; all of them without a count."""
+        layers = [layer for graph in self.graphs for layer in graph.layers]
+        return sorted(layers, key=lambda layer: -layer.noise_to_signal)[:count]
+
+    def to_json(self) -> dict[str, Any]:
+        """For ``diagnosis.json``."""
+        return {
+            "bundle": self.bundle,
+            "original": self.original,
+            "recipe": self.recipe,
+            "data": self.data,
+            "libraries": dict(self.libraries),
+            "graphs": [_graph_to_json(graph) for graph in self.graphs],
+            "worst": [layer.label for layer in self.worst(10)],
+        }
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Self:
+        """The inverse of `to_json`."""
+        names = ("bundle", "original", "recipe", "data", "libraries")
+        graphs = tuple(_graph_from_json(graph) for graph in content["graphs"])
+        return cls(graphs=graphs, **{name: content[name] for name in names})
+
+
+def _graph_to_json(graph: GraphError) -> dict[str, Any]:
+    layers = [
+        {
+            "node": layer.node,
+            "layer": layer.layer,
+            "part": layer.part,
+            "introduced": layer.introduced.to_json(),
+            "accumulated": layer.accumulated.to_json(),
+        }
+        for layer in graph.layers
+    ]
+    errors = {"alone": graph.alone.to_json(), "chained": graph.chained.to_json()}
+    return {"graph": graph.graph, "method": graph.method, **errors, "layers": layers}
+
+
+def _graph_from_json(content: Mapping[str, Any]) -> GraphError:
+    graph = content["graph"]
+    layers = tuple(
+        LayerError(graph, row["node"], *(Fidelity.from_json(row[name]) for name in ("introduced", "accumulated")))
+        for row in content["layers"]
+    )
+    alone, chained = (Fidelity.from_json(content[name]) for name in ("alone", "chained"))
+    return GraphError(graph, content["method"], alone, chained, layers)
