@@ -14,11 +14,12 @@ from blipvino.bundle import Bundle, BundleDetails, check_target, open_bundle, wr
 from blipvino.checkpoint import Checkpoint, load_checkpoint
 from blipvino.compress.calibration import CalibrationSet, prepare_calibration
 from blipvino.compress.handover import hand_over_in_8_bits
+from blipvino.compress.inputs import GraphInputs
 from blipvino.compress.preprocessing import Processors, write_preprocessing
 from blipvino.compress.ptq import quantize_int8
 from blipvino.compress.recipe import DEFAULT_RECIPE, Recipe, Treatment, find_recipe
 from blipvino.compress.storage import fp16_bytes, save_graph
-from blipvino.compress.weights import compress_weights_int4, compress_weights_int8
+from blipvino.compress.weights import compress_weights
 from blipvino.data import DEFAULT_SAMPLES, DEFAULT_SEED, count_items, open_source, take
 from blipvino.demo import CHECKPOINT
 from blipvino.graphs import build_graph, graph_names
@@ -87,11 +88,11 @@ def optimize(
             if chosen.needs_calibration:
                 options = calibration or CalibrationOptions()
                 calibrated, details.calibration = _calibrate(processors, options, reporter)
-            compressor = _Compressor(checkpoint, chosen, calibrated, reporter)
+            compressor = Compressor(checkpoint, calibrated, reporter)
             details.measurements = {"fp16_bytes": compressor.fp16_bytes, "seconds": compressor.seconds}
             done: dict[str, ov.Model] = {}
             for name in names:
-                done[name] = compressor.compress(name)
+                done[name] = compressor.compress(name, chosen.treatments[name])
                 if name == "question_kv":
                     continue  # what it hands over is not settled until its reader is quantized
                 if name == "question":
@@ -124,68 +125,54 @@ def _calibrate(
     return calibrated, record
 
 
-class _Compressor:
-    """Builds and compresses one graph after the other, in the order of `graph_names`.
+class Compressor:
+    """Builds and compresses graphs, in any order and as often as asked.
 
-    The order matters: the question encoder is calibrated on float image embeddings, which are kept when `vision` is
-    calibrated, and on keys and values by the float `question_kv`.
+    What a graph is calibrated on is made by the float graphs before it, so no treatment depends on another. To quantize
+    `vision` first saves a pass over the images: its float outputs are kept.
     """
 
-    def __init__(
-        self, checkpoint: Checkpoint, recipe: Recipe, calibration: CalibrationSet | None, reporter: Reporter
-    ) -> None:
+    def __init__(self, checkpoint: Checkpoint, calibration: CalibrationSet | None, reporter: Reporter) -> None:
         self._checkpoint = checkpoint
-        self._recipe = recipe
-        self._calibration = calibration
+        self._inputs = None if calibration is None else GraphInputs(checkpoint, calibration, reporter)
         self._reporter = reporter
         self.fp16_bytes: dict[str, int] = {}
         self.seconds: dict[str, float] = {}
 
-    def compress(self, name: str) -> ov.Model:
-        """Build a graph and treat it as the recipe says; note what it weighed before and how long it took."""
-        treatment = self._recipe.treatments[name]
+    def compress(self, name: str, treatment: Treatment) -> ov.Model:
+        """Build a graph and treat it; note what it weighed before and how long it took.
+
+        Raises:
+            CompressionError: NNCF cannot do so.
+        """
         self._reporter.say(f"{name}: {treatment}")
         started = time.perf_counter()
         model = build_graph(self._checkpoint, name)
         self.fp16_bytes[name] = fp16_bytes(model)
         with self._reporter.around_library("nncf"):
-            quantized = treatment.method == "ptq_int8"
-            result = self._quantize(name, model) if quantized else _compress_weights(model, treatment)
+            result = self._treat(name, model, treatment)
         self.seconds[name] = round(time.perf_counter() - started, 2)
         return result
 
-    def _quantize(self, name: str, model: ov.Model) -> ov.Model:
-        calibration = self._calibration
-        assert calibration is not None  # the recipe needs it, so `optimize` made it
-        if name == "question":
-            writer = self._for_one_image(build_graph(self._checkpoint, "question_kv"))
-            return quantize_int8(model, calibration.question_inputs(), self._reporter, writer=writer)
+    def _treat(self, name: str, model: ov.Model, treatment: Treatment) -> ov.Model:
+        if treatment.method == "fp16":
+            return model
+        if not treatment.needs_data:
+            return compress_weights(model, treatment)
+        assert self._inputs is not None  # the treatment needs it, so `optimize` made it
+        inputs, writer = self._inputs.of(name), self._inputs.writer(name)
+        if treatment.method != "ptq_int8":
+            return compress_weights(model, treatment, inputs, writer=writer)
+        if writer is not None:
+            return quantize_int8(model, inputs, self._reporter, treatment=treatment, writer=writer)
         dynamic = {port.get_any_name(): port.get_partial_shape() for port in model.inputs}
-        self._for_one_image(model)
-        if name == "vision":
-            keep = calibration.keep_embeds if self._checkpoint.config.answers_questions else None
-            quantized = quantize_int8(model, calibration.vision_inputs(), self._reporter, keep=keep)
-        else:
-            quantized = quantize_int8(model, calibration.question_kv_inputs(), self._reporter)
+        looks = name == "vision" and self._checkpoint.config.answers_questions
+        keep = self._inputs.calibration.keep_embeds if looks else None
+        quantized = quantize_int8(
+            self._inputs.for_one_image(model), inputs, self._reporter, treatment=treatment, keep=keep
+        )
         quantized.reshape(dynamic)
         return quantized
-
-    def _for_one_image(self, model: ov.Model) -> ov.Model:
-        """The graph for a single image: a static shape runs faster, and ranges are averaged over images anyway."""
-        shapes = {port.get_any_name(): list(port.get_partial_shape()) for port in model.inputs}
-        if "image_embeds" in shapes:
-            shapes["image_embeds"][1] = ov.Dimension(self._checkpoint.config.vision.num_positions)
-        model.reshape({name: ov.PartialShape([ov.Dimension(1), *shape[1:]]) for name, shape in shapes.items()})
-        return model
-
-
-def _compress_weights(model: ov.Model, treatment: Treatment) -> ov.Model:
-    if treatment.method == "weights_int8":
-        return compress_weights_int8(model)
-    if treatment.method == "weights_int4":
-        assert treatment.group_size is not None  # `Treatment` checks it
-        return compress_weights_int4(model, treatment.group_size)
-    return model
 
 
 def _bytes_needed(checkpoint: Checkpoint) -> int:

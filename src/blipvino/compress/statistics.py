@@ -17,8 +17,8 @@ import openvino as ov
 import openvino.opset13 as ops
 from nncf.common.graph.transformations.commands import TargetType
 from nncf.common.tensor_statistics.collectors import (
-    MeanAggregator,
     MeanPerChReducer,
+    OfflineAggregatorBase,
     ShapeReducer,
     TensorCollector,
 )
@@ -26,6 +26,7 @@ from nncf.common.tensor_statistics.statistic_point import StatisticPointsContain
 from nncf.tensor import Tensor
 
 from blipvino.compress.calibration import Inputs
+from blipvino.compress.floats import joined, run_float
 
 Array = npt.NDArray[np.float32]
 Keep = Callable[[int, Array], None]
@@ -64,7 +65,7 @@ class Recording:
                 collector.register_inputs({hash(reducer): [Tensor(value)] for reducer, value in answers.items()})
             else:
                 rank, samples = len(output.get_partial_shape()), self._extremes(output)
-                if not any(isinstance(each, MeanAggregator) for each in collector.aggregators.values()):
+                if not _asks_samples(collector):
                     samples = np.stack([samples[:, 0].min(axis=0), samples[:, 1].max(axis=0)])[np.newaxis]
                 for extremes in samples:
                     # NNCF finds in these two positions the minima and maxima that it would find in all of them.
@@ -99,18 +100,19 @@ def record(
 
     Args:
         model: the float graph.
-        points: what NNCF's steps ask of it; the first is SmoothQuant, which asks for channels.
+        points: what NNCF's steps ask of it.
         inputs: of the graph, one sample after the other.
         writer: a float graph whose outputs are inputs of this one, by name; ``inputs`` has the writer's instead.
         keep: receives the graph's output for each sample. Without it only what is asked about is computed.
     """
-    channels = _ports(output for output, _ in _asked(points[0], model))
-    ranges = (output for each in points[1:] for output, collector in _asked(each, model) if not _is_mean(collector))
+    asked = [each for step in points for each in _asked(step, model)]
+    channels = _ports(output for output, collector in asked if _asks_channels(output, collector))
+    ranges = (output for output, collector in asked if not _is_mean(collector))
     activations = (output for output in ranges if output.get_node().get_type_name() != "Constant")
     wholes = [port for port in _ports(activations) if port not in channels]
     recorder, sizes = _recorder(model, channels, wholes, keep is not None)
     if writer is not None:
-        recorder = _joined(writer.clone(), recorder)
+        recorder = joined(writer.clone(), recorder)
     rows = np.stack(_run(recorder, inputs, keep))
     parts = dict(zip([*channels, *wholes], np.split(rows, np.cumsum(sizes)[:-1], axis=1), strict=True))
     parts = {port: part.reshape(len(rows), 3 if port in channels else 2, -1) for port, part in parts.items()}
@@ -140,34 +142,15 @@ def _recorder(
     return ov.Model([*(clone.get_results() if keeps else []), recorded], clone.get_parameters(), "recorder"), sizes
 
 
-def _joined(writer: ov.Model, reader: ov.Model) -> ov.Model:
-    """Two graphs as one, so that nothing is copied between them."""
-    made = {result.output(0).get_any_name(): result.input_value(0) for result in writer.get_results()}
-    given = writer.get_parameters()
-    for parameter in reader.get_parameters():
-        name = parameter.output(0).get_any_name()
-        if name not in made:
-            given.append(parameter)
-            continue
-        for port in parameter.output(0).get_target_inputs():
-            port.replace_source_output(made[name])
-    return ov.Model(reader.get_results(), given, reader.get_friendly_name())
-
-
 def _run(recorder: ov.Model, inputs: Iterable[Inputs], keep: Keep | None) -> list[Array]:
-    options = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "THROUGHPUT"}
-    queue = ov.AsyncInferQueue(ov.Core().compile_model(recorder, "CPU", options))
     rows: dict[int, Array] = {}
 
-    def finished(request: ov.InferRequest, sample: int) -> None:
+    def finished(sample: int, request: ov.InferRequest) -> None:
         rows[sample] = np.array(request.get_tensor("recorded").data)
         if keep is not None:
             keep(sample, request.get_output_tensor(0).data)
 
-    queue.set_callback(finished)
-    for sample, given in enumerate(inputs):
-        queue.start_async(dict(given), sample)
-    queue.wait_all()
+    run_float(recorder, inputs, finished)
     return [rows[sample] for sample in sorted(rows)]
 
 
@@ -183,6 +166,18 @@ def _asked(points: StatisticPointsContainer, model: ov.Model) -> Iterator[tuple[
 
 def _is_mean(collector: TensorCollector) -> bool:
     return any(isinstance(reducer, MeanPerChReducer) for reducer in collector.reducers)
+
+
+def _asks_samples(collector: TensorCollector) -> bool:
+    """Whether a collector wants each sample's extremes, for their mean or median, and not the least and the largest."""
+    return any(isinstance(each, OfflineAggregatorBase) for each in collector.aggregators.values())
+
+
+def _asks_channels(output: ov.Output, collector: TensorCollector) -> bool:
+    """Whether a collector is SmoothQuant's, or wants a mean that does not follow from another."""
+    if _is_mean(collector):
+        return output.get_node().get_type_name() != "MatMul"
+    return any(isinstance(reducer, ShapeReducer) for reducer in collector.reducers)
 
 
 def _port(output: ov.Output) -> Port:
