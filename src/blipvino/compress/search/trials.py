@@ -1,0 +1,102 @@
+"""The record of a search: every recipe that was tried, what was measured of it, and what was decided."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from blipvino.compress.recipe import FP16, Treatment
+
+Treatments = Mapping[str, Treatment]
+"""A treatment for each of a checkpoint's graphs."""
+Phase = Literal["start", "alone", "together", "better", "result"]
+Decision = Literal["kept", "measured", "rejected", "refused"]
+Outcome = Literal["finished", "interrupted", "out of time"]
+
+
+@dataclass(frozen=True)
+class Score:
+    """How good a recipe's texts are on the validation samples, in points of 100.
+
+    Attributes:
+        accuracy: VQA accuracy, or agreement with the original's texts.
+        drop: points below the original; negative where it is above.
+        low: lower end of the drop's 95% bootstrap interval.
+        high: upper end of it.
+    """
+
+    accuracy: float
+    drop: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Race:
+    """Median seconds of the same texts by two recipes that took turns."""
+
+    challenger: float
+    holder: float
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One recipe that was tried.
+
+    Attributes:
+        phase: "start" (the original in FP16, then every graph by its default), "alone" (one graph compressed, the
+            others FP16), "together" (what suits each graph alone), "better" (one graph changed in the best so far) or
+            "result" (the best, against the original).
+        what: what is new in it, for people.
+        treatments: the whole recipe.
+        score: None where it was not measured.
+        race: against the best so far (at the end, against FP16); None where there was none.
+        size: bytes of all weights; None where it could not be built.
+        decision: "kept" (the best so far from here on), "measured" (to learn from), "rejected", or "refused" (NNCF
+            cannot do it).
+        reason: of the decision.
+    """
+
+    phase: Phase
+    what: str
+    treatments: Treatments
+    score: Score | None
+    race: Race | None
+    size: int | None
+    decision: Decision
+    reason: str
+
+    def to_json(self) -> dict[str, Any]:
+        """For the manifest. Times are in seconds, sizes in bytes, accuracies in points."""
+        return {
+            "phase": self.phase,
+            "what": self.what,
+            "treatments": {graph: treatment.to_json() for graph, treatment in self.treatments.items()},
+            "score": None if self.score is None else asdict(self.score),
+            "race": None if self.race is None else asdict(self.race),
+            "size": self.size,
+            "decision": self.decision,
+            "reason": self.reason,
+        }
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a search found.
+
+    Attributes:
+        treatments: the best recipe.
+        trials: all that was tried, in order.
+        outcome: how the search ended.
+    """
+
+    treatments: Treatments
+    trials: tuple[Trial, ...]
+    outcome: Outcome
+
+
+def described(treatments: Treatments) -> str:
+    """A whole recipe in a line: what is not in FP16."""
+    parts = [f"{graph}: {treatment}" for graph, treatment in treatments.items() if treatment != FP16]
+    return ", ".join(parts) or "all in FP16"
