@@ -21,13 +21,23 @@ DEFAULTS: Mapping[str, Treatment] = {
 """What every graph begins with: the recipe "int8"."""
 ALPHAS = (0.75, 0.5)
 """Of SmoothQuant, after its default of 0.95: less of an outlier is left to the activations."""
-INT4_METHODS: Mapping[str, tuple[dict[str, Any], ...]] = {
-    "question": ({"scale_estimation": True}, {"gptq": True}, {"gptq": True, "awq": True}),
-    "answer": ({"scale_estimation": True}, {"gptq": True}, {"gptq": True, "awq": True}),
+Options = Mapping[str, Any]
+_OF_TEXTS: tuple[Options, ...] = ({"scale_estimation": True}, {"gptq": True}, {"gptq": True, "awq": True})
+_OF_IMAGES: tuple[Options, ...] = ({"scale_estimation": True}, {"scale_estimation": True, "awq": True})
+INT4_METHODS: Mapping[str, tuple[Options, ...]] = {
+    "vision": _OF_IMAGES,
+    "question_kv": _OF_IMAGES,
+    "question": _OF_TEXTS,
+    "answer_kv": _OF_IMAGES,
+    "answer": _OF_TEXTS,
 }
-"""Ways to choose 4-bit weights on data, cheapest first. GPTQ holds all that a layer reads, which is little for texts."""
-INT4_METHODS_OF_IMAGES: tuple[dict[str, Any], ...] = ({"scale_estimation": True}, {"scale_estimation": True, "awq": True})
-"""The same for graphs that read images."""
+"""Ways to choose 4-bit weights on data, cheapest first. GPTQ keeps all that layers read, which is little of texts."""
+GENTLER_RANGES: tuple[Options, ...] = (
+    {"activation_range": "minmax"},
+    {"activation_range": "quantile"},
+    {"bias_correction": "full"},
+)
+"""Other options of quantized activations, cheapest first."""
 RATIOS = (0.8, 0.5)
 """Shares of the layers that get 4 bits when not all can."""
 GROUP_SIZES = (128, -1)
@@ -53,8 +63,8 @@ class Verdict:
 def gentler(default: Treatment, damage: float, rank_layers: RankLayers) -> Generator[Treatment, float, None]:
     """Treatments that may do less damage than a graph's default, fastest first, down to FP16.
 
-    For quantized activations: SmoothQuant's alpha, bias correction and ranges, each kept if it helped; then, with these,
-    the worst layers in float, twice as many at each step up to half of them; then 8-bit weights alone.
+    For quantized activations: SmoothQuant's alpha, ranges and bias correction, each kept if it helped; then, with
+    these, the worst layers in float, twice as many at each step up to half of them; then 8-bit weights alone.
 
     It is sent the drop of each when the graph is compressed alone, infinite where that could not be built.
 
@@ -70,7 +80,7 @@ def gentler(default: Treatment, damage: float, rank_layers: RankLayers) -> Gener
             if drop >= least:
                 break  # the next one goes further the same way
             best, least = replace(default, smooth_quant_alpha=alpha), drop
-        for change in ({"activation_range": "minmax"}, {"activation_range": "quantile"}, {"bias_correction": "full"}):
+        for change in GENTLER_RANGES:
             drop = yield replace(best, **change)
             if drop < least:
                 best, least = replace(best, **change), drop
@@ -107,7 +117,7 @@ def _int4(graph: str) -> Generator[Treatment, Verdict, None]:
         yield from _larger_groups(WEIGHTS_INT4)
         return
     best, least = WEIGHTS_INT4, verdict.drop
-    for method in INT4_METHODS.get(graph, INT4_METHODS_OF_IMAGES):
+    for method in INT4_METHODS[graph]:
         candidate = replace(WEIGHTS_INT4, **method)
         verdict = yield candidate
         if verdict.accepted:

@@ -81,7 +81,7 @@ class Search:
         self._clock = clock
         self._deadline = float("inf") if options.minutes is None else clock() + 60 * options.minutes
         self._float: Treatments = dict.fromkeys(laboratory.graphs, FP16)
-        self._best = self._float
+        self._best: Treatments = self._float
         self._trials: list[Trial] = []
 
     def run(self) -> Found:
@@ -109,7 +109,7 @@ class Search:
             graph: _Gentled(default, partial(self._alone, graph), partial(self._lab.rank_layers, graph))
             for graph, default in defaults.items()
         }
-        tried = defaults
+        tried: Treatments = defaults
         while True:
             compressed = [one for one in graphs.values() if one.treatment != FP16]
             if not compressed:
