@@ -31,6 +31,7 @@ from blipvino.runtime.model import Blip
 
 if TYPE_CHECKING:
     from blipvino.compress.optimize import CalibrationOptions, optimize
+    from blipvino.compress.search.options import SearchOptions
 
 __version__ = "0.1.0"
 
@@ -50,6 +51,7 @@ __all__ = [
     "InputError",
     "OutputError",
     "Recipe",
+    "SearchOptions",
     "find_recipe",
     "open_bundle",
     "optimize",
@@ -58,7 +60,7 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """Import the optimizer when it is first asked for: it brings NNCF, which takes seconds, and running needs none."""
-    if name in ("CalibrationOptions", "optimize"):
+    if name in ("CalibrationOptions", "SearchOptions", "optimize"):
         from blipvino.compress import optimize as module  # noqa: PLC0415
 
         return getattr(module, name)

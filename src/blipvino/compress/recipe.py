@@ -235,6 +235,9 @@ RECIPES: Mapping[str, Recipe] = {
     )
 }
 DEFAULT_RECIPE = "int8"
+AUTO = "auto"
+TO_BE_FOUND = Recipe(AUTO, "the fastest within a limit of accuracy, found by measurement on this machine")
+"""Stands for what a search finds (`blipvino.compress.search`); it has no treatments before."""
 
 
 def find_recipe(name: str) -> Recipe:
@@ -243,8 +246,10 @@ def find_recipe(name: str) -> Recipe:
     Raises:
         InputError: there is none.
     """
+    if name == AUTO:
+        return TO_BE_FOUND
     if name not in RECIPES:
-        raise InputError(f"no recipe {name!r}; expected one of {', '.join(RECIPES)}")
+        raise InputError(f"no recipe {name!r}; expected one of {', '.join(RECIPES)}, {AUTO}")
     return RECIPES[name]
 
 

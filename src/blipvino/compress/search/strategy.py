@@ -98,7 +98,7 @@ class Search:
         return Found(self._best, tuple(self._trials), outcome)
 
     def _start(self) -> None:
-        self._measure("start", self._float, "", lambda score, size: ("kept", "what is left if nothing else holds"))
+        self._measure("start", None, self._float, lambda score, size: ("kept", "what is left if nothing else holds"))
         defaults = {graph: DEFAULTS[graph] for graph in self._lab.graphs}
         if not self._whole("start", defaults):
             self._repair(defaults)
@@ -134,12 +134,12 @@ class Search:
             smaller = size < self._lab.size(self._best)
             return ("kept", "within the limit, the smallest so far") if smaller else ("measured", "within the limit")
 
-        return self._measure("alone", treatments, f"{graph} alone: {treatment}", judge)
+        return self._measure("alone", graph, treatments, judge)
 
     def _whole(self, phase: Phase, treatments: Treatments) -> bool:
         """Measure every graph as it would be; kept if it is within the limit."""
         score = self._measure(
-            *(phase, treatments, ""),
+            *(phase, None, treatments),
             lambda score, size: ("kept", "within the limit") if self._within(score) else ("rejected", "over the limit"),
         )
         return self._within(score)
@@ -155,20 +155,20 @@ class Search:
 
     def _offer(self, graph: str, offered: Treatment) -> Verdict:
         """Change one graph of the best so far, and keep that if it gains something and is within the limit."""
-        treatments, what = {**self._best, graph: offered}, f"{graph}: {offered}"
-        self._begin(what)
+        treatments = {**self._best, graph: offered}
+        self._begin(described("better", graph, treatments))
         try:
             size, race = self._lab.size(treatments), self._lab.race(treatments, self._best)
             gains, reason = _gain(race, size, self._lab.size(self._best))
             score = self._lab.score(treatments) if gains else None
         except CompressionError as error:
-            self._record(Trial("better", what, treatments, None, None, None, "refused", str(error)))
+            self._record(Trial("better", graph, treatments, None, None, None, "refused", str(error)))
             return Verdict(accepted=False, drop=None)
         within = self._within(score)
         if score is not None:
             reason += ", within the limit" if within else ", but over the limit"
         decision: Decision = "kept" if within else "rejected"
-        self._record(Trial("better", what, treatments, score, race, size, decision, reason))
+        self._record(Trial("better", graph, treatments, score, race, size, decision, reason))
         return Verdict(within, None if score is None else score.drop)
 
     def _conclude(self) -> None:
@@ -177,21 +177,23 @@ class Search:
         race = self._lab.race(self._best, self._float)
         score = next(trial.score for trial in reversed(self._trials) if trial.treatments == self._best)
         size = self._lab.size(self._best)
-        what, reason = described(self._best), f"{_speed(race)} than FP16"
-        self._record(Trial("result", what, self._best, score, race, size, "kept", reason))
+        self._record(Trial("result", None, self._best, score, race, size, "kept", f"{_speed(race)} beside FP16"))
 
     def _measure(
-        self, phase: Phase, treatments: Treatments, what: str, judge: Callable[[Score, int], tuple[Decision, str]]
+        self,
+        phase: Phase,
+        graph: str | None,
+        treatments: Treatments,
+        judge: Callable[[Score, int], tuple[Decision, str]],
     ) -> Score | None:
         """Measure accuracy and size, judge and record them; None where the recipe cannot be built."""
-        what = what or described(treatments)
-        self._begin(what)
+        self._begin(described(phase, graph, treatments))
         try:
             score, size = self._lab.score(treatments), self._lab.size(treatments)
         except CompressionError as error:
-            self._record(Trial(phase, what, treatments, None, None, None, "refused", str(error)))
+            self._record(Trial(phase, graph, treatments, None, None, None, "refused", str(error)))
             return None
-        self._record(Trial(phase, what, treatments, score, None, size, *judge(score, size)))
+        self._record(Trial(phase, graph, treatments, score, None, size, *judge(score, size)))
         return score
 
     def _within(self, score: Score | None) -> bool:

@@ -48,7 +48,7 @@ class Trial:
         phase: "start" (the original in FP16, then every graph by its default), "alone" (one graph compressed, the
             others FP16), "together" (what suits each graph alone), "better" (one graph changed in the best so far) or
             "result" (the best, against the original).
-        what: what is new in it, for people.
+        graph: the one that it is about, "alone" or "better"; else None.
         treatments: the whole recipe.
         score: None where it was not measured.
         race: against the best so far (at the end, against FP16); None where there was none.
@@ -59,7 +59,7 @@ class Trial:
     """
 
     phase: Phase
-    what: str
+    graph: str | None
     treatments: Treatments
     score: Score | None
     race: Race | None
@@ -71,7 +71,7 @@ class Trial:
         """For the manifest. Times are in seconds, sizes in bytes, accuracies in points."""
         return {
             "phase": self.phase,
-            "what": self.what,
+            "graph": self.graph,
             "treatments": {graph: treatment.to_json() for graph, treatment in self.treatments.items()},
             "score": None if self.score is None else asdict(self.score),
             "race": None if self.race is None else asdict(self.race),
@@ -79,6 +79,11 @@ class Trial:
             "decision": self.decision,
             "reason": self.reason,
         }
+
+    @property
+    def what(self) -> str:
+        """What is new in it, for people."""
+        return described(self.phase, self.graph, self.treatments)
 
 
 @dataclass(frozen=True)
@@ -96,7 +101,9 @@ class Found:
     outcome: Outcome
 
 
-def described(treatments: Treatments) -> str:
-    """A whole recipe in a line: what is not in FP16."""
-    parts = [f"{graph}: {treatment}" for graph, treatment in treatments.items() if treatment != FP16]
+def described(phase: Phase, graph: str | None, treatments: Treatments) -> str:
+    """A trial in a line: the graph that it is about, or else all that are not in FP16."""
+    if graph is not None:
+        return f"{graph}{' alone' if phase == 'alone' else ''}: {treatments[graph]}"
+    parts = [f"{name}: {treatment}" for name, treatment in treatments.items() if treatment != FP16]
     return ", ".join(parts) or "all in FP16"

@@ -13,9 +13,9 @@ from pathlib import Path
 
 from PIL import Image
 
-from blipvino.bundle import BundleDetails, open_bundle, write_bundle
+from blipvino.bundle import BundleDetails, write_bundle
 from blipvino.checkpoint import Checkpoint
-from blipvino.compress.calibration import CalibrationSet
+from blipvino.compress.calibration import FALLBACK_QUESTIONS, CalibrationSet
 from blipvino.compress.recipe import FP16, Treatment
 from blipvino.compress.search.options import SearchOptions
 from blipvino.compress.search.store import Compress, GraphStore
@@ -45,14 +45,12 @@ class Materials:
         checkpoint: the original.
         compress: makes its graphs.
         calibration: the samples that compression sees.
-        preprocessing: a folder with the files of a bundle that are not graphs, and no others.
-        folder: for whatever the search needs, on the file system of the bundle to be; existing and empty.
+        folder: of the bundle to be, with the files that are not graphs, and no others yet.
     """
 
     checkpoint: Checkpoint
     compress: Compress
     calibration: CalibrationSet
-    preprocessing: Path
     folder: Path
 
 
@@ -61,6 +59,7 @@ class Workshop:
 
     Args:
         materials: what to build from.
+        folder: for whatever is built, on the file system of the bundle to be; existing, empty, and of nobody else.
         samples: that recipes are judged by.
         options: how much to measure.
         reporter: shows how far it is.
@@ -71,19 +70,20 @@ class Workshop:
     """
 
     def __init__(
-        self, materials: Materials, samples: Sequence[Sample], options: SearchOptions, reporter: Reporter
+        self, materials: Materials, folder: Path, samples: Sequence[Sample], options: SearchOptions, reporter: Reporter
     ) -> None:
-        self._materials, self._samples, self._options, self._reporter = materials, samples, options, reporter
+        self._materials, self._folder, self._samples = materials, folder, samples
+        self._options, self._reporter = options, reporter
         self.graphs = graph_names(materials.checkpoint.config.architecture)
-        (materials.folder / "graphs").mkdir()
-        self._store = GraphStore(materials.folder / "graphs", materials.compress)
+        (folder / "graphs").mkdir()
+        self._store = GraphStore(folder / "graphs", materials.compress)
         self._loaded: OrderedDict[tuple[Treatment, ...], Blip] = OrderedDict()
-        self._files = sorted(materials.preprocessing.iterdir())
+        self._files = sorted(materials.folder.iterdir())
         self._bundles = 0
-        folder = self._build(dict.fromkeys(self.graphs, FP16))
-        original = Blip.load(folder, options=EngineOptions(precision="f32"), verify=False)
-        reporter.say("Validating the original")
+        bundle = self._build(dict.fromkeys(self.graphs, FP16))
+        original = Blip.load(bundle, options=EngineOptions(precision="f32"), verify=False)
         self.validation = Validation(samples, original, options.seed, reporter)
+        shutil.rmtree(bundle)
 
     def score(self, treatments: Treatments) -> Score:
         """How good its texts are."""
@@ -97,13 +97,13 @@ class Workshop:
         """Time whole calls, from the decoded image to the text; the two take turns at going first."""
         models = self._load(challenger), self._load(holder)
         for blip in models:  # compiles the graphs
-            self._say(blip, self._timed[0])
+            _say(blip, *self._timed[0])
         seconds: tuple[list[float], list[float]] = ([], [])
         timed = self._reporter.track(self._timed, "Timing", len(self._timed))
-        for number, image in enumerate(timed):
+        for number, (image, question) in enumerate(timed):
             for which in (0, 1) if number % 2 == 0 else (1, 0):
                 started = time.perf_counter()
-                self._say(models[which], image)
+                _say(models[which], image, question)
                 seconds[which].append(time.perf_counter() - started)
         return Race(statistics.median(seconds[0]), statistics.median(seconds[1]))
 
@@ -131,21 +131,24 @@ class Workshop:
         source = SourceInfo(checkpoint.source, checkpoint.revision, checkpoint.sha256)
         recipe = {"name": "trial", "treatments": {name: each.to_json() for name, each in treatments.items()}}
         self._bundles += 1
-        target = self._materials.folder / f"bundle-{self._bundles}"
+        target = self._folder / f"bundle-{self._bundles}"
         with write_bundle(target, BundleDetails(source, checkpoint.config.architecture, recipe)) as folder:
             for path in self._files:
                 shutil.copyfile(path, folder / path.name)
             self._store.put(treatments, folder)
-        return open_bundle(target, verify=False).folder
+        return target
 
     @cached_property
-    def _timed(self) -> list[Image.Image]:
-        count = self._options.latency_samples
-        return [load_image(sample.image()) for sample in self._samples[:count]]
+    def _timed(self) -> list[tuple[Image.Image, str]]:
+        """Images, each with a question."""
+        samples = self._samples[: self._options.latency_samples]
+        asked = [next((question.text for question in sample.questions), FALLBACK_QUESTIONS[0]) for sample in samples]
+        return [(load_image(sample.image()), question) for sample, question in zip(samples, asked, strict=True)]
 
-    def _say(self, blip: Blip, image: Image.Image) -> None:
-        """One text of a fixed length: an answer where the model answers, else a caption."""
-        if blip.config.answers_questions:
-            blip.answer(image, TIMED_QUESTION, min_new_tokens=ANSWER_TOKENS, max_new_tokens=ANSWER_TOKENS)
-        else:
-            blip.caption(image, min_new_tokens=CAPTION_TOKENS, max_new_tokens=CAPTION_TOKENS)
+
+def _say(blip: Blip, image: Image.Image, question: str) -> None:
+    """One text of a fixed length: an answer where the model answers, else a caption."""
+    if blip.config.answers_questions:
+        blip.answer(image, question, min_new_tokens=ANSWER_TOKENS, max_new_tokens=ANSWER_TOKENS)
+    else:
+        blip.caption(image, min_new_tokens=CAPTION_TOKENS, max_new_tokens=CAPTION_TOKENS)
