@@ -119,19 +119,14 @@ class Treatment:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Self:
-        """What `to_json` gave; options that are missing have their defaults.
+        """What `to_json` gave. Options that are missing have their defaults; unknown ones, a later version's, are left.
 
         Raises:
-            InputError: no method, an option that there is not, or as the constructor.
+            InputError: as the constructor.
         """
         known = {option.name for option in fields(cls)}
-        unknown = sorted(set(content) - known)
-        if unknown:
-            raise InputError(f"a treatment has no {unknown[0]!r}; expected one of {_listed(sorted(known))}")
-        if "method" not in content:
-            raise InputError(f"a treatment has no method; expected one of {_listed(get_args(Method))}")
-        given: dict[str, Any] = {**content, "ignored": tuple(content.get("ignored", ()))}
-        return cls(**given)
+        given: dict[str, Any] = {name: value for name, value in content.items() if name in known}
+        return cls(**{"method": None, **given, "ignored": tuple(content.get("ignored", ()))})
 
     def _changed(self) -> list[str]:
         """The options that are not the default."""
@@ -206,7 +201,7 @@ class Recipe:
     def describe(self) -> str:
         """One line: the name, the summary, and the treatment of each graph."""
         parts = ", ".join(f"{graph}: {treatment}" for graph, treatment in self.treatments.items())
-        return f"{self.name}: {self.summary} [{parts}]"
+        return f"{self.name}: {self.summary}" + (f" [{parts}]" if parts else "")
 
     def to_json(self) -> dict[str, Any]:
         """For the manifest."""

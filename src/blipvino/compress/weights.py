@@ -45,7 +45,8 @@ def compress_weights(
     try:
         compressed = nncf.compress_weights(model, dataset=data, **_options(treatment, inputs))
     except errors as error:
-        raise CompressionError(f"{model.get_friendly_name()}: NNCF cannot compress these weights ({error})") from error
+        reason = str(error).splitlines()[0]  # NNCF goes on to list every layer
+        raise CompressionError(f"{model.get_friendly_name()}: NNCF cannot compress these weights ({reason})") from error
     _unmark_gelu(compressed)
     return compressed
 

@@ -25,8 +25,6 @@ from blipvino.compress.search.trials import Decision, Found, Outcome, Phase, Rac
 from blipvino.errors import CompressionError
 from blipvino.progress import Reporter
 
-SAME_SPEED = 0.02
-"""Medians that differ by less, relatively, count as equal."""
 WORTH_MORE_BYTES = 0.1
 """What a larger recipe must be faster by, relatively."""
 SAME_SIZE = 0.005
@@ -272,18 +270,15 @@ def _next(generator: Generator[Treatment, Sent, None], sent: Sent | None = None)
 
 def _gain(race: Race, size: int, size_of_best: int) -> tuple[bool, str]:
     """Whether a recipe is faster or smaller enough than the best so far, and in which words."""
-    slower, larger = race.challenger / race.holder - 1, size / size_of_best - 1
-    weight = f"{abs(larger):.1%} {'larger' if larger > 0 else 'smaller'}"
-    told = f"{_speed(race)}, {weight if abs(larger) > SAME_SIZE else 'no smaller'}"
+    larger = size / size_of_best - 1
     if larger > SAME_SIZE:
-        return slower < -WORTH_MORE_BYTES, told
+        return race.gain > WORTH_MORE_BYTES, f"{_speed(race)}, {larger:.1%} larger"
     if larger < -SAME_SIZE:
-        return slower <= SAME_SPEED, told
-    return slower < -SAME_SPEED, told
+        return race.gain >= 0, f"{_speed(race)}, {-larger:.1%} smaller"
+    return race.gain > 0, f"{_speed(race)}, no smaller"
 
 
 def _speed(race: Race) -> str:
-    slower = race.challenger / race.holder - 1
-    if abs(slower) <= SAME_SPEED:
+    if race.gain == 0:
         return "as fast"
-    return f"{abs(slower):.1%} {'slower' if slower > 0 else 'faster'}"
+    return f"{abs(race.gain):.1%} {'faster' if race.gain > 0 else 'slower'}"

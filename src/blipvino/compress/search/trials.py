@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+import statistics
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from blipvino.compress.recipe import FP16, Treatment
 
@@ -13,6 +15,9 @@ Treatments = Mapping[str, Treatment]
 Phase = Literal["start", "alone", "together", "better", "result"]
 Decision = Literal["kept", "measured", "rejected", "refused"]
 Outcome = Literal["finished", "interrupted", "out of time"]
+
+SAME_SPEED = 0.02
+"""Times whose ratio differs from one by less count as equal."""
 
 
 @dataclass(frozen=True)
@@ -34,10 +39,42 @@ class Score:
 
 @dataclass(frozen=True)
 class Race:
-    """Median seconds of the same texts by two recipes that took turns."""
+    """The same texts by two recipes that took turns, against the clock.
+
+    Attributes:
+        challenger: median seconds of one.
+        holder: median seconds of the other.
+        ratio: median of the challenger's time over the holder's at the same turn, which what else the machine does
+            disturbs least.
+        low: lower end of the 95% interval of that median.
+        high: upper end of it.
+    """
 
     challenger: float
     holder: float
+    ratio: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, challenger: Sequence[float], holder: Sequence[float]) -> Self:
+        """Of the seconds at each turn. The interval is that of order statistics, and assumes no distribution."""
+        ratios = sorted(one / other for one, other in zip(challenger, holder, strict=True))
+        reach = 0.98 * math.sqrt(len(ratios))  # half of 1.96 standard deviations of a binomial
+        low, high = math.floor(len(ratios) / 2 - reach), math.ceil(len(ratios) / 2 + reach)
+        return cls(
+            statistics.median(challenger),
+            statistics.median(holder),
+            statistics.median(ratios),
+            ratios[max(low, 0)],
+            ratios[min(high, len(ratios) - 1)],
+        )
+
+    @property
+    def gain(self) -> float:
+        """How much faster the challenger is, relatively; 0 where that is too little or too uncertain."""
+        certain = self.high < 1 or self.low > 1
+        return 1 - self.ratio if certain and abs(1 - self.ratio) > SAME_SPEED else 0.0
 
 
 @dataclass(frozen=True)
