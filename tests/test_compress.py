@@ -1,19 +1,28 @@
 """Recipes, and what compression does to graphs beyond what NNCF's own tests cover."""
 
+import json
+import re
+from dataclasses import replace
+
 import nncf
 import numpy as np
 import openvino as ov
 import openvino.opset13 as ops
 import pytest
+from conftest import scene_image
+from nncf.quantization.advanced_parameters import QuantizationParameters
+from nncf.quantization.range_estimator import RangeEstimatorParametersSet
 
-from blipvino import CalibrationOptions, CompressionError, InputError, find_recipe, optimize
+from blipvino import Blip, CalibrationOptions, CompressionError, InputError, find_recipe, optimize
 from blipvino.checkpoint import load_checkpoint
 from blipvino.compress.calibration import prepare_calibration
 from blipvino.compress.embeddings import look_up_in_8_bits
+from blipvino.compress.inputs import DECODER_TEXTS, GraphInputs
 from blipvino.compress.preprocessing import write_preprocessing
 from blipvino.compress.ptq import quantize_int8
-from blipvino.compress.recipe import RECIPES
+from blipvino.compress.recipe import PTQ_INT8, PTQ_MINMAX, RECIPES, WEIGHTS_INT4, WEIGHTS_INT8, Recipe, Treatment
 from blipvino.compress.storage import fits_fp16, save_graph
+from blipvino.compress.weights import compress_weights
 from blipvino.data import open_source, take
 from blipvino.graphs import BUILDERS, build_graph
 from blipvino.progress import Reporter
@@ -28,7 +37,7 @@ def test_every_recipe_treats_every_graph_and_says_how():
 
 
 def test_an_unknown_recipe_is_refused_with_the_known_ones():
-    with pytest.raises(InputError, match="int8, int8-int4, none"):
+    with pytest.raises(InputError, match="int8, int8-int4, minmax, none"):
         find_recipe("int2")
 
 
@@ -40,6 +49,49 @@ def test_group_size_changes_4_bit_weights_alone():
         find_recipe("int8").with_group_size(32)
     with pytest.raises(InputError, match="-1"):
         find_recipe("int8-int4").with_group_size(-1)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"method": "int3"}, "method is 'int3', expected one of fp16"),
+        ({"method": "fp16", "ratio": 0.5}, "ratio is no option of fp16, which has none"),
+        ({"method": "weights_int8", "group_size": 64}, "group_size is no option of weights_int8"),
+        ({"method": "weights_int4"}, "group_size is None"),
+        ({"method": "weights_int4", "group_size": 0}, "group_size is 0"),
+        ({"method": "weights_int4", "group_size": 64, "ratio": 0.0}, "ratio is 0.0"),
+        ({"method": "weights_int4", "group_size": 64, "backup": "int2"}, "backup is 'int2'"),
+        ({"method": "weights_int4", "group_size": 64, "awq": 2}, "awq is 2"),
+        ({"method": "ptq_int8", "smooth_quant_alpha": 1.5}, "smooth_quant_alpha is 1.5, expected 0 to 1, or -1"),
+        ({"method": "ptq_int8", "activation_range": "widest"}, "activation_range is 'widest'"),
+        ({"method": "ptq_int8", "ignored": ("",)}, "ignored is"),
+    ],
+)
+def test_a_treatment_refuses_options_that_mean_nothing(options, says):
+    with pytest.raises(InputError, match=re.escape(says)):
+        Treatment(**options)
+
+
+def test_a_treatment_survives_json_and_says_what_is_not_default():
+    for treatment in (
+        Treatment("fp16"),
+        PTQ_MINMAX,
+        Treatment("ptq_int8", smooth_quant_alpha=0.5, ignored=("a", "b"), per_channel=False),
+        Treatment("weights_int4", group_size=-1, ratio=0.8, gptq=True, mode="asym"),
+    ):
+        assert Treatment.from_json(json.loads(json.dumps(treatment.to_json()))) == treatment
+    assert str(PTQ_INT8) == "ptq_int8"
+    assert str(PTQ_MINMAX) == "ptq_int8 (no SmoothQuant, bias_correction none, activation_range minmax)"
+    assert str(Treatment("weights_int4", group_size=-1, gptq=True)) == "weights_int4 (a scale a row, gptq)"
+    assert Treatment.from_json({"method": "ptq_int8", "group_size": None}) == PTQ_INT8  # an older bundle's
+    assert Treatment.from_json({"method": "ptq_int8", "of a later version": 1}) == PTQ_INT8
+    with pytest.raises(InputError, match="method is None"):
+        Treatment.from_json({"group_size": 64})
+
+
+def test_the_stateful_decoder_keeps_float_activations():
+    with pytest.raises(InputError, match="answer"):
+        Recipe("mine", "", {"answer": PTQ_INT8})
 
 
 def test_four_bits_make_the_decoder_smaller(tmp_path):
@@ -136,9 +188,9 @@ def run_float(model, given):
     return {output.get_any_name(): value for output, value in compiled(given).items()}
 
 
-def quantize_as_nncf_does(model, inputs):
+def quantize_as_nncf_does(model, inputs, **options):
     """`nncf.quantize` as the tutorial calls it."""
-    options = {"model_type": nncf.ModelType.TRANSFORMER, "subset_size": len(inputs)}
+    options = {"model_type": nncf.ModelType.TRANSFORMER, "subset_size": len(inputs), **options}
     return nncf.quantize(model, nncf.Dataset(inputs), **options)
 
 
@@ -201,3 +253,163 @@ def test_question_is_quantized_in_one_pass_as_nncf_does_in_two_with_keys_and_val
         cross = run_float(graphs["question_kv"], {"image_embeds": given["image_embeds"].astype(np.float32)})
         full.append({"input_ids": given["input_ids"], "attention_mask": given["attention_mask"], **cross})
     assert_quantized_alike(ours, quantize_as_nncf_does(graphs["question"], full))
+
+
+WITHOUT_SMOOTHING = nncf.AdvancedSmoothQuantParameters(matmul=-1)
+FC1 = "vision_model.encoder.layers.1.mlp.fc1/matmul"
+
+
+@pytest.mark.parametrize(
+    ("treatment", "options", "advanced"),
+    [
+        (
+            Treatment("ptq_int8", smooth_quant_alpha=0.5),
+            {},
+            {"smooth_quant_alphas": nncf.AdvancedSmoothQuantParameters(matmul=0.5)},
+        ),
+        (Treatment("ptq_int8", smooth_quant_alpha=-1), {}, {"smooth_quant_alphas": WITHOUT_SMOOTHING}),
+        (
+            PTQ_MINMAX,
+            {},
+            {
+                "smooth_quant_alphas": WITHOUT_SMOOTHING,
+                "disable_bias_correction": True,
+                "activations_range_estimator_params": RangeEstimatorParametersSet.MINMAX,
+            },
+        ),
+        (
+            Treatment("ptq_int8", activation_range="median_minmax"),
+            {},
+            {"activations_range_estimator_params": RangeEstimatorParametersSet.MEDIAN_MINMAX},
+        ),
+        (
+            Treatment("ptq_int8", activation_range="quantile"),
+            {},
+            {"activations_range_estimator_params": RangeEstimatorParametersSet.MEAN_QUANTILE},
+        ),
+        (Treatment("ptq_int8", bias_correction="none"), {}, {"disable_bias_correction": True}),
+        (Treatment("ptq_int8", preset="performance"), {"preset": nncf.QuantizationPreset.PERFORMANCE}, {}),
+        (
+            Treatment("ptq_int8", per_channel=False),
+            {},
+            {"weights_quantization_params": QuantizationParameters(per_channel=False)},
+        ),
+        (Treatment("ptq_int8", ignored=(FC1,)), {"ignored_scope": nncf.IgnoredScope(names=[FC1])}, {}),
+    ],
+    ids=str,
+)
+def test_options_mean_what_they_mean_to_nncf(calibrated, treatment, options, advanced):
+    graphs, calibration = calibrated
+    inputs = calibration.vision_inputs()
+    ours = quantize_int8(graphs["vision"], inputs, SILENT, treatment=treatment)
+    parameters = nncf.AdvancedQuantizationParameters(**advanced)
+    theirs = quantize_as_nncf_does(graphs["vision"], inputs, **options, advanced_parameters=parameters)
+    assert_quantized_alike(ours, theirs)
+
+
+def test_what_takes_several_passes_still_keeps_float_outputs_and_takes_keys_and_values_from_their_writer(calibrated):
+    graphs, calibration = calibrated
+    full, kept = replace(PTQ_INT8, bias_correction="full"), {}
+    quantize_int8(
+        *(graphs["vision"], calibration.vision_inputs(), SILENT),
+        treatment=full,
+        keep=lambda image, embeds: kept.update({image: embeds.copy()}),
+    )
+    for image, given in enumerate(calibration.vision_inputs()):
+        np.testing.assert_allclose(
+            kept[image], run_float(graphs["vision"], given)["image_embeds"], rtol=1e-4, atol=1e-4
+        )
+    inputs = calibration.question_inputs()
+    ours = quantize_int8(graphs["question"], inputs, SILENT, treatment=full, writer=graphs["question_kv"])
+    assert quantizers(ours) > 0
+
+
+def test_an_ignored_node_that_is_not_there_is_named(calibrated):
+    graphs, calibration = calibrated
+    with pytest.raises(CompressionError, match="no such node"):
+        quantize_int8(
+            *(graphs["vision"], calibration.vision_inputs(), SILENT),
+            treatment=Treatment("ptq_int8", ignored=("no such node",)),
+        )
+
+
+def quantizers(model):
+    """How many tensors a graph quantizes."""
+    return sum(node.get_type_name() == "FakeQuantize" for node in model.get_ops())
+
+
+@pytest.fixture
+def inputs(tiny_vqa, tmp_path):
+    """Calibration inputs of the tiny checkpoint's graphs."""
+    with load_checkpoint(tiny_vqa.folder) as checkpoint:
+        processors = write_preprocessing(checkpoint, tmp_path)
+        samples = take(open_source("demo"), 4, seed=0, spread=True)
+        yield GraphInputs(checkpoint, prepare_calibration(samples, processors.images, processors.texts, SILENT), SILENT)
+
+
+def test_inputs_of_later_graphs_are_what_the_float_graphs_before_them_make(inputs, tiny_vqa):
+    blip = tiny_vqa.blip
+    image = inputs.calibration.images[0]
+    embeds = blip.engine.image_embeds(image.pixels)
+    asked = image.questions[0]
+    states = blip.engine.question_states(asked["input_ids"], asked["attention_mask"], blip.engine.question_kv(embeds))
+    sources = [given["source_states"] for given in inputs.of("answer_kv")]
+    assert len(sources) == 8  # 4 images and a question about each
+    np.testing.assert_allclose(sources[0], embeds, rtol=1e-2, atol=1e-2)
+    assert sources[4].shape == states.shape
+    assert np.abs(sources[4] - states).mean() < 0.02  # of about 1; they are made of embeddings in half precision
+
+
+def test_the_decoder_is_calibrated_on_the_float_models_own_texts(inputs, tiny_vqa):
+    texts = inputs.of("answer")
+    assert len(texts) == min(8, DECODER_TEXTS)
+    image = inputs.calibration.images[0]
+    said = tiny_vqa.blip.caption_ids([image.pixels[0]])[0]
+    assert texts[0]["input_ids"].tolist() == [said]
+    assert texts[0]["position_ids"].tolist() == [list(range(len(said)))]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"awq": True}, {"scale_estimation": True}, {"gptq": True}, {"gptq": True, "ratio": 0.5, "mode": "asym"}],
+    ids=str,
+)
+def test_weights_are_chosen_on_data(inputs, tiny_vqa, options):
+    def compressed(treatment):
+        with load_checkpoint(tiny_vqa.folder) as checkpoint:
+            model = build_graph(checkpoint, "answer")
+        return compress_weights(model, treatment, inputs.of("answer"), writer=inputs.writer("answer"))
+
+    plain, chosen = (compressed(replace(WEIGHTS_INT4, group_size=16, **more)) for more in ({}, options))
+    assert any(
+        node.get_type_name() == "Constant" and not np.array_equal(node.data, other.data)
+        for node, other in zip(weights(chosen), weights(plain), strict=False)
+    )
+    assert not any(node.get_type_name() == "PRelu" for node in chosen.get_ops())
+
+
+def weights(model):
+    """The constants of 4-bit weights, scales among them."""
+    return [node for node in model.get_ordered_ops() if node.get_type_name() == "Constant" and node.data.size > 256]
+
+
+def test_encoders_may_have_compressed_weights_and_answer_kv_may_be_quantized(tiny_vqa, tmp_path):
+    treatments = {
+        "vision": WEIGHTS_INT8,
+        "question_kv": Treatment("ptq_int8", activation_range="minmax"),
+        "question": Treatment("weights_int4", group_size=16),
+        "answer_kv": Treatment("ptq_int8", activation_range="minmax"),
+        "answer": Treatment("weights_int8", mode="sym"),
+    }
+    bundle = optimize(
+        *(tiny_vqa.folder, tmp_path / "mixed"),
+        recipe=Recipe("mixed", "", treatments),
+        calibration=CalibrationOptions(samples=4),
+        show_progress=False,
+    )
+    core = ov.Core()
+    counted = {graph: quantizers(core.read_model(bundle.path(f"{graph}.xml"))) for graph in treatments}
+    assert counted["vision"] == counted["question"] == counted["answer"] == 0
+    assert counted["question_kv"] > 0 and counted["answer_kv"] > 0
+    assert bundle.manifest.recipe["treatments"]["question"]["group_size"] == 16
+    assert isinstance(Blip.load(bundle).answer(scene_image(1), "what is it?"), str)

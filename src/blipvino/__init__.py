@@ -32,6 +32,7 @@ from blipvino.runtime.ranking import AnswerList, Ranking
 
 if TYPE_CHECKING:
     from blipvino.compress.optimize import CalibrationOptions, optimize
+    from blipvino.compress.search.options import SearchOptions
 
 __version__ = "0.1.0"
 
@@ -53,6 +54,7 @@ __all__ = [
     "OutputError",
     "Ranking",
     "Recipe",
+    "SearchOptions",
     "find_recipe",
     "open_bundle",
     "optimize",
@@ -61,7 +63,7 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """Import the optimizer when it is first asked for: it brings NNCF, which takes seconds, and running needs none."""
-    if name in ("CalibrationOptions", "optimize"):
+    if name in ("CalibrationOptions", "SearchOptions", "optimize"):
         from blipvino.compress import optimize as module  # noqa: PLC0415
 
         return getattr(module, name)

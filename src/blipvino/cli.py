@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from blipvino.bundle import Bundle, open_bundle
-from blipvino.compress.recipe import DEFAULT_RECIPE, RECIPES, find_recipe
+from blipvino.compress.recipe import AUTO, DEFAULT_RECIPE, RECIPES, TO_BE_FOUND, Treatment, find_recipe
 from blipvino.data.answers import read_answers
 from blipvino.data.samples import DEFAULT_SAMPLES, DEFAULT_SEED
 from blipvino.errors import BlipvinoError, InputError, OutputError
@@ -59,7 +59,9 @@ CacheOption = Annotated[
     ),
 ]
 NoCacheFlag = Annotated[bool, typer.Option("--no-cache", help="Keep no compiled graphs.")]
-RecipeOption = Annotated[str, typer.Option(help=f"One of {', '.join(RECIPES)}; `blipvino info` lists what each does.")]
+RecipeOption = Annotated[
+    str, typer.Option(help=f"One of {', '.join(RECIPES)}, {AUTO}; `blipvino info` lists what each does.")
+]
 CalibrationOption = Annotated[
     str,
     typer.Option(help="Samples for calibration: demo, vqav2:…, coco:…, folder:PATH, hf:NAME; see docs/data.md."),
@@ -119,6 +121,15 @@ def optimize(
     calibration: CalibrationOption = "demo",
     samples: Annotated[int, typer.Option(help="Calibration samples.")] = DEFAULT_SAMPLES,
     seed: Annotated[int, typer.Option(help="Of the samples' shuffle.")] = DEFAULT_SEED,
+    max_drop: Annotated[float | None, typer.Option(help="Of auto: points of accuracy that may be lost; 0.5.")] = None,
+    validation: Annotated[
+        str | None, typer.Option(help="Of auto: samples that recipes are judged by; by default calibration's others.")
+    ] = None,
+    validation_samples: Annotated[int | None, typer.Option(help="Of auto: how many of them; 1000.")] = None,
+    search_minutes: Annotated[float | None, typer.Option(help="Of auto: no trial begins after so long.")] = None,
+    decide_by: Annotated[
+        str | None, typer.Option(help="Of auto: the measured drop (estimate), or the end of its 95% interval (bound).")
+    ] = None,
     revision: Annotated[str | None, typer.Option(help="Branch, tag or commit on the hub.")] = None,
     force: Annotated[bool, typer.Option("--force", "-f", help="Replace an existing bundle.")] = False,
     as_json: JsonFlag = False,
@@ -127,13 +138,23 @@ def optimize(
     """Turn a BLIP checkpoint into a small, fast bundle."""
     from blipvino.compress.optimize import CalibrationOptions
     from blipvino.compress.optimize import optimize as run
+    from blipvino.compress.search.options import SearchOptions
 
     chosen = find_recipe(recipe) if group_size is None else find_recipe(recipe).with_group_size(group_size)
+    sought: dict[str, Any] = {
+        "max_drop": max_drop,
+        "validation": validation,
+        "validation_samples": validation_samples,
+        "minutes": search_minutes,
+        "decide_by": decide_by,
+    }
+    given = {name: value for name, value in sought.items() if value is not None}
     bundle = run(
         source,
         output,
         recipe=chosen,
         calibration=CalibrationOptions(calibration, samples, seed),
+        search=SearchOptions(seed=seed, **given) if given or chosen == TO_BE_FOUND else None,
         overwrite=force,
         revision=revision,
         show_progress=not quiet,
@@ -368,7 +389,7 @@ def info(
     elif as_json:
         _print_json([recipe.to_json() for recipe in RECIPES.values()])
     else:
-        for recipe in RECIPES.values():
+        for recipe in (*RECIPES.values(), TO_BE_FOUND):
             typer.echo(recipe.describe())
 
 
@@ -423,13 +444,25 @@ def _print_info(bundle: Bundle, as_json: bool) -> None:
     if manifest.calibration:
         typer.echo("calibrated on " + ", ".join(f"{key} {value}" for key, value in manifest.calibration.items()))
     table = Table("graph", "treatment", "weights, KB", "compression rate")
-    originals = (manifest.measurements or {}).get("fp16_bytes", {})
+    measurements = manifest.measurements or {}
+    originals = measurements.get("fp16_bytes", {})
     for graph, treatment in manifest.recipe.get("treatments", {}).items():
         if bundle.has(f"{graph}.bin"):
             size = bundle.graph_size(graph)
             rate = f"{originals[graph] / size:.3f}" if graph in originals else ""
-            table.add_row(graph, treatment.get("method", ""), f"{size / 1024:,.2f}", rate)
+            table.add_row(graph, str(Treatment.from_json(treatment)), f"{size / 1024:,.2f}", rate)
     console.print(table)
+    if "search" in measurements:
+        _print_search(measurements["search"])
+
+
+def _print_search(record: Any) -> None:
+    from blipvino.report.search import search_summary, search_table
+    from blipvino.report.terminal import rich_table
+
+    console.print(rich_table(search_table(record)))
+    for line in search_summary(record):
+        typer.echo(line)
 
 
 def _is_long(inputs: Sequence[object]) -> bool:

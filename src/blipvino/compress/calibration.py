@@ -42,13 +42,15 @@ class CalibrationImage:
 class CalibrationSet:
     """Calibration images, and what the graphs after `vision` see of them.
 
-    Image embeddings are the float model's, as the tutorial has it, and are kept (in half precision): 300 images of
-    BLIP-base take 266 MB. Keys and values, 48 times as large (two a layer, in float32), are not.
+    Image embeddings and question states are the float model's, as the tutorial has it, and are kept (in half
+    precision): 300 images of BLIP-base take 266 MB. Keys and values, 48 times as large (two a layer, in float32), are
+    not.
     """
 
     def __init__(self, images: Sequence[CalibrationImage]) -> None:
         self.images = images
         self._embeds: dict[int, npt.NDArray[np.float16]] = {}
+        self._states: dict[int, npt.NDArray[np.float16]] = {}
 
     def __len__(self) -> int:
         """The number of images."""
@@ -67,9 +69,23 @@ class CalibrationSet:
         """Take the float `vision`'s output for the image of this number."""
         self._embeds[image] = embeds.astype(np.float16)
 
+    @property
+    def knows_embeds(self) -> bool:
+        """Whether every image's embeddings are known."""
+        return len(self._embeds) == len(self.images)
+
+    def keep_states(self, question: int, states: npt.NDArray[np.float32]) -> None:
+        """Take the float `question`'s output for the question of this number, in the order of `question_inputs`."""
+        self._states[question] = states.astype(np.float16)
+
+    @property
+    def knows_states(self) -> bool:
+        """Whether every question's states are known."""
+        return len(self._states) == self.question_count
+
     def question_kv_inputs(self) -> list[Inputs]:
         """Inputs of `question_kv`, one an image, once their embeddings are known."""
-        return [{"image_embeds": self._embeds[image]} for image in range(len(self.images))]
+        return [{"image_embeds": embeds} for embeds in self._in_order()]
 
     def question_inputs(self) -> list[Inputs]:
         """Inputs of `question`, one a question, with image embeddings where it has the keys and values made of them."""
@@ -78,6 +94,14 @@ class CalibrationSet:
             for image, embeds in zip(self.images, self.question_kv_inputs(), strict=True)
             for question in image.questions
         ]
+
+    def answer_kv_inputs(self) -> list[Inputs]:
+        """Inputs of `answer_kv`: image embeddings, as captions have them, and question states where they are known."""
+        states = [self._states[question] for question in sorted(self._states)]
+        return [{"source_states": source} for source in (*self._in_order(), *states)]
+
+    def _in_order(self) -> list[npt.NDArray[np.float16]]:
+        return [self._embeds[image] for image in range(len(self.images))]
 
 
 def prepare_calibration(

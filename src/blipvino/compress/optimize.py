@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,16 +16,24 @@ from blipvino.checkpoint import Checkpoint, load_checkpoint
 from blipvino.compress.calibration import CalibrationSet, prepare_calibration
 from blipvino.compress.embeddings import look_up_in_8_bits
 from blipvino.compress.handover import hand_over_in_8_bits
+from blipvino.compress.inputs import GraphInputs
 from blipvino.compress.preprocessing import Processors, write_preprocessing
 from blipvino.compress.ptq import quantize_int8
-from blipvino.compress.recipe import DEFAULT_RECIPE, Recipe, Treatment, find_recipe
+from blipvino.compress.recipe import AUTO, DEFAULT_RECIPE, TO_BE_FOUND, Recipe, Treatment, find_recipe
+from blipvino.compress.search.auto import find_judges, search_recipe
+from blipvino.compress.search.options import SearchOptions
+from blipvino.compress.search.workshop import Materials
 from blipvino.compress.storage import fp16_bytes, save_graph
-from blipvino.compress.weights import compress_weights_int4, compress_weights_int8
-from blipvino.data import DEFAULT_SAMPLES, DEFAULT_SEED, count_items, open_source, take
+from blipvino.compress.weights import compress_weights
+from blipvino.data import DEFAULT_SAMPLES, DEFAULT_SEED, Sample, SampleSource, count_items, open_source, take
 from blipvino.demo import resolve
+from blipvino.errors import InputError
 from blipvino.graphs import build_graph, graph_names
 from blipvino.manifest import SourceInfo
 from blipvino.progress import Reporter
+
+_TRIED_AT_ONCE = 4
+"""How many times a bundle's bytes a search needs on disk, about."""
 
 
 @dataclass(frozen=True)
@@ -42,12 +51,13 @@ class CalibrationOptions:
     seed: int = DEFAULT_SEED
 
 
-def optimize(
+def optimize(  # noqa: PLR0913  # whoever calls it names what differs from the defaults
     source: str | Path,
     output: str | Path,
     *,
     recipe: str | Recipe = DEFAULT_RECIPE,
     calibration: CalibrationOptions | None = None,
+    search: SearchOptions | None = None,
     overwrite: bool = False,
     revision: str | None = None,
     token: str | None = None,
@@ -58,8 +68,10 @@ def optimize(
     Args:
         source: a folder with a Hugging Face BLIP checkpoint, a hub id, or ``demo`` for the embedded checkpoint.
         output: the bundle's folder.
-        recipe: a recipe, or its name in `blipvino.compress.recipe.RECIPES`.
+        recipe: a recipe, or its name in `blipvino.compress.recipe.RECIPES`, or "auto": the fastest that a search finds
+            within a limit of accuracy. Ctrl-C ends the search, and its best so far is written.
         calibration: the samples that quantization sees; the demo world's by default.
+        search: of the recipe "auto": the limit, the samples that recipes are judged by, and how much is measured.
         overwrite: replace an existing bundle.
         revision: branch, tag or commit on the hub.
         token: access token for the hub; its own settings by default.
@@ -69,6 +81,9 @@ def optimize(
         BlipvinoError: anything about the checkpoint, the samples, the recipe or the output that cannot be used.
     """
     chosen = find_recipe(recipe) if isinstance(recipe, str) else recipe
+    automatic = chosen == TO_BE_FOUND
+    if search is not None and not automatic:
+        raise InputError(f"recipe {chosen.name!r} is not searched for; choose {AUTO!r}, or leave the search out")
     check_target(output, overwrite)
     reporter = Reporter(show_progress)
     reporter.say(f"Recipe {chosen.describe()}")
@@ -76,7 +91,7 @@ def optimize(
     opened = load_checkpoint(resolve(source), revision=revision, token=token, show_progress=show_progress)
     with opened as checkpoint:
         names = graph_names(checkpoint.config.architecture)
-        check_target(output, overwrite, bytes_needed=_bytes_needed(checkpoint))
+        check_target(output, overwrite, bytes_needed=(_TRIED_AT_ONCE if automatic else 1) * _bytes_needed(checkpoint))
         details = BundleDetails(
             SourceInfo(_recorded_name(source), checkpoint.revision, checkpoint.sha256),
             checkpoint.config.architecture,
@@ -84,23 +99,20 @@ def optimize(
         )
         with write_bundle(output, details, overwrite=overwrite) as folder:
             processors = write_preprocessing(checkpoint, folder)
-            calibrated = None
-            if chosen.needs_calibration:
-                options = calibration or CalibrationOptions()
-                calibrated, details.calibration = _calibrate(processors, options, reporter)
-            compressor = _Compressor(checkpoint, chosen, calibrated, reporter)
+            needs_samples = automatic or chosen.needs_calibration
+            seen = _calibrate(processors, calibration or CalibrationOptions(), reporter) if needs_samples else None
+            compressor = Compressor(checkpoint, seen.inputs if seen else None, reporter)
+            details.calibration = seen.record if seen else None
             details.measurements = {"fp16_bytes": compressor.fp16_bytes, "seconds": compressor.seconds}
-            done: dict[str, ov.Model] = {}
-            for name in names:
-                done[name] = compressor.compress(name)
-                if name == "question_kv":
-                    continue  # what it hands over is not settled until its reader is quantized
-                if name == "question":
-                    hand_over_in_8_bits(done["question_kv"], done["question"])
-                for finished, model in done.items():
-                    save_graph(model, folder / f"{finished}.xml")
-                done.clear()
-                gc.collect()  # a float graph and NNCF's copies of it take gigabytes; free them before the next
+            if automatic:
+                assert seen is not None
+                judges = find_judges(search or SearchOptions(), seen.source, seen.samples)
+                materials = Materials(checkpoint, compressor.compress, seen.inputs, folder)
+                chosen, record = search_recipe(materials, judges, search or SearchOptions(), reporter)
+                details.recipe = chosen.to_json()
+                details.measurements["search"] = record
+            else:
+                _write_graphs(compressor, chosen, names, folder)
     return open_bundle(output)
 
 
@@ -109,81 +121,89 @@ def _recorded_name(source: str | Path) -> str:
     return str(Path(source).resolve()) if Path(source).is_dir() else str(source)
 
 
-def _calibrate(
-    processors: Processors, options: CalibrationOptions, reporter: Reporter
-) -> tuple[CalibrationSet, dict[str, Any]]:
+def _write_graphs(compressor: Compressor, recipe: Recipe, names: Sequence[str], folder: Path) -> None:
+    done: dict[str, ov.Model] = {}
+    for name in names:
+        done[name] = compressor.compress(name, recipe.treatments[name])
+        if name == "question_kv":
+            continue  # what it hands over is not settled until its reader is quantized
+        if name == "question":
+            hand_over_in_8_bits(done["question_kv"], done["question"])
+        for finished, model in done.items():
+            save_graph(model, folder / f"{finished}.xml")
+        done.clear()
+        gc.collect()  # a float graph and NNCF's copies of it take gigabytes; free them before the next
+
+
+@dataclass(frozen=True)
+class _Calibration:
+    """What compression sees: the samples and their source, what the graphs make of them, and what the manifest says."""
+
+    source: SampleSource
+    samples: Sequence[Sample]
+    inputs: CalibrationSet
+    record: dict[str, Any]
+
+
+def _calibrate(processors: Processors, options: CalibrationOptions, reporter: Reporter) -> _Calibration:
     source = open_source(options.source)
     # Of many images one question each: the tutorial's shuffle scatters them too, and vision sees more images so.
     samples = take(source, options.samples, options.seed, spread=True)
-    calibrated = prepare_calibration(samples, processors.images, processors.texts, reporter)
+    inputs = prepare_calibration(samples, processors.images, processors.texts, reporter)
     record = {"source": source.name, "samples": count_items(samples), "images": len(samples), "seed": options.seed}
-    return calibrated, record
+    return _Calibration(source, samples, inputs, record)
 
 
-class _Compressor:
-    """Builds and compresses one graph after the other, in the order of `graph_names`.
+class Compressor:
+    """Builds and compresses graphs, in any order and as often as asked.
 
-    The order matters: the question encoder is calibrated on float image embeddings, which are kept when `vision` is
-    calibrated, and on keys and values by the float `question_kv`.
+    What a graph is calibrated on is made by the float graphs before it, so no treatment depends on another. To quantize
+    `vision` first saves a pass over the images: its float outputs are kept.
     """
 
-    def __init__(
-        self, checkpoint: Checkpoint, recipe: Recipe, calibration: CalibrationSet | None, reporter: Reporter
-    ) -> None:
+    def __init__(self, checkpoint: Checkpoint, calibration: CalibrationSet | None, reporter: Reporter) -> None:
         self._checkpoint = checkpoint
-        self._recipe = recipe
-        self._calibration = calibration
+        self._inputs = None if calibration is None else GraphInputs(checkpoint, calibration, reporter)
         self._reporter = reporter
         self.fp16_bytes: dict[str, int] = {}
         self.seconds: dict[str, float] = {}
 
-    def compress(self, name: str) -> ov.Model:
-        """Build a graph and treat it as the recipe says; note what it weighed before and how long it took."""
-        treatment = self._recipe.treatments[name]
+    def compress(self, name: str, treatment: Treatment) -> ov.Model:
+        """Build a graph and treat it; note what it weighed before and how long it took.
+
+        Raises:
+            CompressionError: NNCF cannot do so.
+        """
         self._reporter.say(f"{name}: {treatment}")
         started = time.perf_counter()
         model = build_graph(self._checkpoint, name)
         self.fp16_bytes[name] = fp16_bytes(model)
         with self._reporter.around_library("nncf"):
-            quantized = treatment.method == "ptq_int8"
-            result = self._quantize(name, model) if quantized else _compress_weights(model, treatment)
+            result = self._treat(name, model, treatment)
         self.seconds[name] = round(time.perf_counter() - started, 2)
         return result
 
-    def _quantize(self, name: str, model: ov.Model) -> ov.Model:
-        calibration = self._calibration
-        assert calibration is not None  # the recipe needs it, so `optimize` made it
-        if name == "question":
-            writer = self._for_one_image(build_graph(self._checkpoint, "question_kv"))
-            quantized = quantize_int8(model, calibration.question_inputs(), self._reporter, writer=writer)
+    def _treat(self, name: str, model: ov.Model, treatment: Treatment) -> ov.Model:
+        if treatment.method == "fp16":
+            return model
+        if not treatment.needs_data:
+            return compress_weights(model, treatment)
+        assert self._inputs is not None  # the treatment needs it, so `optimize` made it
+        inputs, writer = self._inputs.of(name), self._inputs.writer(name)
+        if treatment.method != "ptq_int8":
+            return compress_weights(model, treatment, inputs, writer=writer)
+        if writer is not None:
+            quantized = quantize_int8(model, inputs, self._reporter, treatment=treatment, writer=writer)
             look_up_in_8_bits(quantized)
             return quantized
         dynamic = {port.get_any_name(): port.get_partial_shape() for port in model.inputs}
-        self._for_one_image(model)
-        if name == "vision":
-            keep = calibration.keep_embeds if self._checkpoint.config.answers_questions else None
-            quantized = quantize_int8(model, calibration.vision_inputs(), self._reporter, keep=keep)
-        else:
-            quantized = quantize_int8(model, calibration.question_kv_inputs(), self._reporter)
+        looks = name == "vision" and self._checkpoint.config.answers_questions
+        keep = self._inputs.calibration.keep_embeds if looks else None
+        quantized = quantize_int8(
+            self._inputs.for_one_image(model), inputs, self._reporter, treatment=treatment, keep=keep
+        )
         quantized.reshape(dynamic)
         return quantized
-
-    def _for_one_image(self, model: ov.Model) -> ov.Model:
-        """The graph for a single image: a static shape runs faster, and ranges are averaged over images anyway."""
-        shapes = {port.get_any_name(): list(port.get_partial_shape()) for port in model.inputs}
-        if "image_embeds" in shapes:
-            shapes["image_embeds"][1] = ov.Dimension(self._checkpoint.config.vision.num_positions)
-        model.reshape({name: ov.PartialShape([ov.Dimension(1), *shape[1:]]) for name, shape in shapes.items()})
-        return model
-
-
-def _compress_weights(model: ov.Model, treatment: Treatment) -> ov.Model:
-    if treatment.method == "weights_int8":
-        return compress_weights_int8(model)
-    if treatment.method == "weights_int4":
-        assert treatment.group_size is not None  # `Treatment` checks it
-        return compress_weights_int4(model, treatment.group_size)
-    return model
 
 
 def _bytes_needed(checkpoint: Checkpoint) -> int:

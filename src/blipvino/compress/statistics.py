@@ -17,8 +17,8 @@ import openvino as ov
 import openvino.opset13 as ops
 from nncf.common.graph.transformations.commands import TargetType
 from nncf.common.tensor_statistics.collectors import (
-    MeanAggregator,
     MeanPerChReducer,
+    OfflineAggregatorBase,
     ShapeReducer,
     TensorCollector,
 )
@@ -26,6 +26,7 @@ from nncf.common.tensor_statistics.statistic_point import StatisticPointsContain
 from nncf.tensor import Tensor
 
 from blipvino.compress.calibration import Inputs
+from blipvino.compress.floats import run_float
 from blipvino.graphs.surgery import joined
 
 Array = npt.NDArray[np.float32]
@@ -65,7 +66,7 @@ class Recording:
                 collector.register_inputs({hash(reducer): [Tensor(value)] for reducer, value in answers.items()})
             else:
                 rank, samples = len(output.get_partial_shape()), self._extremes(output)
-                if not any(isinstance(each, MeanAggregator) for each in collector.aggregators.values()):
+                if not _asks_samples(collector):
                     samples = np.stack([samples[:, 0].min(axis=0), samples[:, 1].max(axis=0)])[np.newaxis]
                 for extremes in samples:
                     # NNCF finds in these two positions the minima and maxima that it would find in all of them.
@@ -100,13 +101,14 @@ def record(
 
     Args:
         model: the float graph.
-        points: what NNCF's steps ask of it; the first is SmoothQuant, which asks for channels.
+        points: what NNCF's steps ask of it.
         inputs: of the graph, one sample after the other.
         writer: a float graph whose outputs are inputs of this one, by name; ``inputs`` has the writer's instead.
         keep: receives the graph's output for each sample. Without it only what is asked about is computed.
     """
-    channels = _ports(output for output, _ in _asked(points[0], model))
-    ranges = (output for each in points[1:] for output, collector in _asked(each, model) if not _is_mean(collector))
+    asked = [each for step in points for each in _asked(step, model)]
+    channels = _ports(output for output, collector in asked if _asks_channels(output, collector))
+    ranges = (output for output, collector in asked if not _is_mean(collector))
     activations = (output for output in ranges if output.get_node().get_type_name() != "Constant")
     wholes = [port for port in _ports(activations) if port not in channels]
     recorder, sizes = _recorder(model, channels, wholes, keep is not None)
@@ -142,19 +144,14 @@ def _recorder(
 
 
 def _run(recorder: ov.Model, inputs: Iterable[Inputs], keep: Keep | None) -> list[Array]:
-    options = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "THROUGHPUT"}
-    queue = ov.AsyncInferQueue(ov.Core().compile_model(recorder, "CPU", options))
     rows: dict[int, Array] = {}
 
-    def finished(request: ov.InferRequest, sample: int) -> None:
+    def finished(sample: int, request: ov.InferRequest) -> None:
         rows[sample] = np.array(request.get_tensor("recorded").data)
         if keep is not None:
             keep(sample, request.get_output_tensor(0).data)
 
-    queue.set_callback(finished)
-    for sample, given in enumerate(inputs):
-        queue.start_async(dict(given), sample)
-    queue.wait_all()
+    run_float(recorder, inputs, finished)
     return [rows[sample] for sample in sorted(rows)]
 
 
@@ -170,6 +167,18 @@ def _asked(points: StatisticPointsContainer, model: ov.Model) -> Iterator[tuple[
 
 def _is_mean(collector: TensorCollector) -> bool:
     return any(isinstance(reducer, MeanPerChReducer) for reducer in collector.reducers)
+
+
+def _asks_samples(collector: TensorCollector) -> bool:
+    """Whether a collector wants each sample's extremes, for their mean or median, and not the least and the largest."""
+    return any(isinstance(each, OfflineAggregatorBase) for each in collector.aggregators.values())
+
+
+def _asks_channels(output: ov.Output, collector: TensorCollector) -> bool:
+    """Whether a collector is SmoothQuant's, or wants a mean that does not follow from another."""
+    if _is_mean(collector):
+        return output.get_node().get_type_name() != "MatMul"
+    return any(isinstance(reducer, ShapeReducer) for reducer in collector.reducers)
 
 
 def _port(output: ov.Output) -> Port:

@@ -63,7 +63,7 @@ def pair_nodes(original: ov.Model, compressed: ov.Model) -> dict[str, str]:
         same = twin.get_type_name() == node.get_type_name() and twin_output.get_index() == output.get_index()
         if not same or twin.get_input_size() != node.get_input_size():
             raise CompressionError(
-                f"{original.get_friendly_name()}: {twin.get_friendly_name()} ({twin.get_type_name()}) of the compressed "
+                f"{original.get_friendly_name()}: {twin.get_friendly_name()} ({twin.get_type_name()}) of the bundle "
                 f"graph stands where the original has {node.get_friendly_name()} ({node.get_type_name()}); "
                 "was the bundle made from this checkpoint by this version?"
             )

@@ -37,7 +37,7 @@ def feed(model: ov.Model, sources: Mapping[str, ov.Output]) -> list[ov.Node]:
 def joined(writer: ov.Model, reader: ov.Model) -> ov.Model:
     """Two graphs as one, so that nothing is copied between them. Both are used up."""
     given = [*writer.get_parameters(), *feed(reader, outputs_by_name(writer))]
-    return ov.Model(reader.get_results(), given, reader.get_friendly_name())
+    return ov.Model(reader.get_results(), reader.get_sinks(), given, reader.get_friendly_name())
 
 
 def without_state(model: ov.Model) -> ov.Model:

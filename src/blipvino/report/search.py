@@ -1,0 +1,66 @@
+"""The search for a recipe as text: a table of all that was tried, and what each graph keeps and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from blipvino.compress.recipe import FP16, Treatment
+from blipvino.compress.search.trials import described
+from blipvino.report.content import TextTable
+
+Record = Mapping[str, Any]
+"""What `blipvino.compress.search.auto.search_recipe` records."""
+
+
+def search_table(record: Record) -> TextTable:
+    """All that was tried, in order. Latencies are medians, the recipe's and that of the best before it."""
+    rows = [(str(number), *_row(trial)) for number, trial in enumerate(record["trials"], start=1)]
+    title = f"Search by {record['measure']} on {record['samples']} samples of {record['source']}"
+    columns = ("", "tried", "%", "drop", "95% interval", "ms", "best, ms", "MB", "decision")
+    return TextTable(title, columns, tuple(rows), numbers=False)
+
+
+def search_summary(record: Record) -> list[str]:
+    """How the search ended, and of each graph the treatment, with what would have lost too much."""
+    ended = {"finished": "finished", "interrupted": "was interrupted", "out of time": "ran out of time"}
+    lines = [f"The search for at most {record['max_drop']:g} points less {ended[record['outcome']]}:"]
+    best = [trial for trial in record["trials"] if trial["decision"] == "kept"]
+    chosen = _treatments(best[-1]) if best else {}
+    if chosen and all(treatment == FP16 for treatment in chosen.values()):
+        lines.append("  nothing that compresses keeps to the limit, so every graph stays in FP16")
+    for graph, treatment in chosen.items():
+        lines.append(f"  {graph} has {treatment}" + "".join(f"; {loss}" for loss in _losses(record, graph, treatment)))
+    return lines
+
+
+def _losses(record: Record, graph: str, chosen: Treatment) -> Iterator[str]:
+    """The tried treatment of a graph that came closest to the limit from above."""
+    over = [
+        (trial["score"]["drop"], str(_treatments(trial)[graph]))
+        for trial in record["trials"]
+        if trial["graph"] == graph and trial["decision"] != "kept" and _over(trial, record)
+    ]
+    closest = min((one for one in over if one[1] != str(chosen)), default=None)
+    if closest is not None:
+        yield f"{closest[1]} loses {closest[0]:.2f} points"
+
+
+def _over(trial: Mapping[str, Any], record: Record) -> bool:
+    decisive = {"estimate": "drop", "bound": "high"}[record["decide_by"]]
+    return trial["score"] is not None and trial["score"][decisive] > record["max_drop"]
+
+
+def _row(trial: Mapping[str, Any]) -> tuple[str, ...]:
+    score, race, size = trial["score"], trial["race"], trial["size"]
+    what = described(trial["phase"], trial["graph"], _treatments(trial))
+    accuracy = ("", "", "")
+    if score is not None:
+        accuracy = (f"{score['accuracy']:.2f}", f"{score['drop']:.2f}", f"{score['low']:.2f} to {score['high']:.2f}")
+    times = ("", "") if race is None else (f"{race['challenger'] * 1e3:.1f}", f"{race['holder'] * 1e3:.1f}")
+    megabytes = "" if size is None else f"{size / 1e6:.2f}"
+    return (what, *accuracy, *times, megabytes, f"{trial['decision']}: {trial['reason']}")
+
+
+def _treatments(trial: Mapping[str, Any]) -> dict[str, Treatment]:
+    return {graph: Treatment.from_json(content) for graph, content in trial["treatments"].items()}
