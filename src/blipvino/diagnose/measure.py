@@ -9,6 +9,7 @@ import openvino as ov
 
 from blipvino.checkpoint import Checkpoint
 from blipvino.compress.calibration import CalibrationImage
+from blipvino.compress.inputs import WRITERS
 from blipvino.config import BlipConfig
 from blipvino.diagnose.joint import CHAINED, Twins, join
 from blipvino.diagnose.probe import Arrays, Measured, Probe
@@ -18,8 +19,6 @@ from blipvino.progress import Reporter
 
 ANSWER_STEPS = 4
 """Tokens of a text that the decoder is measured on: what the original says, greedily."""
-WRITERS = {"question": "question_kv", "answer": "answer_kv"}
-"""Which graph makes the keys and values that a graph reads."""
 PROJECTIONS = frozenset(WRITERS.values())
 
 
