@@ -312,6 +312,42 @@ def evaluate(
             console.print(rich_table(table))
 
 
+@app.command(epilog="Example: blipvino diagnose blip-vqa --data folder:photos -o diagnosis")
+def diagnose(
+    bundle: BundleArgument,
+    data: Annotated[str, typer.Option(help="Samples to run: demo:test, vqav2:…, coco:…, folder:…, hf:….")] = (
+        "demo:test"
+    ),
+    original: Annotated[
+        str | None, typer.Option(help="The checkpoint that it was made from; by default where it was then.")
+    ] = None,
+    samples: Annotated[int, typer.Option(help="Questions, or images of a source without any.")] = 20,
+    worst: Annotated[int, typer.Option(help="Layers that are listed.")] = 10,
+    seed: Annotated[int, typer.Option(help="Of the samples' shuffle.")] = DEFAULT_SEED,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Folder for diagnosis.json and diagnosis.svg.")
+    ] = None,
+    as_json: JsonFlag = False,
+    quiet: QuietFlag = False,
+) -> None:
+    """Show where a bundle's error comes from: the noise of each graph and layer, worst first."""
+    from blipvino.diagnose.run import DiagnoseOptions, diagnose_bundle
+    from blipvino.report.diagnosis import diagnosis_tables, summary
+    from blipvino.report.files import write_diagnosis
+    from blipvino.report.terminal import rich_table
+
+    options = DiagnoseOptions(samples, seed)
+    diagnosis = diagnose_bundle(bundle, data, options, original=original, show_progress=not quiet)
+    if output is not None:
+        write_diagnosis(diagnosis, output)
+    if as_json:
+        _print_json(diagnosis.to_json())
+        return
+    for table in diagnosis_tables(diagnosis, worst):
+        console.print(rich_table(table))
+    typer.echo(summary(diagnosis))
+
+
 @app.command(epilog="Example: blipvino bench demo -o out/bench --quick")
 def bench(
     checkpoint: Annotated[str, typer.Argument(help="A BLIP checkpoint: a folder, a hub id, or `demo`.")],

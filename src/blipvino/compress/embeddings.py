@@ -25,6 +25,26 @@ def look_up_in_8_bits(model: ov.Model) -> None:
     model.validate_nodes_and_infer_types()
 
 
+def look_up_in_float(model: ov.Model) -> None:
+    """Undo `look_up_in_8_bits`, in place. A graph without such a table stays as it is."""
+    for words in [node for node in model.get_ops() if node.get_type_name() == "Multiply"]:
+        found, scales = (_before_conversion(value) for value in words.input_values())
+        if found.get_type_name() != "Gather" or scales.get_type_name() != "Gather":
+            continue
+        tables = (ops.convert(lookup.input_value(0), "f32") for lookup in (found, scales))
+        table = ops.multiply(*tables)
+        lookup = ops.gather(table, found.input_value(1), found.input_value(2))
+        lookup.set_friendly_name(words.get_friendly_name())
+        for reader in words.output(0).get_target_inputs():
+            reader.replace_source_output(lookup.output(0))
+    model.validate_nodes_and_infer_types()
+
+
+def _before_conversion(output: ov.Output) -> ov.Node:
+    node = output.get_node()
+    return _before_conversion(node.input_value(0)) if node.get_type_name() == "Convert" else node
+
+
 def _quantized_table(lookup: ov.Node) -> tuple[ov.Node | None, ov.Node | None]:
     """The 8-bit rows ``[words, width]`` and their scales ``[words, 1]`` that a lookup reads, if it reads such."""
     product = lookup.input_value(0).get_node()

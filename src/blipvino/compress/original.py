@@ -22,12 +22,26 @@ def open_original(given: str | Path | None, compressed: Bundle, reporter: Report
         BlipvinoError: it cannot be read or made, or its weights are not those that the compressed bundle came from.
     """
     with _bundle_of(given, compressed.manifest.source, reporter) as original:
-        if original.manifest.source.sha256 != compressed.manifest.source.sha256:
-            raise BundleError(
-                f"{compressed.folder} was not made from {original.manifest.source.name}: their weights differ; "
-                "name its own checkpoint with --original"
-            )
+        check_weights(compressed, original.manifest.source.name, original.manifest.source.sha256)
         yield original
+
+
+def check_weights(compressed: Bundle, name: str, sha256: str) -> None:
+    """Refuse a checkpoint that a bundle was not made from.
+
+    Args:
+        compressed: the bundle.
+        name: of the checkpoint, for the message.
+        sha256: its fingerprint.
+
+    Raises:
+        BundleError: the weights differ.
+    """
+    if sha256 != compressed.manifest.source.sha256:
+        raise BundleError(
+            f"{compressed.folder} was not made from {name}: their weights differ; "
+            "name its own checkpoint with --original"
+        )
 
 
 @contextmanager

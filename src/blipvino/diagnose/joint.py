@@ -19,6 +19,7 @@ import numpy as np
 import openvino as ov
 import openvino.opset13 as ops
 
+from blipvino.compress.embeddings import look_up_in_float
 from blipvino.compress.handover import take_back_handover
 from blipvino.diagnose.pairing import (
     CompressedOperation,
@@ -113,6 +114,7 @@ def _plain(compressed: ov.Model) -> ov.Model:
     """A copy of a compressed graph as NNCF made it, without memory: all its errors are its own."""
     copy = compressed.clone()
     take_back_handover(copy)
+    look_up_in_float(copy)
     return without_state(copy)
 
 

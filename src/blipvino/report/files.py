@@ -1,4 +1,4 @@
-"""A comparison written to a folder: JSON, HTML report, pictures."""
+"""Results written to folders: JSON, HTML report, pictures."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import json
 from pathlib import Path
 
 from blipvino.bench.compare import Comparison
+from blipvino.diagnose.results import Diagnosis
 from blipvino.output import make_folder, write_png, write_text
 from blipvino.report.html import html_report
+from blipvino.report.layer_chart import layer_chart
 from blipvino.report.pictures import visualize_comparison
 
 
@@ -22,3 +24,14 @@ def write_comparison(comparison: Comparison, folder: Path) -> None:
     write_text(folder / "report.html", html_report(comparison))
     for number, picture in enumerate(comparison.pictures, start=1):
         write_png(folder / f"picture-{number}.png", visualize_comparison(picture, comparison.names))
+
+
+def write_diagnosis(diagnosis: Diagnosis, folder: Path) -> None:
+    """Write ``diagnosis.json`` and ``diagnosis.svg``, each whole or not at all.
+
+    Raises:
+        OutputError: the folder or a file in it cannot be written.
+    """
+    make_folder(folder)
+    write_text(folder / "diagnosis.json", json.dumps(diagnosis.to_json(), indent=2) + "\n")
+    write_text(folder / "diagnosis.svg", layer_chart(diagnosis) + "\n")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import openvino as ov
 from PIL import Image
 
 from blipvino.bundle import BundleDetails, write_bundle
@@ -21,6 +22,7 @@ from blipvino.compress.search.store import Compress, GraphStore
 from blipvino.compress.search.trials import Race, Score, Treatments
 from blipvino.compress.search.validation import Validation
 from blipvino.data import Sample
+from blipvino.diagnose.measure import rank_layers
 from blipvino.graphs import graph_names
 from blipvino.manifest import SourceInfo
 from blipvino.progress import Reporter
@@ -111,7 +113,10 @@ class Workshop:
 
     def rank_layers(self, graph: str, treatment: Treatment) -> Sequence[str]:
         """Names of the graph's nodes, those first that add the most noise for their signal."""
-        raise NotImplementedError
+        model = ov.Core().read_model(self._store.graph(graph, treatment))
+        images = self._materials.calibration.images[:RANKED_IMAGES]
+        ranked = rank_layers(self._materials.checkpoint, {graph: model}, images, self._reporter)
+        return [layer.node for layer in ranked[graph]]
 
     def put(self, treatments: Treatments, folder: Path) -> None:
         """Put a recipe's graphs into a bundle's folder."""

@@ -1,0 +1,51 @@
+"""A diagnosis as tables of text."""
+
+from __future__ import annotations
+
+import math
+
+from blipvino.diagnose.results import Diagnosis
+from blipvino.metrics.sqnr import Fidelity
+from blipvino.report.content import TextTable
+
+
+def diagnosis_tables(diagnosis: Diagnosis, worst: int) -> tuple[TextTable, ...]:
+    """Every graph's error, and the layers that make the most."""
+    return graph_table(diagnosis), layer_table(diagnosis, worst)
+
+
+def graph_table(diagnosis: Diagnosis) -> TextTable:
+    """The error of every compressed graph's outputs."""
+    rows = [
+        (f"{graph.graph}, {graph.method}", *_told(graph.alone), *_told(graph.chained)) for graph in diagnosis.graphs
+    ]
+    columns = ("graph", "alone, dB", "cosine", "in the chain, dB", "cosine")
+    return TextTable("Outputs beside the original's: SQNR", columns, tuple(rows))
+
+
+def layer_table(diagnosis: Diagnosis, count: int) -> TextTable:
+    """The layers that introduce the most noise for their signal, worst first."""
+    rows = [(layer.label, *_told(layer.introduced), decibels(layer.accumulated)) for layer in diagnosis.worst(count)]
+    columns = ("layer", "introduced, dB", "cosine", "accumulated, dB")
+    return TextTable(f"The worst {len(rows)} of {len(diagnosis.worst())} layers: SQNR", columns, tuple(rows))
+
+
+def summary(diagnosis: Diagnosis) -> str:
+    """One sentence: which layer is the worst."""
+    (worst,) = diagnosis.worst(1)
+    share = f"{worst.noise_to_signal:.2%} of its signal's power"
+    return f"Most noise comes from {worst.label}: {decibels(worst.introduced)} dB by itself, {share}"
+
+
+def decibels(error: Fidelity) -> str:
+    """The SQNR; without noise it is infinite."""
+    return f"{error.sqnr:.1f}" if math.isfinite(error.sqnr) else "∞" if error.sqnr > 0 else "-∞"
+
+
+def cosine(error: Fidelity) -> str:
+    """The cosine similarity."""
+    return f"{error.cosine:.5f}"
+
+
+def _told(error: Fidelity) -> tuple[str, str]:
+    return decibels(error), cosine(error)
