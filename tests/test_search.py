@@ -3,22 +3,25 @@
 import json
 from collections import Counter
 from dataclasses import replace
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import numpy as np
 import pytest
 from conftest import scene_image
 
 from blipvino import Blip, CalibrationOptions, CompressionError, DataError, InputError, SearchOptions, optimize
-from blipvino.compress.recipe import FP16, PTQ_INT8, WEIGHTS_INT4, WEIGHTS_INT8, Treatment
-from blipvino.compress.search import workshop
+from blipvino.checkpoint import load_checkpoint
+from blipvino.compress.recipe import FP16, PTQ_INT8, PTQ_MINMAX, WEIGHTS_INT4, WEIGHTS_INT8, Treatment
+from blipvino.compress.search import candidates, strategy, workshop
 from blipvino.compress.search.auto import find_judges
 from blipvino.compress.search.candidates import DEFAULTS, GENTLER_RANGES
 from blipvino.compress.search.store import KEPT, GraphStore
 from blipvino.compress.search.strategy import Search
 from blipvino.compress.search.trials import Race, Score
 from blipvino.compress.search.validation import Validation, agreement
+from blipvino.compress.weights import compress_weights
 from blipvino.data import open_source, take
+from blipvino.graphs import build_graph
 from blipvino.progress import Reporter
 from blipvino.report.search import search_summary, search_table
 
@@ -362,10 +365,6 @@ def test_texts_without_a_truth_are_judged_by_the_originals(tiny_captioner, demo)
 @pytest.fixture
 def store(tmp_path, tiny_vqa):
     """A store of the tiny checkpoint's graphs, and the list of what it has compressed."""
-    from blipvino.checkpoint import load_checkpoint
-    from blipvino.compress.weights import compress_weights
-    from blipvino.graphs import build_graph
-
     made = []
 
     def compress(name, treatment):
@@ -432,6 +431,28 @@ def test_ctrl_c_in_a_real_search_writes_the_best_so_far(tiny_vqa, tmp_path, monk
     assert bundle.manifest.recipe["treatments"] == record["trials"][1]["treatments"]
     assert list(tmp_path.iterdir()) == [bundle.folder]
     assert isinstance(Blip.load(bundle).answer(scene_image(0), "what is it?"), str)
+
+
+def test_a_real_search_leaves_the_worst_layers_in_float(tiny_vqa, tmp_path, monkeypatch):
+    monkeypatch.setattr(strategy, "DEFAULTS", {**dict.fromkeys(GRAPHS, FP16), "vision": PTQ_MINMAX})
+    for name in ("ALPHAS", "GENTLER_RANGES"):  # straight to the layers
+        monkeypatch.setattr(candidates, name, ())
+    monkeypatch.setattr(strategy.Search, "_improve", lambda search: None)
+    monkeypatch.setattr(workshop, "LEAST_RACE_SECONDS", 0.0)
+    bundle = optimize(
+        *(tiny_vqa.folder, tmp_path / "bundle"),
+        recipe="auto",
+        calibration=CalibrationOptions(samples=4),
+        search=SearchOptions(max_drop=0.0, validation_samples=30, latency_samples=2),
+        show_progress=False,
+    )
+    trials = bundle.manifest.measurements["search"]["trials"]
+    alone = [trial["treatments"]["vision"] for trial in trials if trial["phase"] == "alone"]
+    ignored = [set(treatment["ignored"]) for treatment in alone if treatment.get("ignored")]
+    assert [len(names) for names in ignored] == [1, 2, 4, 8][: len(ignored)] and ignored
+    assert all(fewer < more for fewer, more in pairwise(ignored))
+    with load_checkpoint(tiny_vqa.folder) as checkpoint:
+        assert ignored[-1] <= {node.get_friendly_name() for node in build_graph(checkpoint, "vision").get_ops()}
 
 
 def test_a_captioner_is_searched_by_its_captions(tiny_captioner, tmp_path, monkeypatch):

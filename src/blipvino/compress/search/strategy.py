@@ -27,6 +27,8 @@ from blipvino.progress import Reporter
 
 WORTH_MORE_BYTES = 0.1
 """What a larger recipe must be faster by, relatively."""
+WORTH_ACCURACY = 0.05
+"""What a recipe that is no faster must be smaller by, relatively: less is not worth the accuracy that it may cost."""
 SAME_SIZE = 0.005
 """Sizes that differ by less, relatively, count as equal."""
 
@@ -274,7 +276,7 @@ def _gain(race: Race, size: int, size_of_best: int) -> tuple[bool, str]:
     if larger > SAME_SIZE:
         return race.gain > WORTH_MORE_BYTES, f"{_speed(race)}, {larger:.1%} larger"
     if larger < -SAME_SIZE:
-        return race.gain >= 0, f"{_speed(race)}, {-larger:.1%} smaller"
+        return race.gain > 0 or (race.gain == 0 and -larger >= WORTH_ACCURACY), f"{_speed(race)}, {-larger:.1%} smaller"
     return race.gain > 0, f"{_speed(race)}, no smaller"
 
 

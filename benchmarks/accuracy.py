@@ -1,0 +1,140 @@
+"""What recipes cost in accuracy, side by side: optimizes a checkpoint by each, evaluates, diagnoses, prints two tables.
+
+python -m benchmarks.accuracy demo --recipes int8,int8-int4,auto --output out/accuracy
+python -m benchmarks.accuracy demo --factor 50 --recipes minmax,int8,auto --output out/stressed
+
+A second run with the same output goes on where the first was stopped, and measures nothing twice.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from blipvino import CalibrationOptions, SearchOptions, optimize
+from blipvino.bundle import Bundle, open_bundle
+from blipvino.checkpoint import load_checkpoint
+from blipvino.compress.recipe import AUTO
+from blipvino.demo import resolve
+from blipvino.diagnose.results import Diagnosis
+from blipvino.diagnose.run import DiagnoseOptions, diagnose_bundle
+from blipvino.evaluation.results import EvaluateOptions, Evaluation
+from blipvino.evaluation.run import RunOptions, evaluate_bundle
+from blipvino.manifest import MANIFEST_FILE
+from blipvino.outliers import OutlierOptions, add_outliers
+from blipvino.output import write_text
+from blipvino.report.diagnosis import decibels
+from blipvino.report.evaluation import interval
+
+DATA = "demo:test"
+TOKENS = 32
+"""A caption of the demo world has up to 24."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One recipe: its bundle, its error, and its accuracy where the checkpoint is trained."""
+
+    recipe: str
+    bundle: Bundle
+    diagnosis: Diagnosis
+    evaluation: Evaluation | None
+
+    @property
+    def size(self) -> int:
+        """Bytes of its graphs' weights."""
+        return sum(self.bundle.graph_size(graph) for graph in self.bundle.manifest.recipe["treatments"])
+
+
+def measure(source: str, recipe: str, options: argparse.Namespace) -> Measured:
+    """Optimize a checkpoint by one recipe, diagnose it and evaluate it; what is there already is left as it is."""
+    folder = options.output / recipe
+    if not (folder / "bundle" / MANIFEST_FILE).exists():
+        search = SearchOptions(max_drop=options.max_drop, minutes=options.minutes) if recipe == AUTO else None
+        calibration = CalibrationOptions(samples=options.calibration_samples)
+        optimize(source, folder / "bundle", recipe=recipe, calibration=calibration, search=search)
+    evaluation = None
+    if options.samples or options.captions:
+        asked = EvaluateOptions(options.samples, options.captions, TOKENS)
+        evaluation = evaluate_bundle(folder / "bundle", DATA, asked, RunOptions(folder / "evaluation"))
+    return Measured(recipe, open_bundle(folder / "bundle"), _diagnose(folder, options.diagnose_samples), evaluation)
+
+
+def _diagnose(folder: Path, samples: int) -> Diagnosis:
+    path = folder / "diagnosis.json"
+    if path.exists():
+        return Diagnosis.from_json(json.loads(path.read_text(encoding="utf-8")))
+    diagnosis = diagnose_bundle(folder / "bundle", DATA, DiagnoseOptions(samples))
+    write_text(path, json.dumps(diagnosis.to_json(), indent=2) + "\n")
+    return diagnosis
+
+
+def stressed(source: str, factor: float, folder: Path) -> str:
+    """The checkpoint with outlier channels, made where it is not there yet."""
+    if not folder.exists():
+        with load_checkpoint(resolve(source)) as checkpoint:
+            add_outliers(checkpoint, folder, OutlierOptions(factor))
+    return str(folder)
+
+
+def accuracy_table(rows: Sequence[Measured]) -> Iterator[str]:
+    """Accuracy, its drop and agreement of every recipe, in percent with 95% intervals, as Markdown."""
+    known = [(row, row.evaluation) for row in rows if row.evaluation is not None]
+    if not known:
+        return
+    data = known[0][1].data
+    yield f"{data.name}: {data.questions:,} questions, {data.captioned:,} captions; percent [95% interval]"
+    yield ""
+    yield "| recipe | MB | VQA accuracy | drop | agreement of answers | CIDEr-D × 100: drop | agreement of captions |"
+    yield "|---|---|---|---|---|---|---|"
+    yield f"| original | | {interval(known[0][1].answers[0].original)} | | | | |"
+    for row, found in known:
+        whole = found.answers[0]
+        (cider,) = (score.drop for score in found.captions if score.metric == "CIDEr-D")
+        cells = (whole.compressed, whole.drop, whole.agreement)
+        captions = f"{interval(cider, 1)} | {interval(found.caption_agreement)}"
+        yield f"| {row.recipe} | {row.size / 1e6:.2f} | {' | '.join(map(interval, cells))} | {captions} |"
+
+
+def error_table(rows: Sequence[Measured]) -> Iterator[str]:
+    """SQNR of every graph's outputs when all graphs before it are compressed too, and the worst layer, as Markdown."""
+    graphs = list(dict.fromkeys(graph.graph for row in rows for graph in row.diagnosis.graphs))
+    yield f"SQNR in dB, {rows[0].diagnosis.data}"
+    yield ""
+    yield f"| recipe | {' | '.join(graphs)} | worst layer by itself |"
+    yield "|---" * (len(graphs) + 2) + "|"
+    for row in rows:
+        errors = {graph.graph: decibels(graph.chained) for graph in row.diagnosis.graphs}
+        (worst,) = row.diagnosis.worst(1)
+        told = f"{worst.label}: {decibels(worst.introduced)}"
+        yield f"| {row.recipe} | {' | '.join(errors.get(graph, 'float') for graph in graphs)} | {told} |"
+
+
+def main() -> None:
+    """Parse the command line, measure, print both tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("checkpoint", help="demo, or a checkpoint's folder")
+    parser.add_argument("--output", type=Path, required=True, help="folder for bundles, predictions, tables.md")
+    parser.add_argument("--recipes", default="int8,int8-int4", help="names, separated by commas")
+    parser.add_argument("--factor", type=float, help="make outlier channels so many times larger first")
+    parser.add_argument("--samples", type=int, default=5600, help="questions; 0 with --captions 0 evaluates nothing")
+    parser.add_argument("--captions", type=int, default=1200)
+    parser.add_argument("--calibration-samples", type=int, default=300)
+    parser.add_argument("--diagnose-samples", type=int, default=20)
+    parser.add_argument("--max-drop", type=float, default=0.5, help="of the recipe auto")
+    parser.add_argument("--minutes", type=float, help="that the search of the recipe auto may take")
+    options = parser.parse_args()
+    source = options.checkpoint
+    if options.factor is not None:
+        source = stressed(source, options.factor, options.output / "checkpoint")
+    rows = [measure(source, recipe, options) for recipe in options.recipes.split(",")]
+    text = "\n".join([*accuracy_table(rows), "", *error_table(rows)])
+    write_text(options.output / "tables.md", text + "\n")
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
