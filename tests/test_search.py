@@ -433,25 +433,31 @@ def test_ctrl_c_in_a_real_search_writes_the_best_so_far(tiny_vqa, tmp_path, monk
     assert isinstance(Blip.load(bundle).answer(scene_image(0), "what is it?"), str)
 
 
-def test_a_real_search_leaves_the_worst_layers_in_float(tiny_vqa, tmp_path, monkeypatch):
+def test_a_real_search_leaves_the_worst_layers_in_float(tiny_captioner, tmp_path, monkeypatch):
+    def hopeless(self, treatments):
+        self.size(treatments)  # builds it
+        drop = 0.0 if set(treatments.values()) == {FP16} else 9.0
+        return Score(90 - drop, drop, drop, drop)
+
+    monkeypatch.setattr(workshop.Workshop, "score", hopeless)
     monkeypatch.setattr(strategy, "DEFAULTS", {**dict.fromkeys(GRAPHS, FP16), "vision": PTQ_MINMAX})
     for name in ("ALPHAS", "GENTLER_RANGES"):  # straight to the layers
         monkeypatch.setattr(candidates, name, ())
     monkeypatch.setattr(strategy.Search, "_improve", lambda search: None)
     monkeypatch.setattr(workshop, "LEAST_RACE_SECONDS", 0.0)
     bundle = optimize(
-        *(tiny_vqa.folder, tmp_path / "bundle"),
+        *(tiny_captioner.folder, tmp_path / "bundle"),
         recipe="auto",
         calibration=CalibrationOptions(samples=4),
-        search=SearchOptions(max_drop=0.0, validation_samples=30, latency_samples=2),
+        search=SearchOptions(validation_samples=4, latency_samples=2),
         show_progress=False,
     )
     trials = bundle.manifest.measurements["search"]["trials"]
     alone = [trial["treatments"]["vision"] for trial in trials if trial["phase"] == "alone"]
     ignored = [set(treatment["ignored"]) for treatment in alone if treatment.get("ignored")]
-    assert [len(names) for names in ignored] == [1, 2, 4, 8][: len(ignored)] and ignored
+    assert [len(names) for names in ignored] == [1, 2, 4]
     assert all(fewer < more for fewer, more in pairwise(ignored))
-    with load_checkpoint(tiny_vqa.folder) as checkpoint:
+    with load_checkpoint(tiny_captioner.folder) as checkpoint:
         assert ignored[-1] <= {node.get_friendly_name() for node in build_graph(checkpoint, "vision").get_ops()}
 
 
