@@ -25,7 +25,7 @@ from blipvino.evaluation.results import EvaluateOptions, Evaluation
 from blipvino.evaluation.run import RunOptions, evaluate_bundle
 from blipvino.manifest import MANIFEST_FILE
 from blipvino.outliers import OutlierOptions, add_outliers
-from blipvino.output import write_text
+from blipvino.output import make_folder, write_text
 from blipvino.report.diagnosis import decibels
 from blipvino.report.evaluation import interval
 
@@ -52,6 +52,7 @@ class Measured:
 def measure(source: str, recipe: str, options: argparse.Namespace) -> Measured:
     """Optimize a checkpoint by one recipe, diagnose it and evaluate it; what is there already is left as it is."""
     folder = options.output / recipe
+    make_folder(folder)
     if not (folder / "bundle" / MANIFEST_FILE).exists():
         search = SearchOptions(max_drop=options.max_drop, minutes=options.minutes) if recipe == AUTO else None
         calibration = CalibrationOptions(samples=options.calibration_samples)
@@ -75,6 +76,7 @@ def _diagnose(folder: Path, samples: int) -> Diagnosis:
 def stressed(source: str, factor: float, folder: Path) -> str:
     """The checkpoint with outlier channels, made where it is not there yet."""
     if not folder.exists():
+        make_folder(folder.parent)
         with load_checkpoint(resolve(source)) as checkpoint:
             add_outliers(checkpoint, folder, OutlierOptions(factor))
     return str(folder)

@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from blipvino.bundle import Bundle, open_bundle
-from blipvino.compress.recipe import Recipe, find_recipe
+from blipvino.compress.recipe import Recipe, Treatment, find_recipe
 from blipvino.errors import (
     BlipvinoError,
     BundleError,
@@ -55,6 +55,7 @@ __all__ = [
     "Ranking",
     "Recipe",
     "SearchOptions",
+    "Treatment",
     "find_recipe",
     "open_bundle",
     "optimize",

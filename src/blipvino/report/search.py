@@ -14,10 +14,10 @@ Record = Mapping[str, Any]
 
 
 def search_table(record: Record) -> TextTable:
-    """All that was tried, in order. Latencies are medians, the recipe's and that of the best before it."""
+    """All that was tried, in order, with the points that it lost. The manifest has times and accuracies too."""
     rows = [(str(number), *_row(trial)) for number, trial in enumerate(record["trials"], start=1)]
     title = f"Search by {record['measure']} on {record['samples']} samples of {record['source']}"
-    columns = ("", "tried", "%", "drop", "95% interval", "ms", "best, ms", "MB", "decision")
+    columns = ("", "tried", "drop [95%]", "MB", "decision")
     return TextTable(title, columns, tuple(rows), numbers=False)
 
 
@@ -52,14 +52,11 @@ def _over(trial: Mapping[str, Any], record: Record) -> bool:
 
 
 def _row(trial: Mapping[str, Any]) -> tuple[str, ...]:
-    score, race, size = trial["score"], trial["race"], trial["size"]
+    score, size = trial["score"], trial["size"]
     what = described(trial["phase"], trial["graph"], _treatments(trial))
-    accuracy = ("", "", "")
-    if score is not None:
-        accuracy = (f"{score['accuracy']:.2f}", f"{score['drop']:.2f}", f"{score['low']:.2f} to {score['high']:.2f}")
-    times = ("", "") if race is None else (f"{race['challenger'] * 1e3:.1f}", f"{race['holder'] * 1e3:.1f}")
+    drop = "" if score is None else f"{score['drop']:.2f} [{score['low']:.2f}, {score['high']:.2f}]"
     megabytes = "" if size is None else f"{size / 1e6:.2f}"
-    return (what, *accuracy, *times, megabytes, f"{trial['decision']}: {trial['reason']}")
+    return (what, drop, megabytes, f"{trial['decision']}: {trial['reason']}")
 
 
 def _treatments(trial: Mapping[str, Any]) -> dict[str, Treatment]:
