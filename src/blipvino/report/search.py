@@ -7,7 +7,7 @@ from typing import Any
 
 from blipvino.compress.recipe import FP16, Treatment
 from blipvino.compress.search.trials import described
-from blipvino.report.content import TextTable
+from blipvino.report.tables import TextTable
 
 Record = Mapping[str, Any]
 """What `blipvino.compress.search.auto.search_recipe` records."""
