@@ -80,7 +80,8 @@ def test_compare_prints_tables_and_writes_them(bundle, tmp_path):
 def test_info_shows_the_bundle_and_the_recipes(bundle):
     assert "every file whole" in run("info", bundle).stdout
     assert json.loads(run("info", bundle, "--json").stdout)["recipe"]["name"] == "int8"
-    assert [line.split(":")[0] for line in run("info").stdout.splitlines()] == ["int8", "int8-int4", "minmax", "none"]
+    listed = [line.split(":")[0] for line in run("info").stdout.splitlines()]
+    assert listed == ["int8", "int8-int4", "minmax", "none", "auto"]
 
 
 @pytest.mark.parametrize(

@@ -16,9 +16,10 @@ from blipvino.report.parts import Section, note
 from blipvino.report.results import Example, Report
 from blipvino.runtime.images import load_image
 
-PICTURES = 12
-ALIKE = 2
-"""Answers of an image that are shown where none differs."""
+DIFFERING, ALIKE = 12, 4
+"""Pictures on which the models differ, and on which they do not, at the most."""
+ALIKE_ANSWERS = 2
+"""Answers of a picture that are shown where none differs."""
 LARGEST = (420, 420)
 """Pixels; larger images are shown smaller."""
 JPEG_QUALITY = 88
@@ -33,7 +34,9 @@ def find_examples(evaluation: Evaluation, seed: int) -> tuple[Example, ...]:
         BlipvinoError: the data cannot be read, or is not what was evaluated on.
     """
     said: tuple[AnswerExample | CaptionExample, ...] = (*evaluation.answer_examples, *evaluation.caption_examples)
-    ids = list(dict.fromkeys(one.image_id for one in sorted(said, key=lambda one: not one.differs)))[:PICTURES]
+    differing = dict.fromkeys(one.image_id for one in said if one.differs)
+    alike = [image_id for image_id in dict.fromkeys(one.image_id for one in said) if image_id not in differing]
+    ids = [*list(differing)[:DIFFERING], *alike[:ALIKE]]
     if not ids:
         return ()
     known = select_known(open_source(evaluation.data.source), (), ids, seed)
@@ -45,7 +48,7 @@ def _example(sample: Sample, evaluation: Evaluation) -> Example:
     answers = [said for said in evaluation.answer_examples if said.image_id == sample.image_id]
     captions = [said for said in evaluation.caption_examples if said.image_id == sample.image_id]
     differing = [said for said in answers if said.differs]
-    return Example(load_image(sample.image()), tuple(differing or answers[:ALIKE]), tuple(captions))
+    return Example(load_image(sample.image()), tuple(differing or answers[:ALIKE_ANSWERS]), tuple(captions))
 
 
 def samples(report: Report) -> Section | None:

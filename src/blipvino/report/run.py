@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -71,6 +71,7 @@ def write_report(
     found = None if given.evaluation is None else _complete(given.evaluation, compressed)
     diagnosis = None if given.diagnosis is None else read_diagnosis(given.diagnosis)
     chosen = data or (found.data.source if found else DEFAULT_DATA)
+    options = _as_evaluated(options, found)
     make_folder(output.parent)
     with open_original(given.original, compressed, reporter) as original:
         if found is None:
@@ -83,7 +84,7 @@ def write_report(
         data=chosen,
         evaluation=found,
         diagnosis=diagnosis,
-        examples=find_examples(found, found.options.seed if found.options else options.seed),
+        examples=find_examples(found, options.seed),
         options=options,
         made=datetime.now(UTC).isoformat(timespec="seconds"),
     )
@@ -122,6 +123,14 @@ def _complete(folder: Path, bundle: Bundle) -> Evaluation | None:
     if evaluation.original is None:
         raise InputError(f"{folder}: the bundle was evaluated alone; evaluate it beside its original")
     return evaluation
+
+
+def _as_evaluated(options: ReportOptions, found: Evaluation | None) -> ReportOptions:
+    """The options, with those of an evaluation that is taken as it is in their place."""
+    if found is None or found.options is None:
+        return options
+    names = ("samples", "captions", "max_new_tokens", "seed")
+    return replace(options, **{name: getattr(found.options, name) for name in names})
 
 
 def _work_folder(output: Path, bundle: Bundle, data: str, options: ReportOptions) -> Path:
