@@ -1,6 +1,7 @@
 """The report: its page, its charts, what it leaves out, how it is made; and the card in a bundle."""
 
 import json
+import re
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -329,6 +330,28 @@ def test_questions_without_known_answers_have_agreement_alone():
     assert "Agreement by answer type" in page.text
     assert "what is right is not known" in page.text
     assert "Accuracy drop" not in page.text
+
+
+def luminance(color):
+    """Relative luminance (WCAG 2.2)."""
+    channels = [int(color[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(one, other):
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("theme", [0, 1])
+def test_texts_and_marks_stand_out_in_light_and_dark(theme):
+    style = (Path(report_page.__code__.co_filename).parent / "report.css").read_text()
+    colors = dict(re.findall(r"--([\w-]+): (#\w{6});", style.split(":root {")[1 + theme]))
+    for ground in ("page", "panel"):
+        assert all(contrast(colors[text], colors[ground]) >= 4.5 for text in ("ink", "muted", "link", "alert"))
+        assert all(contrast(colors[mark], colors[ground]) >= 3 for mark in ("original", "compressed", "alert"))
+    assert contrast(colors["alert"], colors["alert-soft"]) >= 4.5
 
 
 def test_text_is_escaped_unless_it_is_markup():

@@ -21,13 +21,13 @@ from blipvino.output import write_text
 from blipvino.report.commands import optimize_command, remarks
 from blipvino.report.search import search_summary, search_table
 from blipvino.report.tables import TextTable, markdown_table
+from blipvino.report.units import MEGABYTE
 
 CARD_FILE = "README.md"
 FOLDER = "bundle"
 """What the card calls the folder that it is in."""
 PRECISIONS = {"ptq_int8": "int8", "weights_int8": "int8", "weights_int4": "int4", "fp16": "fp16"}
 """Tags by the method of a graph."""
-MEGABYTE = 1e6
 _FRONT_MATTER = re.compile(r"\s*---\r?\n(.*?)\n---", re.DOTALL)
 _LICENSE = re.compile(r"^(license|license_name|license_link): *[\"']?(\w[^\"'\s#]*)[\"']?[ \r]*$", re.MULTILINE)
 """Lines of YAML, whose values are plain words there: identifiers and an address."""

@@ -15,8 +15,8 @@ from blipvino.report.markup import element, join
 from blipvino.report.parts import Section, command, figure, legend, note, table
 from blipvino.report.results import Report
 from blipvino.report.search import search_summary, search_table
-from blipvino.report.summary import megabytes, milliseconds
 from blipvino.report.tables import TextTable
+from blipvino.report.units import megabytes, milliseconds
 
 
 def sections(report: Report) -> list[Section]:

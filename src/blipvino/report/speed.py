@@ -9,6 +9,7 @@ from blipvino.bench.results import Series, SpeedResults
 from blipvino.bench.targets import OURS, Verdict, evaluate
 from blipvino.report.content import machine_rows
 from blipvino.report.tables import TextTable
+from blipvino.report.units import MEGABYTE
 
 LATENCIES = {
     "caption": "caption",
@@ -17,7 +18,6 @@ LATENCIES = {
     "further answer": "answer, further question",
 }
 """Works whose latency at batch 1 is listed, and what to call them."""
-MEGABYTE = 1e6
 
 
 def speed_tables(results: SpeedResults) -> tuple[TextTable, ...]:

@@ -11,8 +11,8 @@ from blipvino.report.evaluation import interval
 from blipvino.report.markup import Markup, element, join
 from blipvino.report.parts import typeset
 from blipvino.report.results import Report
+from blipvino.report.units import megabytes, milliseconds
 
-MEGABYTE = 1e6
 SAME_SPEED = 0.03
 """A difference of latency that is not worth a word."""
 TASKS = {"captioning": ("captions an image", "Captions"), "question answering": ("answers a question", "Answers")}
@@ -38,6 +38,10 @@ def tiles(report: Report) -> Markup:
 def _size(cost: Cost) -> str:
     before, after = cost.names
     total = cost.total
+    if f"{total.rate:.2f}" == "1.00":
+        return (
+            f"The {after} bundle's weights take as much room as the {before} original's: {megabytes(total.original)}."
+        )
     return (
         f"The {after} bundle's weights take {total.rate:.2f} times less room than the {before} original's: "
         f"{megabytes(total.compressed)} instead of {megabytes(total.original)}."
@@ -117,16 +121,6 @@ def _tile(name: str, figure: str, of: str) -> Markup:
 def overall(evaluation: Evaluation) -> AnswerScore | None:
     """The score over all questions; None without questions."""
     return next((row for row in evaluation.answers if row.kind == "all"), None)
-
-
-def megabytes(size: int) -> str:
-    """Bytes for people."""
-    return f"{size / MEGABYTE:,.1f} MB"
-
-
-def milliseconds(seconds: float) -> str:
-    """Seconds for people."""
-    return f"{seconds * 1e3:.1f} ms" if seconds < 0.1 else f"{seconds * 1e3:,.0f} ms"
 
 
 def percent(share: Estimate) -> str:
