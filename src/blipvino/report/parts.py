@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from blipvino.report.markup import Markup, element
 from blipvino.report.tables import TextTable
 
+_FIGURE = re.compile(r"-?[\d.,]+( to -?[\d.,]+)?")
+
 
 @dataclass(frozen=True)
 class Section:
@@ -54,7 +56,7 @@ def _row(cells: tuple[str, ...]) -> Markup:
     return element(
         "tr",
         element("th", first, scope="row"),
-        *(element("td", cell if isinstance(cell, Markup) else typeset(cell)) for cell in others),
+        *(element("td", typeset(cell), class_="figure" if _FIGURE.fullmatch(cell) else None) for cell in others),
         class_=kind,
     )
 

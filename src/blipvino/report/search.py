@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -9,6 +10,8 @@ from blipvino.compress.recipe import FP16, Treatment
 from blipvino.compress.search.trials import described
 from blipvino.report.tables import TextTable
 
+LONGEST_REASON = 160
+"""Characters; NNCF's refusals run over pages. The manifest has all of them."""
 Record = Mapping[str, Any]
 """What `blipvino.compress.search.auto.search_recipe` records."""
 
@@ -59,7 +62,8 @@ def _row(trial: Mapping[str, Any]) -> tuple[str, ...]:
         accuracy = (f"{score['accuracy']:.2f}", f"{score['drop']:.2f}", f"{score['low']:.2f} to {score['high']:.2f}")
     times = ("", "") if race is None else (f"{race['challenger'] * 1e3:.1f}", f"{race['holder'] * 1e3:.1f}")
     megabytes = "" if size is None else f"{size / 1e6:.2f}"
-    return (what, *accuracy, *times, megabytes, f"{trial['decision']}: {trial['reason']}")
+    reason = textwrap.shorten(trial["reason"], LONGEST_REASON, placeholder=" …")
+    return (what, *accuracy, *times, megabytes, f"{trial['decision']}: {reason}")
 
 
 def _treatments(trial: Mapping[str, Any]) -> dict[str, Treatment]:
