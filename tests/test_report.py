@@ -381,7 +381,7 @@ def compressed(tiny_vqa, tmp_path_factory):
     return optimize(tiny_vqa.folder, folder, recipe=recipe, show_progress=False)
 
 
-SHORT = ReportOptions(6, 2, 1, 0, 8)
+SHORT = ReportOptions(6, 2, 1, 8)
 
 
 def test_a_report_is_measured_and_written_and_goes_on_where_it_was(compressed, tiny_vqa, tmp_path, monkeypatch):
@@ -446,7 +446,7 @@ def test_the_command_line_makes_a_report(compressed, tiny_vqa, tmp_path, capsys,
         "--captions",
         1,
     ]
-    arguments += ["--latency-samples", 0, "--diagnose-samples", 0, "--max-new-tokens", 4, "--quiet"]
+    arguments += ["--latency-samples", 0, "--max-new-tokens", 4, "--quiet"]
     for option in ([], ["--open", "--json"]):
         monkeypatch.setattr("sys.argv", ["blipvino", *map(str, [*arguments, *option])])
         with pytest.raises(SystemExit) as ended:

@@ -57,7 +57,6 @@ def report_command(report: Report) -> str:
         "samples": asked.samples,
         "captions": asked.captions,
         "latency-samples": asked.latency_samples,
-        "diagnose-samples": asked.diagnose_samples,
         "max-new-tokens": asked.max_new_tokens,
         "seed": asked.seed,
         "output": "report.html",

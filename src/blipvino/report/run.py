@@ -34,7 +34,7 @@ class Given:
         original: a bundle or a checkpoint; by default what the bundle was made from.
         evaluation: a folder of `blipvino evaluate`. If it is complete it is taken as it is; else it is gone on with.
             By default one in the report's work folder, ``REPORT.work``.
-        diagnosis: a file of `blipvino diagnose`.
+        diagnosis: a file of `Diagnosis.to_json`; without it, error by layer is left out.
     """
 
     original: str | Path | None = None
@@ -102,7 +102,7 @@ def read_diagnosis(path: Path) -> Diagnosis:
     try:
         return Diagnosis.from_json(content)
     except (KeyError, TypeError) as error:
-        raise DataError(f"{path}: not a diagnosis of this version ({error}); run `blipvino diagnose` again") from error
+        raise DataError(f"{path}: not a diagnosis of this version ({error}); measure it again") from error
 
 
 def _complete(folder: Path, bundle: Bundle) -> Evaluation | None:
