@@ -6,7 +6,7 @@ DEV := .venv-dev/bin/python
 .PHONY: demo test test-all lint bench train-demo clean
 
 demo: .venv/ready
-	.venv/bin/blipvino demo --output out/demo
+	.venv/bin/blipvino demo --output out/demo --open
 
 test: lint
 	$(DEV) -m pytest

@@ -28,8 +28,9 @@ from blipvino.bench.worker import ContenderError, Worker, run_apart
 from blipvino.cli import main
 from blipvino.config import TextConfig, VisionConfig
 from blipvino.errors import InputError, OutputError
-from blipvino.report.speed import markdown, speed_tables
+from blipvino.report.speed import speed_tables
 from blipvino.report.speed_files import BEGIN, END, update_page
+from blipvino.report.tables import markdown
 
 CAPTION = Work("caption", "caption", 1, 2)
 

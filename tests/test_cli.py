@@ -64,7 +64,7 @@ def test_pictures_show_the_image_above_the_text(bundle, photo, tmp_path):
         assert picture.height > picture.width > 96
 
 
-def test_compare_prints_tables_and_writes_the_report(bundle, tmp_path):
+def test_compare_prints_tables_and_writes_them(bundle, tmp_path):
     process = run(
         "compare", bundle, "--samples", 24, "--latency-samples", 2, "-o", tmp_path / "out", "--json", "--quiet"
     )
@@ -74,22 +74,14 @@ def test_compare_prints_tables_and_writes_the_report(bundle, tmp_path):
     assert all(size["rate"] > 1.5 for size in printed["sizes"])
     assert {row["task"] for row in printed["latencies"]} == {"captioning", "question answering"}
     assert printed["answers"][0]["count"] == 24
-    page = (tmp_path / "out" / "report.html").read_text()
-    assert page.count("<figure>") == page.count("data:image/png;base64,") == 3
-    assert "http" not in page
     assert len(list((tmp_path / "out").glob("picture-*.png"))) == 3
 
 
 def test_info_shows_the_bundle_and_the_recipes(bundle):
     assert "every file whole" in run("info", bundle).stdout
     assert json.loads(run("info", bundle, "--json").stdout)["recipe"]["name"] == "int8"
-    assert [line.split(":")[0] for line in run("info").stdout.splitlines()] == [
-        "int8",
-        "int8-int4",
-        "minmax",
-        "none",
-        "auto",
-    ]
+    listed = [line.split(":")[0] for line in run("info").stdout.splitlines()]
+    assert listed == ["int8", "int8-int4", "minmax", "none", "auto"]
 
 
 @pytest.mark.parametrize(

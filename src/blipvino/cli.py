@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, fields
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 from rich.console import Console
@@ -23,12 +23,16 @@ from blipvino.data.answers import read_answers
 from blipvino.data.samples import DEFAULT_SAMPLES, DEFAULT_SEED
 from blipvino.errors import BlipvinoError, InputError, OutputError
 from blipvino.output import check_png, make_folder, write_png
+from blipvino.report.browser import open_page
 from blipvino.report.pictures import visualize
 from blipvino.runtime.cache import default_cache
 from blipvino.runtime.compilation import EngineOptions
 from blipvino.runtime.generation import GenerationOptions
 from blipvino.runtime.images import load_image
 from blipvino.runtime.model import DEFAULT_BATCH_SIZE, Blip
+
+if TYPE_CHECKING:
+    from blipvino.report.results import Report
 
 app = typer.Typer(
     help="Small, fast, verified BLIP models on an ordinary CPU.",
@@ -69,6 +73,9 @@ CalibrationOption = Annotated[
 AnswersOption = Annotated[
     Path | None,
     typer.Option(help="Answer by the likeliest of these: a file with one answer a line, or a JSON list."),
+]
+OpenFlag = Annotated[
+    bool, typer.Option("--open/--no-open", help="Show the report in a browser, where there is a display.")
 ]
 OriginalOption = Annotated[
     str | None, typer.Option(help="The original: a bundle or a checkpoint; by default what the bundle came from.")
@@ -234,7 +241,7 @@ def compare(
     max_new_tokens: Annotated[int, typer.Option(help="Tokens of a text at the most.")] = 20,
     seed: Annotated[int, typer.Option(help="Of the samples' shuffle.")] = DEFAULT_SEED,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Folder for comparison.json, report.html and pictures.")
+        Path | None, typer.Option("--output", "-o", help="Folder for comparison.json and pictures.")
     ] = None,
     as_json: JsonFlag = False,
     quiet: QuietFlag = False,
@@ -254,6 +261,47 @@ def compare(
             console.print(rich_table(table))
     if output is not None:
         write_comparison(comparison, output)
+
+
+@app.command(epilog="Example: blipvino report blip-vqa --data folder:photos -o report.html --open")
+def report(
+    bundle: BundleArgument,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="The HTML file; what is measured is kept in a folder beside it.")
+    ] = Path("report.html"),
+    data: Annotated[
+        str | None,
+        typer.Option(
+            help="Samples: demo:test, vqav2:…, coco:…, folder:…, hf:…; by default --evaluation's or demo:test."
+        ),
+    ] = None,
+    original: OriginalOption = None,
+    samples: Annotated[int, typer.Option(help="Questions that both models answer; 0 leaves answers out.")] = 500,
+    captions: Annotated[int, typer.Option(help="Images that both models caption; 0 leaves captions out.")] = 100,
+    latency_samples: Annotated[int, typer.Option(help="Samples that are timed; 0 leaves latency out.")] = 100,
+    max_new_tokens: Annotated[int, typer.Option(help="Tokens of a text at the most.")] = 20,
+    seed: Annotated[int, typer.Option(help="Of the samples' shuffle.")] = DEFAULT_SEED,
+    evaluation: Annotated[
+        Path | None, typer.Option(help="A folder of `blipvino evaluate`: taken as it is, or gone on with.")
+    ] = None,
+    diagnosis: Annotated[Path | None, typer.Option(help="A diagnosis as JSON: error by layer.")] = None,
+    show: OpenFlag = False,
+    as_json: JsonFlag = False,
+    quiet: QuietFlag = False,
+) -> None:
+    """Write one HTML file on a bundle: size, latency, accuracy with intervals, error by layer, samples."""
+    from blipvino.report.results import ReportOptions
+    from blipvino.report.run import Given, write_report
+
+    options = ReportOptions(samples, captions, latency_samples, max_new_tokens, seed)
+    given = Given(original, evaluation, diagnosis)
+    made = write_report(bundle, output, data, options, given, show_progress=not quiet)
+    if as_json:
+        _print_json({"report": str(output), **made.cost.to_json(), "evaluation": made.evaluation.to_json()})
+    else:
+        _tell_of_report(output)
+    if show:
+        open_page(output)
 
 
 @app.command(epilog="Example: blipvino evaluate blip-vqa --data vqav2:questions.json,annotations.json,val2014 -o out")
@@ -436,23 +484,36 @@ def demo(
     ),
     recipe: RecipeOption = DEFAULT_RECIPE,
     samples: Annotated[int, typer.Option(help="Held-out questions whose answers are compared.")] = 500,
+    show: OpenFlag = False,
     as_json: JsonFlag = False,
     quiet: QuietFlag = False,
 ) -> None:
-    """Optimize the embedded demo model, try it on held-out pictures, and compare it with its original."""
+    """Optimize the embedded demo model, try it on held-out pictures, and report how it stands beside its original."""
     from blipvino.demo.tour import run_demo
-    from blipvino.report.content import comparison_tables
-    from blipvino.report.terminal import rich_table
 
     tour = run_demo(output, recipe, samples, show_progress=not quiet)
     if as_json:
-        _print_json({"samples": [vars(sample) for sample in tour.samples], **tour.comparison.to_json()})
-        return
-    for sample in tour.samples:
-        typer.echo(f"{sample.image}\n  caption: {sample.caption}\n  {sample.question} {sample.answer}")
-    for table in comparison_tables(tour.comparison):
+        _print_json(tour.to_json())
+    else:
+        _tell_of_report(tour.page)
+        for sample in tour.samples:
+            typer.echo(f"{sample.image}\n  caption: {sample.caption}\n  {sample.question} {sample.answer}")
+        _print_report_tables(tour.report)
+    if show:
+        open_page(tour.page)
+
+
+def _tell_of_report(page: Path) -> None:
+    typer.echo(f"Report: {page.resolve().as_uri()}")
+
+
+def _print_report_tables(report: Report) -> None:
+    from blipvino.report.content import latency_table, size_table
+    from blipvino.report.evaluation import evaluation_tables
+    from blipvino.report.terminal import rich_table
+
+    for table in (size_table(report.cost), latency_table(report.cost), *evaluation_tables(report.evaluation)):
         console.print(rich_table(table))
-    typer.echo(f"Report: {output / 'report' / 'report.html'}")
 
 
 def _load(bundle: Path, precision: Precision, cache: Path | None) -> Blip:

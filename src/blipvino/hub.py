@@ -37,6 +37,7 @@ CHECKPOINT_FILES = (
     "special_tokens_map.json",
     "preprocessor_config.json",
     "processor_config.json",
+    "README.md",  # its license goes into a bundle's card
 )
 
 

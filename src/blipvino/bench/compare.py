@@ -5,16 +5,14 @@ This is the tutorial's "Compare file sizes" and "Compare inference time", with t
 
 from __future__ import annotations
 
-import statistics
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
-from blipvino.bench.machine import Machine, this_machine
+from blipvino.bench.cost import Cost, Pair, load_pair, measure_cost
 from blipvino.bundle import Bundle, open_bundle
 from blipvino.compress.original import open_original
 from blipvino.data import DEFAULT_SEED, Sample, SampleSource, count_items, open_source, take
@@ -22,7 +20,6 @@ from blipvino.errors import InputError
 from blipvino.evaluation.result_files import Texts
 from blipvino.evaluation.scoring import score_answers, score_captions
 from blipvino.evaluation.selection import Assignment
-from blipvino.graphs import GROUPS
 from blipvino.metrics.bootstrap import Estimate
 from blipvino.progress import Reporter
 from blipvino.runtime.compilation import EngineOptions
@@ -30,36 +27,6 @@ from blipvino.runtime.images import load_image
 from blipvino.runtime.model import Blip
 
 PICTURES = 6
-
-
-@dataclass(frozen=True)
-class GroupSize:
-    """Bytes of weights (``.bin``) of one of the tutorial's models, or of one graph of it."""
-
-    name: str
-    graphs: tuple[str, ...]
-    original: int
-    compressed: int
-
-    @property
-    def rate(self) -> float:
-        """How many times smaller the compressed one is."""
-        return self.original / self.compressed
-
-
-@dataclass(frozen=True)
-class Latency:
-    """Median seconds of one task over some samples, the two bundles taking turns on every sample."""
-
-    task: str
-    samples: int
-    original: float
-    compressed: float
-
-    @property
-    def speed_up(self) -> float:
-        """How many times faster the compressed one is."""
-        return self.original / self.compressed
 
 
 @dataclass(frozen=True)
@@ -105,31 +72,27 @@ class Comparison:
     Attributes:
         original: the checkpoint that both bundles came from.
         compressed: the compressed bundle's folder.
-        names: what to call the two: their recipes, "FP16" for one that is not compressed.
         data: the samples.
+        cost: sizes and latencies.
+        answers: by question type, "all" first; empty without questions.
+        captions: of the samples' images.
+        pictures: some of the samples.
     """
 
     original: str
     compressed: str
-    names: tuple[str, str]
     data: str
-    sizes: tuple[GroupSize, ...]
-    graph_sizes: tuple[GroupSize, ...]
-    latencies: tuple[Latency, ...]
+    cost: Cost
     answers: tuple[Agreement, ...]
     captions: Agreement
-    machine: Machine
     pictures: tuple[Picture, ...]
 
     def to_json(self) -> dict[str, Any]:
         """Everything but the pictures, with the ratios spelt out. Times are in seconds, sizes in bytes."""
-        content = {name: getattr(self, name) for name in ("original", "compressed", "names", "data")}
-        for name in ("sizes", "graph_sizes"):
-            content[name] = [{**asdict(size), "rate": size.rate} for size in getattr(self, name)]
-        content["latencies"] = [{**asdict(latency), "speed_up": latency.speed_up} for latency in self.latencies]
+        content = {name: getattr(self, name) for name in ("original", "compressed", "data")}
+        content |= self.cost.to_json()
         content["answers"] = [{**asdict(agreement), "share": agreement.share} for agreement in self.answers]
         content["captions"] = {**asdict(self.captions), "share": self.captions.share}
-        content["machine"] = asdict(self.machine)
         return content
 
 
@@ -194,97 +157,22 @@ def compare(
     samples = take(source, options.samples, options.seed)
     timed = take(source, options.latency_samples, options.seed, spread=True)
     reporter.say("Loading both bundles")
-    pair = Pair(Blip.load(original, verify=False), Blip.load(compressed, verify=False), options.max_new_tokens)
-    machine = this_machine()
-    exact = replace(pair, original=_in_float32(original)) if "BF16" in machine.capabilities else pair
+    pair = load_pair(original, compressed, options.max_new_tokens)
+    cost = measure_cost(original, compressed, pair, timed, reporter)
+    exact = replace(pair, original=_in_float32(original)) if "BF16" in cost.machine.capabilities else pair
     return Comparison(
         original=original.manifest.source.name,
         compressed=str(compressed.folder),
-        names=(original.label, compressed.label),
         data=f"{source.name}, {count_items(samples)} samples, seed {options.seed}",
-        sizes=tuple(_group_sizes(original, compressed)),
-        graph_sizes=tuple(_graph_sizes(original, compressed)),
-        latencies=tuple(_latencies(pair, timed, reporter)),
+        cost=cost,
         answers=tuple(_compare_answers(exact, samples, options.seed, reporter)),
         captions=_compare_captions(exact, samples, options.seed, reporter),
-        machine=machine,
         pictures=tuple(_pictures(exact, samples[:PICTURES])),
     )
 
 
-@dataclass(frozen=True)
-class Pair:
-    """The two models, and what they do with one sample."""
-
-    original: Blip
-    compressed: Blip
-    max_new_tokens: int
-
-    def captions(self, image: Image.Image) -> tuple[str, str]:
-        """Both captions of an image."""
-        return self.caption(0, image), self.caption(1, image)
-
-    def caption(self, which: int, image: Image.Image) -> str:
-        """The caption by the original (0) or the compressed model (1)."""
-        return (self.original, self.compressed)[which].caption(image, max_new_tokens=self.max_new_tokens)
-
-    def answer(self, which: int, image: Image.Image, question: str) -> str:
-        """The answer by the original (0) or the compressed model (1)."""
-        return (self.original, self.compressed)[which].answer(image, question, max_new_tokens=self.max_new_tokens)
-
-    def answers(self, image: Image.Image, questions: list[str]) -> tuple[list[str], list[str]]:
-        """Both models' answers to several questions about an image."""
-        original, compressed = (
-            list(blip.answer(image, questions, max_new_tokens=self.max_new_tokens))
-            for blip in (self.original, self.compressed)
-        )
-        return original, compressed
-
-    def can_answer(self, sample: Sample) -> bool:
-        """Whether a sample has questions and the models answer any."""
-        return bool(sample.questions) and self.original.config.answers_questions
-
-
 def _in_float32(bundle: Bundle) -> Blip:
     return Blip.load(bundle, options=EngineOptions(precision="f32"), verify=False)
-
-
-def _graph_sizes(original: Bundle, compressed: Bundle) -> Iterator[GroupSize]:
-    for graph in (graph for graphs in GROUPS.values() for graph in graphs):
-        if original.has(f"{graph}.bin") and compressed.has(f"{graph}.bin"):
-            yield GroupSize(graph, (graph,), original.graph_size(graph), compressed.graph_size(graph))
-
-
-def _group_sizes(original: Bundle, compressed: Bundle) -> Iterator[GroupSize]:
-    sizes = {size.name: size for size in _graph_sizes(original, compressed)}
-    for name, graphs in GROUPS.items():
-        members = [sizes[graph] for graph in graphs if graph in sizes]
-        if members:
-            bytes_before, bytes_after = sum(m.original for m in members), sum(m.compressed for m in members)
-            yield GroupSize(name, tuple(m.name for m in members), bytes_before, bytes_after)
-
-
-def _latencies(pair: Pair, samples: Sequence[Sample], reporter: Reporter) -> Iterator[Latency]:
-    """Time whole calls, from the decoded image to the text; the two take turns at going first."""
-    yield _latency("captioning", pair.caption, [(sample,) for sample in samples], reporter)
-    asked = [(sample, question.text) for sample in samples if pair.can_answer(sample) for question in sample.questions]
-    if asked:
-        yield _latency("question answering", pair.answer, asked, reporter)
-
-
-def _latency(task: str, run: Callable[..., str], inputs: Sequence[tuple[Any, ...]], reporter: Reporter) -> Latency:
-    """``run`` takes 0 or 1, the decoded image, and what follows the sample in an input."""
-    first, *rest = inputs[0]
-    for which in (0, 1):  # compiles the graphs and warms the caches
-        run(which, first.image(), *rest)
-    seconds: tuple[list[float], list[float]] = ([], [])
-    for number, (sample, *more) in enumerate(reporter.track(inputs, f"Timing {task}", len(inputs))):
-        image = sample.image()
-        for which in (0, 1) if number % 2 == 0 else (1, 0):
-            started = time.perf_counter()
-            run(which, image, *more)
-            seconds[which].append(time.perf_counter() - started)
-    return Latency(task, len(inputs), statistics.median(seconds[0]), statistics.median(seconds[1]))
 
 
 def _compare_answers(pair: Pair, samples: Sequence[Sample], seed: int, reporter: Reporter) -> Iterator[Agreement]:

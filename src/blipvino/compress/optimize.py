@@ -31,6 +31,7 @@ from blipvino.errors import InputError
 from blipvino.graphs import build_graph, graph_names
 from blipvino.manifest import SourceInfo
 from blipvino.progress import Reporter
+from blipvino.report.card import write_card
 
 _TRIED_AT_ONCE = 4
 """How many times a bundle's bytes a search needs on disk, about."""
@@ -113,6 +114,7 @@ def optimize(  # noqa: PLR0913  # whoever calls it names what differs from the d
                 details.measurements["search"] = record
             else:
                 _write_graphs(compressor, chosen, names, folder)
+            write_card(details, folder, checkpoint.folder)
     return open_bundle(output)
 
 

@@ -6,6 +6,7 @@ and scales in float32: 1.6% of BLIP-base's vision model.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -20,17 +21,26 @@ FP16_MAX = float(np.finfo(np.float16).max)
 
 
 def save_graph(model: ov.Model, path: Path) -> None:
-    """Write the IR ``path`` (.xml) and its weights (.bin), float constants in FP16.
+    """Write the IR ``path`` (.xml) and its weights (.bin), float constants in FP16: the same files for the same graph.
 
     Raises:
         BundleError: it could not be written whole.
     """
     store_in_fp16(model)
+    number_operations(model)
     ov.save_model(model, path, compress_to_fp16=True)
     try:
         ov.Core().read_model(path)  # a full disk does not always make save_model raise
     except RuntimeError as error:
         raise BundleError(f"{path.name}: could not be written whole; is the disk full? ({error})") from error
+
+
+def number_operations(model: ov.Model) -> None:
+    """Number the operations that OpenVINO named, within their graph: it counts all that the process ever made."""
+    for number, node in enumerate(model.get_ordered_ops()):
+        kind = node.get_type_name()
+        if re.fullmatch(rf"{kind}_\d+", node.get_friendly_name()):
+            node.set_friendly_name(f"{kind}_{number}")
 
 
 def fp16_bytes(model: ov.Model) -> int:

@@ -1,20 +1,21 @@
-"""The first run: optimize the embedded checkpoint, caption and answer, compare with the original."""
+"""The first run: optimize the embedded checkpoint, caption and answer, report how it stands beside the original."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
-from blipvino.bench.compare import CompareOptions, Comparison, compare_with
 from blipvino.compress.optimize import optimize
 from blipvino.compress.recipe import find_recipe
 from blipvino.demo.questions import sample_questions
 from blipvino.demo.scenes import render, sample_scene, scene_rng
 from blipvino.output import make_folder, write_png
-from blipvino.report.files import write_comparison
 from blipvino.report.pictures import visualize
+from blipvino.report.results import Report, ReportOptions
+from blipvino.report.run import write_report
 from blipvino.runtime.model import Blip
 
 MAX_NEW_TOKENS = 32
@@ -38,11 +39,21 @@ class Tour:
     """All that the demo shows."""
 
     samples: tuple[TourSample, ...]
-    comparison: Comparison
+    report: Report
+    page: Path
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything but the pictures."""
+        return {
+            "report": str(self.page),
+            "samples": [asdict(sample) for sample in self.samples],
+            **self.report.cost.to_json(),
+            "evaluation": self.report.evaluation.to_json(),
+        }
 
 
 def run_demo(folder: Path, recipe: str, samples: int, *, show_progress: bool = True) -> Tour:
-    """Write ``bundle/``, ``samples/`` and ``report/`` into a folder.
+    """Write ``bundle/``, ``samples/`` and ``report.html`` into a folder.
 
     Raises:
         BlipvinoError: the folder cannot be written, or the recipe does not exist.
@@ -52,10 +63,10 @@ def run_demo(folder: Path, recipe: str, samples: int, *, show_progress: bool = T
     bundle = optimize("demo", folder / "bundle", recipe=recipe, overwrite=True, show_progress=show_progress)
     blip = Blip.load(bundle)
     shown = tuple(_try_scene(blip, index, folder / "samples") for index in SAMPLE_SCENES)
-    options = CompareOptions(samples, max_new_tokens=MAX_NEW_TOKENS)
-    comparison = compare_with("demo", bundle.folder, "demo:test", options, show_progress=show_progress)
-    write_comparison(comparison, folder / "report")
-    return Tour(shown, comparison)
+    options = ReportOptions(samples, max_new_tokens=MAX_NEW_TOKENS)
+    page = folder / "report.html"
+    report = write_report(bundle.folder, page, "demo:test", options, show_progress=show_progress)
+    return Tour(shown, report, page)
 
 
 def _try_scene(blip: Blip, index: int, folder: Path) -> TourSample:

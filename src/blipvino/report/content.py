@@ -2,45 +2,36 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from blipvino.bench.compare import Agreement, Comparison
+from blipvino.bench.cost import Cost
 from blipvino.bench.machine import Machine
+from blipvino.report.tables import TextTable
 
 KILOBYTE = 1024
 """The tutorial's KB."""
 
 
-@dataclass(frozen=True)
-class TextTable:
-    """A table. Every column but the first holds numbers, unless ``numbers`` is off."""
-
-    title: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    numbers: bool = True
-
-
 def comparison_tables(comparison: Comparison) -> tuple[TextTable, ...]:
     """Sizes, latencies and agreement."""
-    return size_table(comparison), latency_table(comparison), agreement_table(comparison)
+    return size_table(comparison.cost), latency_table(comparison.cost), agreement_table(comparison)
 
 
-def size_table(comparison: Comparison) -> TextTable:
+def size_table(cost: Cost) -> TextTable:
     """Weights of the tutorial's three models, and of all."""
-    before, after = comparison.names
-    sizes = [(size.name, size.original, size.compressed) for size in comparison.sizes]
-    total = ("all", sum(size[1] for size in sizes), sum(size[2] for size in sizes))
-    rows = [(name, f"{a / KILOBYTE:,.2f}", f"{b / KILOBYTE:,.2f}", f"{a / b:.3f}") for name, a, b in (*sizes, total)]
+    before, after = cost.names
+    rows = [
+        (size.name, f"{size.original / KILOBYTE:,.2f}", f"{size.compressed / KILOBYTE:,.2f}", f"{size.rate:.3f}")
+        for size in (*cost.sizes, cost.total)
+    ]
     return TextTable("Size", ("model", f"{before}, KB", f"{after}, KB", "compression rate"), tuple(rows))
 
 
-def latency_table(comparison: Comparison) -> TextTable:
+def latency_table(cost: Cost) -> TextTable:
     """Median latencies."""
-    before, after = comparison.names
+    before, after = cost.names
     rows = [
         (row.task, str(row.samples), f"{row.original * 1e3:.1f}", f"{row.compressed * 1e3:.1f}", f"{row.speed_up:.2f}")
-        for row in comparison.latencies
+        for row in cost.latencies
     ]
     columns = ("task", "samples", f"{before}, ms", f"{after}, ms", "speed-up")
     return TextTable("Latency: medians, the two taking turns", columns, tuple(rows))
@@ -48,17 +39,12 @@ def latency_table(comparison: Comparison) -> TextTable:
 
 def agreement_table(comparison: Comparison) -> TextTable:
     """How often both say the same, with the accuracy of each where the data has the truth."""
-    before, after = comparison.names
+    before, after = comparison.cost.names
     rows = [
         (row.kind, str(row.count), _share(row), *_accuracies(row)) for row in (*comparison.answers, comparison.captions)
     ]
     columns = ("question type", "count", "agreement [95%]", f"accuracy {before}", f"accuracy {after}")
     return TextTable("Answers", columns, tuple(rows))
-
-
-def machine_table(comparison: Comparison) -> TextTable:
-    """What it was measured on."""
-    return TextTable("Machine", ("", ""), machine_rows(comparison.machine), numbers=False)
 
 
 def machine_rows(machine: Machine) -> tuple[tuple[str, str], ...]:

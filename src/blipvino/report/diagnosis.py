@@ -6,7 +6,7 @@ import math
 
 from blipvino.diagnose.results import Diagnosis
 from blipvino.metrics.sqnr import Fidelity
-from blipvino.report.content import TextTable
+from blipvino.report.tables import TextTable
 
 
 def diagnosis_tables(diagnosis: Diagnosis, worst: int) -> tuple[TextTable, ...]:

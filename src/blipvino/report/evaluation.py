@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from blipvino.evaluation.results import AnswerScore, Evaluation, Model
 from blipvino.metrics.bootstrap import Estimate
-from blipvino.report.content import TextTable
+from blipvino.report.tables import TextTable
 
 KINDS = {"all": "answer type", "answer type": "answer type", "question type": "question type"}
 """What the questions of a row have in common, and the heading of the table that the row is in."""

@@ -1,4 +1,4 @@
-"""Results written to folders: JSON, HTML report, pictures."""
+"""Results written to folders: JSON and pictures."""
 
 from __future__ import annotations
 
@@ -8,22 +8,20 @@ from pathlib import Path
 from blipvino.bench.compare import Comparison
 from blipvino.diagnose.results import Diagnosis
 from blipvino.output import make_folder, write_png, write_text
-from blipvino.report.html import html_report
 from blipvino.report.layer_chart import layer_chart
 from blipvino.report.pictures import visualize_comparison
 
 
 def write_comparison(comparison: Comparison, folder: Path) -> None:
-    """Write ``comparison.json``, ``report.html`` and ``picture-N.png``, each whole or not at all.
+    """Write ``comparison.json`` and ``picture-N.png``, each whole or not at all.
 
     Raises:
         OutputError: the folder or a file in it cannot be written.
     """
     make_folder(folder)
     write_text(folder / "comparison.json", json.dumps(comparison.to_json(), indent=2) + "\n")
-    write_text(folder / "report.html", html_report(comparison))
     for number, picture in enumerate(comparison.pictures, start=1):
-        write_png(folder / f"picture-{number}.png", visualize_comparison(picture, comparison.names))
+        write_png(folder / f"picture-{number}.png", visualize_comparison(picture, comparison.cost.names))
 
 
 def write_diagnosis(diagnosis: Diagnosis, folder: Path) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from blipvino.compress.recipe import FP16, Treatment
 from blipvino.compress.search.trials import described
-from blipvino.report.content import TextTable
+from blipvino.report.tables import TextTable
 
+LONGEST_REASON = 160
+"""Characters; NNCF's refusals run over pages. The manifest has all of them."""
 Record = Mapping[str, Any]
 """What `blipvino.compress.search.auto.search_recipe` records."""
 
@@ -56,7 +59,8 @@ def _row(trial: Mapping[str, Any]) -> tuple[str, ...]:
     what = described(trial["phase"], trial["graph"], _treatments(trial))
     drop = "" if score is None else f"{score['drop']:.2f} [{score['low']:.2f}, {score['high']:.2f}]"
     megabytes = "" if size is None else f"{size / 1e6:.2f}"
-    return (what, drop, megabytes, f"{trial['decision']}: {trial['reason']}")
+    reason = textwrap.shorten(trial["reason"], LONGEST_REASON, placeholder=" …")
+    return (what, drop, megabytes, f"{trial['decision']}: {reason}")
 
 
 def _treatments(trial: Mapping[str, Any]) -> dict[str, Treatment]:

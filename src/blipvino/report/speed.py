@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterator
 
 from blipvino.bench.floor import floors
 from blipvino.bench.results import Series, SpeedResults
 from blipvino.bench.targets import OURS, Verdict, evaluate
-from blipvino.report.content import TextTable, machine_rows
+from blipvino.report.content import machine_rows
+from blipvino.report.tables import TextTable
+from blipvino.report.units import MEGABYTE
 
 LATENCIES = {
     "caption": "caption",
@@ -17,7 +18,6 @@ LATENCIES = {
     "further answer": "answer, further question",
 }
 """Works whose latency at batch 1 is listed, and what to call them."""
-MEGABYTE = 1e6
 
 
 def speed_tables(results: SpeedResults) -> tuple[TextTable, ...]:
@@ -169,23 +169,6 @@ def machine_table(results: SpeedResults) -> TextTable:
     limits = ", ".join((f"memory read {results.peaks.bandwidth / 1e9:.1f} GB/s", *peaks))
     measured = (("checkpoint", results.checkpoint), ("measured", results.started), ("peaks", limits))
     return TextTable("Machine", ("", ""), (*machine_rows(results.machine), *measured), numbers=False)
-
-
-def markdown(tables: tuple[TextTable, ...]) -> str:
-    """The tables as Markdown."""
-    return "\n".join(line for table in tables for line in _markdown_lines(table))
-
-
-def _markdown_lines(table: TextTable) -> Iterator[str]:
-    rule = "---:" if table.numbers else "---"
-    yield from (f"### {table.title}", "", _markdown_row(table.columns))
-    yield "|---|" + "|".join([rule] * (len(table.columns) - 1)) + "|"
-    yield from map(_markdown_row, table.rows)
-    yield ""
-
-
-def _markdown_row(cells: tuple[str, ...]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
 def _ms(seconds: float) -> str:

@@ -9,7 +9,8 @@ from pathlib import Path
 from blipvino.bench.results import SpeedResults
 from blipvino.errors import OutputError
 from blipvino.output import make_folder, write_text
-from blipvino.report.speed import markdown, speed_tables
+from blipvino.report.speed import speed_tables
+from blipvino.report.tables import markdown
 
 BEGIN, END = "<!-- speed:begin -->", "<!-- speed:end -->"
 PLOTS = {

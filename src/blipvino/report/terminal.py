@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.table import Table
 
-from blipvino.report.content import TextTable
+from blipvino.report.tables import TextTable
 
 
 def rich_table(content: TextTable) -> Table:

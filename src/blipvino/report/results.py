@@ -1,0 +1,81 @@
+"""All that a report tells: what was measured, and of which bundle."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from PIL import Image
+
+from blipvino.bench.cost import Cost
+from blipvino.bundle import Bundle
+from blipvino.data import DEFAULT_SEED
+from blipvino.diagnose.results import Diagnosis
+from blipvino.errors import InputError
+from blipvino.evaluation.results import AnswerExample, CaptionExample, Evaluation
+
+
+@dataclass(frozen=True)
+class ReportOptions:
+    """How much to measure. 0 leaves a measurement out.
+
+    Attributes:
+        samples: questions that both models answer.
+        captions: images that both models caption.
+        latency_samples: images that are captioned, and questions that are answered, against the clock.
+        max_new_tokens: of every text.
+        seed: of the data's shuffle.
+    """
+
+    samples: int = 500
+    captions: int = 100
+    latency_samples: int = 100
+    max_new_tokens: int = 20
+    seed: int = DEFAULT_SEED
+
+    def __post_init__(self) -> None:
+        """Check what nothing else checks.
+
+        Raises:
+            InputError: a number is too small.
+        """
+        if self.latency_samples < 0:
+            raise InputError(f"latency_samples is {self.latency_samples}, expected at least 0")
+
+
+@dataclass(frozen=True)
+class Example:
+    """An image, upright RGB, with what both models say of it."""
+
+    image: Image.Image
+    answers: tuple[AnswerExample, ...] = ()
+    captions: tuple[CaptionExample, ...] = ()
+
+    @property
+    def differs(self) -> bool:
+        """Whether the models say different things of it."""
+        return any(said.differs for said in self.answers) or any(said.differs for said in self.captions)
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a report tells.
+
+    Attributes:
+        bundle: the compressed bundle.
+        cost: sizes and latencies beside the original's.
+        data: the samples of the latencies, for `blipvino.data.open_source`.
+        evaluation: beside the original.
+        diagnosis: error by layer; None where it was not measured.
+        examples: those on which the models differ first.
+        options: how much was measured.
+        made: ISO 8601, UTC.
+    """
+
+    bundle: Bundle
+    cost: Cost
+    data: str
+    evaluation: Evaluation
+    diagnosis: Diagnosis | None
+    examples: tuple[Example, ...]
+    options: ReportOptions
+    made: str

@@ -1,0 +1,15 @@
+"""Bytes and seconds for people."""
+
+from __future__ import annotations
+
+MEGABYTE = 1e6
+
+
+def megabytes(size: int) -> str:
+    """Bytes, in millions."""
+    return f"{size / MEGABYTE:,.1f} MB"
+
+
+def milliseconds(seconds: float) -> str:
+    """Seconds, in thousandths."""
+    return f"{seconds * 1e3:.1f} ms" if seconds < 0.1 else f"{seconds * 1e3:,.0f} ms"
