@@ -140,7 +140,7 @@ def diagnosis():
     )
     fidelity = Fidelity(1.0, 1e-3, 1.0, 1.0)
     graph = GraphError("vision", "ptq_int8", fidelity, fidelity, layers)
-    return Diagnosis("out/bundle", "demo", "int8", "demo:test, 20 samples", (graph,), {"openvino": "2026.4"})
+    return Diagnosis("out/bundle", "f" * 64, "demo", "int8", "demo:test, 20 samples", (graph,), {"openvino": "2026.4"})
 
 
 def report(**changed):
@@ -381,25 +381,30 @@ def compressed(tiny_vqa, tmp_path_factory):
     return optimize(tiny_vqa.folder, folder, recipe=recipe, show_progress=False)
 
 
-SHORT = ReportOptions(6, 2, 1, 8)
+SHORT = ReportOptions(6, 2, 1, 2, 8)
 
 
 def test_a_report_is_measured_and_written_and_goes_on_where_it_was(compressed, tiny_vqa, tmp_path, monkeypatch):
     path, given = tmp_path / "new" / "report.html", Given(original=tiny_vqa.bundle)
     made = write_report(compressed.folder, path, "demo:test", SHORT, given, show_progress=False)
     page = Page(path.read_text())
-    assert page.sections == ["summary", "sizes", "latency", "accuracy", "samples", "environment", "reproduce"]
+    assert page.sections == [
+        *("summary", "sizes", "latency", "accuracy", "layers", "samples", "environment", "reproduce")
+    ]
+    assert made.diagnosis.fingerprint == compressed.fingerprint and made.diagnosis.data.startswith(
+        "demo:test, 2 samples"
+    )
     assert len(page.all("img")) == len(made.examples) >= 1
     assert "The recipe is not one of the command line's" in page.text
     assert made.evaluation.data.questions == 6
     (work,) = (tmp_path / "new" / "report.work").iterdir()
     said = (work / "predictions-compressed.jsonl").read_bytes()
     monkeypatch.setattr(Blip, "answer", None)  # nothing is asked again
-    nothing_timed = replace(SHORT, latency_samples=0)
+    nothing_timed = replace(SHORT, latency_samples=0, diagnose_samples=0)
     again = write_report(compressed.folder, path, "demo:test", nothing_timed, given, show_progress=False)
     assert (work / "predictions-compressed.jsonl").read_bytes() == said
     assert again.evaluation.answers == made.evaluation.answers
-    assert "latency" not in Page(path.read_text()).sections
+    assert not {"latency", "layers"} & set(Page(path.read_text()).sections)
     taken = replace(given, evaluation=work)
     assert write_report(compressed.folder, path, None, nothing_timed, taken, show_progress=False).data == "demo:test"
 
@@ -418,6 +423,8 @@ def test_what_is_given_must_be_of_the_bundle(compressed, tiny_vqa, tmp_path):
     refused(InputError, "evaluate it beside its original", evaluation=tmp_path / "alone")
     (tmp_path / "diagnosis.json").write_text("{}")
     refused(DataError, "not a diagnosis", diagnosis=tmp_path / "diagnosis.json")
+    (tmp_path / "diagnosis.json").write_text(json.dumps(diagnosis().to_json()))
+    refused(BundleError, "a diagnosis of out/bundle", diagnosis=tmp_path / "diagnosis.json")
     refused(OutputError, "ends in .html", path=tmp_path / "report.pdf")
 
 
@@ -446,7 +453,7 @@ def test_the_command_line_makes_a_report(compressed, tiny_vqa, tmp_path, capsys,
         "--captions",
         1,
     ]
-    arguments += ["--latency-samples", 0, "--max-new-tokens", 4, "--quiet"]
+    arguments += ["--latency-samples", 0, "--diagnose-samples", 0, "--max-new-tokens", 4, "--quiet"]
     for option in ([], ["--open", "--json"]):
         monkeypatch.setattr("sys.argv", ["blipvino", *map(str, [*arguments, *option])])
         with pytest.raises(SystemExit) as ended:

@@ -279,12 +279,15 @@ def report(
     samples: Annotated[int, typer.Option(help="Questions that both models answer; 0 leaves answers out.")] = 500,
     captions: Annotated[int, typer.Option(help="Images that both models caption; 0 leaves captions out.")] = 100,
     latency_samples: Annotated[int, typer.Option(help="Samples that are timed; 0 leaves latency out.")] = 100,
+    diagnose_samples: Annotated[
+        int, typer.Option(help="Samples that error by layer is measured on; 0 leaves it out.")
+    ] = 20,
     max_new_tokens: Annotated[int, typer.Option(help="Tokens of a text at the most.")] = 20,
     seed: Annotated[int, typer.Option(help="Of the samples' shuffle.")] = DEFAULT_SEED,
     evaluation: Annotated[
         Path | None, typer.Option(help="A folder of `blipvino evaluate`: taken as it is, or gone on with.")
     ] = None,
-    diagnosis: Annotated[Path | None, typer.Option(help="A diagnosis as JSON: error by layer.")] = None,
+    diagnosis: Annotated[Path | None, typer.Option(help="A file of `blipvino diagnose`, taken as it is.")] = None,
     show: OpenFlag = False,
     as_json: JsonFlag = False,
     quiet: QuietFlag = False,
@@ -293,7 +296,7 @@ def report(
     from blipvino.report.results import ReportOptions
     from blipvino.report.run import Given, write_report
 
-    options = ReportOptions(samples, captions, latency_samples, max_new_tokens, seed)
+    options = ReportOptions(samples, captions, latency_samples, diagnose_samples, max_new_tokens, seed)
     given = Given(original, evaluation, diagnosis)
     made = write_report(bundle, output, data, options, given, show_progress=not quiet)
     if as_json:

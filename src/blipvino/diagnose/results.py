@@ -88,6 +88,7 @@ class Diagnosis:
 
     Attributes:
         bundle: its folder.
+        fingerprint: of its files.
         original: the checkpoint that it was made of.
         recipe: the name of its recipe.
         data: which samples were run.
@@ -96,6 +97,7 @@ class Diagnosis:
     """
 
     bundle: str
+    fingerprint: str
     original: str
     recipe: str
     data: str
@@ -111,6 +113,7 @@ class Diagnosis:
         """For ``diagnosis.json``."""
         return {
             "bundle": self.bundle,
+            "fingerprint": self.fingerprint,
             "original": self.original,
             "recipe": self.recipe,
             "data": self.data,
@@ -122,7 +125,7 @@ class Diagnosis:
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Self:
         """The inverse of `to_json`."""
-        names = ("bundle", "original", "recipe", "data", "libraries")
+        names = ("bundle", "fingerprint", "original", "recipe", "data", "libraries")
         graphs = tuple(_graph_from_json(graph) for graph in content["graphs"])
         return cls(graphs=graphs, **{name: content[name] for name in names})
 

@@ -71,7 +71,9 @@ def diagnose_bundle(
         BlipvinoError: the checkpoint or the samples cannot be used.
     """
     options, reporter, opened = options or DiagnoseOptions(), Reporter(show_progress), open_bundle(bundle)
-    treatments = _treatments(opened)
+    treatments = compressed_graphs(opened)
+    if not treatments:
+        raise InputError(f"{opened.folder}: nothing in it is compressed, so there is no error to find; give another")
     recorded = opened.manifest.source
     place, revision = (recorded.name, recorded.revision) if original is None else (original, None)
     source = open_source(data)
@@ -87,6 +89,7 @@ def diagnose_bundle(
         )
     return Diagnosis(
         bundle=str(opened.folder),
+        fingerprint=opened.fingerprint,
         original=str(place),
         recipe=opened.label,
         data=f"{source.name}, {count_items(samples)} samples, seed {options.seed}",
@@ -95,14 +98,11 @@ def diagnose_bundle(
     )
 
 
-def _treatments(bundle: Bundle) -> dict[str, Treatment]:
-    """What was done to each graph that is compressed."""
+def compressed_graphs(bundle: Bundle) -> dict[str, Treatment]:
+    """What was done to each of a bundle's graphs that is compressed."""
     listed = bundle.manifest.recipe.get("treatments", {})
     treatments = {name: Treatment.from_json(content) for name, content in listed.items() if bundle.has(f"{name}.xml")}
-    compressed = {name: treatment for name, treatment in treatments.items() if treatment.method != "fp16"}
-    if not compressed:
-        raise InputError(f"{bundle.folder}: nothing in it is compressed, so there is no error to find; give another")
-    return compressed
+    return {name: treatment for name, treatment in treatments.items() if treatment.method != "fp16"}
 
 
 def _prepared(

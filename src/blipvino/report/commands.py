@@ -57,6 +57,7 @@ def report_command(report: Report) -> str:
         "samples": asked.samples,
         "captions": asked.captions,
         "latency-samples": asked.latency_samples,
+        "diagnose-samples": asked.diagnose_samples,
         "max-new-tokens": asked.max_new_tokens,
         "seed": asked.seed,
         "output": "report.html",

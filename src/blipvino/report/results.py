@@ -22,6 +22,7 @@ class ReportOptions:
         samples: questions that both models answer.
         captions: images that both models caption.
         latency_samples: images that are captioned, and questions that are answered, against the clock.
+        diagnose_samples: samples that error by layer is measured on.
         max_new_tokens: of every text.
         seed: of the data's shuffle.
     """
@@ -29,17 +30,19 @@ class ReportOptions:
     samples: int = 500
     captions: int = 100
     latency_samples: int = 100
+    diagnose_samples: int = 20
     max_new_tokens: int = 20
     seed: int = DEFAULT_SEED
 
     def __post_init__(self) -> None:
-        """Check what nothing else checks.
+        """Check the ranges that nothing else checks.
 
         Raises:
             InputError: a number is too small.
         """
-        if self.latency_samples < 0:
-            raise InputError(f"latency_samples is {self.latency_samples}, expected at least 0")
+        for name in ("latency_samples", "diagnose_samples"):
+            if getattr(self, name) < 0:
+                raise InputError(f"{name} is {getattr(self, name)}, expected at least 0")
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,11 @@ from blipvino.compress.original import open_original
 from blipvino.data import open_source, take
 from blipvino.data.files import read_json
 from blipvino.diagnose.results import Diagnosis
+from blipvino.diagnose.run import DiagnoseOptions, compressed_graphs, diagnose_bundle
 from blipvino.errors import BundleError, DataError, InputError, OutputError
 from blipvino.evaluation.results import RESULTS_FILE, EvaluateOptions, Evaluation, read_evaluation
 from blipvino.evaluation.run import RunOptions, evaluate_bundle
+from blipvino.manifest import MANIFEST_FILE
 from blipvino.output import make_folder, write_text
 from blipvino.progress import Reporter
 from blipvino.report.gallery import find_examples
@@ -34,7 +36,7 @@ class Given:
         original: a bundle or a checkpoint; by default what the bundle was made from.
         evaluation: a folder of `blipvino evaluate`. If it is complete it is taken as it is; else it is gone on with.
             By default one in the report's work folder, ``REPORT.work``.
-        diagnosis: a file of `Diagnosis.to_json`; without it, error by layer is left out.
+        diagnosis: a file of `blipvino diagnose`.
     """
 
     original: str | Path | None = None
@@ -69,7 +71,7 @@ def write_report(
         raise OutputError(f"{output}: a report is an HTML file; give a name that ends in .html")
     compressed = open_bundle(bundle)
     found = None if given.evaluation is None else _complete(given.evaluation, compressed)
-    diagnosis = None if given.diagnosis is None else read_diagnosis(given.diagnosis)
+    diagnosis = None if given.diagnosis is None else _diagnosis_of(given.diagnosis, compressed)
     chosen = data or (found.data.source if found else DEFAULT_DATA)
     options = _as_evaluated(options, found)
     make_folder(output.parent)
@@ -78,6 +80,8 @@ def write_report(
             folder = given.evaluation or _work_folder(output, compressed, chosen, options)
             found = _evaluate(compressed, original, chosen, options, folder, show_progress)
         cost = _cost(original, compressed, chosen, options, reporter)
+    if diagnosis is None and options.diagnose_samples and compressed_graphs(compressed):
+        diagnosis = _diagnose(compressed, given.original, chosen, options, show_progress)
     report = Report(
         bundle=compressed,
         cost=cost,
@@ -102,7 +106,29 @@ def read_diagnosis(path: Path) -> Diagnosis:
     try:
         return Diagnosis.from_json(content)
     except (KeyError, TypeError) as error:
-        raise DataError(f"{path}: not a diagnosis of this version ({error}); measure it again") from error
+        raise DataError(f"{path}: not a diagnosis of this version ({error}); run `blipvino diagnose` again") from error
+
+
+def _diagnosis_of(path: Path, bundle: Bundle) -> Diagnosis:
+    """The diagnosis in a file.
+
+    Raises:
+        BundleError: it is of another bundle.
+        DataError: it cannot be read.
+    """
+    diagnosis = read_diagnosis(path)
+    if diagnosis.fingerprint != bundle.fingerprint:
+        raise BundleError(f"{path}: a diagnosis of {diagnosis.bundle}, not of {bundle.folder} as it is now")
+    return diagnosis
+
+
+def _diagnose(
+    bundle: Bundle, original: str | Path | None, data: str, options: ReportOptions, show_progress: bool
+) -> Diagnosis:
+    if original is not None and (Path(original) / MANIFEST_FILE).is_file():
+        original = open_bundle(original).manifest.source.name  # layers are compared with a checkpoint's
+    asked = DiagnoseOptions(options.diagnose_samples, options.seed)
+    return diagnose_bundle(bundle.folder, data, asked, original=original, show_progress=show_progress)
 
 
 def _complete(folder: Path, bundle: Bundle) -> Evaluation | None:

@@ -90,7 +90,7 @@ def search(report: Report) -> Section | None:
         return None
     ending, *graphs = search_summary(record)
     listed = element("ul", *(element("li", line.strip()) for line in graphs))
-    told = note("Accuracy and drop are in points; ms are median latencies of the trial and of the best before it.")
+    told = note("A drop is in points, with its 95% interval. The manifest has accuracies and times of every trial.")
     return Section(
         "search", "Search for the recipe", join([element("p", ending), listed, table(search_table(record)), told])
     )
