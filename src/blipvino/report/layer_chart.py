@@ -12,8 +12,10 @@ from blipvino.diagnose.results import Diagnosis, GraphError, LayerError
 from blipvino.metrics.sqnr import Fidelity
 from blipvino.report.diagnosis import decibels, summary
 
-WIDTH, LEFT, RIGHT = 480, 40, 12
+WIDTH, LEFT, RIGHT = 400, 40, 12
 HEADER, PANEL, PANEL_TITLE, PANEL_FOOT, ROW = 52, 110, 26, 30, 20
+LETTER = 7
+"""About as wide as a letter."""
 STEP = 10
 """Decibels between grid lines."""
 NAMED = 5
@@ -21,13 +23,13 @@ NAMED = 5
 STYLE = """
 .lc {
   --ink: #1f2328; --soft: #59636e; --grid: #d1d9e0; --band: #f3f5f7; --ground: #ffffff;
-  --dot: #b54708; --run: #0b62c4;
-  font: 12px system-ui, sans-serif;
+  --dot: #7a35b0; --run: #57606a;
+  display: block; max-width: 520px; margin: auto; font: 12px system-ui, sans-serif;
 }
 @media (prefers-color-scheme: dark) {
   .lc {
     --ink: #e6edf3; --soft: #9aa5b1; --grid: #3d444d; --band: #1c232b; --ground: #11161c;
-    --dot: #f79a4b; --run: #6cb0ff;
+    --dot: #cba6f5; --run: #8f9aa6;
   }
 }
 .lc text { fill: var(--ink) }
@@ -115,8 +117,9 @@ def _legend() -> str:
 def _panel(graph: GraphError, worst: Sequence[LayerError], scale: _Scale, top: float) -> Iterator[str]:
     """One graph: its name and treatment, the grid, its layers from left to right."""
     yield f'<text class="lc-title" x="{LEFT}" y="{top + 16}">{escape(graph.graph)}</text>'
-    offset = LEFT + 8 * len(graph.graph) + 6
-    yield f'<text class="lc-soft" x="{offset}" y="{top + 16}">{escape(_shortened(graph.method, 52))}</text>'
+    offset = LEFT + 8 * len(graph.graph) + LETTER
+    method = _shortened(graph.method, (WIDTH - RIGHT - offset) // LETTER)
+    yield f'<text class="lc-soft" x="{offset}" y="{top + 16}">{escape(method)}</text>'
     top += PANEL_TITLE
     yield from _bands(graph, top)
     for value, distance in scale.lines():
