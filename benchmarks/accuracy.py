@@ -2,6 +2,7 @@
 
 python -m benchmarks.accuracy demo --recipes int8,int8-int4,auto --output out/accuracy
 python -m benchmarks.accuracy demo --factor 50 --recipes minmax,int8,auto --output out/stressed
+python -m benchmarks.accuracy demo --factor 50 --no-values --recipes minmax,int8 --output out/stressed-norms
 
 A second run with the same output goes on where the first was stopped, and measures nothing twice.
 """
@@ -11,10 +12,10 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from blipvino import CalibrationOptions, SearchOptions, optimize
+from blipvino import CalibrationOptions, Recipe, SearchOptions, Treatment, optimize
 from blipvino.bundle import Bundle, open_bundle
 from blipvino.checkpoint import load_checkpoint
 from blipvino.compress.recipe import AUTO
@@ -49,9 +50,10 @@ class Measured:
         return sum(self.bundle.graph_size(graph) for graph in self.bundle.manifest.recipe["treatments"])
 
 
-def measure(source: str, recipe: str, options: argparse.Namespace) -> Measured:
+def measure(source: str, recipe: str | Recipe, options: argparse.Namespace) -> Measured:
     """Optimize a checkpoint by one recipe, diagnose it and evaluate it; what is there already is left as it is."""
-    folder = options.output / recipe
+    name = recipe if isinstance(recipe, str) else recipe.name
+    folder = options.output / name
     make_folder(folder)
     if not (folder / "bundle" / MANIFEST_FILE).exists():
         search = SearchOptions(max_drop=options.max_drop, minutes=options.minutes) if recipe == AUTO else None
@@ -61,7 +63,19 @@ def measure(source: str, recipe: str, options: argparse.Namespace) -> Measured:
     if options.samples or options.captions:
         asked = EvaluateOptions(options.samples, options.captions, TOKENS)
         evaluation = evaluate_bundle(folder / "bundle", DATA, asked, RunOptions(folder / "evaluation"))
-    return Measured(recipe, open_bundle(folder / "bundle"), _diagnose(folder, options.diagnose_samples), evaluation)
+    return Measured(name, open_bundle(folder / "bundle"), _diagnose(folder, options.diagnose_samples), evaluation)
+
+
+def with_layers_in_float(row: Measured, count: int) -> Recipe:
+    """A measured recipe with the worst layers of each graph of quantized activations left float, as a search does."""
+    treatments = {}
+    for graph, content in row.bundle.manifest.recipe["treatments"].items():
+        treatment = Treatment.from_json(content)
+        if treatment.method == "ptq_int8":
+            worst = [layer.node for layer in row.diagnosis.worst() if layer.graph == graph][:count]
+            treatment = replace(treatment, ignored=tuple(worst))
+        treatments[graph] = treatment
+    return Recipe(f"{row.recipe}, {count} float", f"{row.recipe} with the worst layers of each graph float", treatments)
 
 
 def _diagnose(folder: Path, samples: int) -> Diagnosis:
@@ -73,12 +87,12 @@ def _diagnose(folder: Path, samples: int) -> Diagnosis:
     return diagnosis
 
 
-def stressed(source: str, factor: float, folder: Path) -> str:
+def stressed(source: str, stress: OutlierOptions, folder: Path) -> str:
     """The checkpoint with outlier channels, made where it is not there yet."""
     if not folder.exists():
         make_folder(folder.parent)
         with load_checkpoint(resolve(source)) as checkpoint:
-            add_outliers(checkpoint, folder, OutlierOptions(factor))
+            add_outliers(checkpoint, folder, stress)
     return str(folder)
 
 
@@ -122,17 +136,24 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True, help="folder for bundles, predictions, tables.md")
     parser.add_argument("--recipes", default="int8,int8-int4", help="names, separated by commas")
     parser.add_argument("--factor", type=float, help="make outlier channels so many times larger first")
+    parser.add_argument(
+        "--values", action=argparse.BooleanOptionalAction, default=True, help="with --factor: of attention values too"
+    )
     parser.add_argument("--samples", type=int, default=5600, help="questions; 0 with --captions 0 evaluates nothing")
     parser.add_argument("--captions", type=int, default=1200)
     parser.add_argument("--calibration-samples", type=int, default=300)
     parser.add_argument("--diagnose-samples", type=int, default=20)
     parser.add_argument("--max-drop", type=float, default=0.5, help="of the recipe auto")
     parser.add_argument("--minutes", type=float, help="that the search of the recipe auto may take")
+    parser.add_argument("--float-layers", type=int, help="the last recipe again, so many layers of each graph float")
     options = parser.parse_args()
     source = options.checkpoint
     if options.factor is not None:
-        source = stressed(source, options.factor, options.output / "checkpoint")
+        stress = OutlierOptions(options.factor, values=options.values)
+        source = stressed(source, stress, options.output / "checkpoint")
     rows = [measure(source, recipe, options) for recipe in options.recipes.split(",")]
+    if options.float_layers:
+        rows.append(measure(source, with_layers_in_float(rows[-1], options.float_layers), options))
     text = "\n".join([*accuracy_table(rows), "", *error_table(rows)])
     write_text(options.output / "tables.md", text + "\n")
     print(text)
