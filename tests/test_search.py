@@ -214,7 +214,7 @@ def test_the_bound_is_stricter_than_the_estimate():
     assert search(Lab(damage), decide_by="bound").treatments["vision"] != PTQ_INT8  # up to 0.6 points
 
 
-@pytest.mark.parametrize("interrupt", range(30))
+@pytest.mark.parametrize("interrupt", range(1, 30))
 def test_ctrl_c_keeps_the_best_so_far(interrupt):
     damage = vision_costs([(lambda t: t.smooth_quant_alpha == 0.5, 0.2), (any_, 5.0)])
     found = search(Lab(damage, interrupt=interrupt))
@@ -222,6 +222,18 @@ def test_ctrl_c_keeps_the_best_so_far(interrupt):
     assert sum(damage(*item) for item in found.treatments.items()) <= 0.5
     kept = [trial.treatments for trial in found.trials if trial.decision == "kept"]
     assert found.treatments == (kept[-1] if kept else dict.fromkeys(GRAPHS, FP16))
+
+
+def test_ctrl_c_before_anything_is_measured_ends_the_work():
+    with pytest.raises(KeyboardInterrupt):
+        search(Lab(harmless, interrupt=0))
+
+
+def test_layers_of_what_cannot_be_built_are_not_ranked():
+    changes = [*GENTLER_RANGES, *({"smooth_quant_alpha": alpha} for alpha in candidates.ALPHAS)]
+    lab = Lab(harmless, refused=(PTQ_INT8, *(replace(PTQ_INT8, **change) for change in changes)))
+    assert PTQ_INT8 not in search(lab).treatments.values()
+    assert not lab.ranked
 
 
 def test_no_trial_begins_after_the_limit_of_time():

@@ -16,10 +16,16 @@ Item = TypeVar("Item")
 
 
 class Reporter:
-    """Shows what long work is doing. ``Reporter(show=False)`` is silent."""
+    """Shows what long work is doing.
 
-    def __init__(self, show: bool = True) -> None:
+    Args:
+        show: False is silent.
+        brief: bars vanish when they are full, and those of libraries are not shown: for work of many steps.
+    """
+
+    def __init__(self, show: bool = True, brief: bool = False) -> None:
         self.show = show
+        self._brief = brief
         self._console = Console(stderr=True, quiet=not show)
 
     def say(self, message: str) -> None:
@@ -35,7 +41,7 @@ class Reporter:
             TimeElapsedColumn(),
             TimeRemainingColumn(),
         )
-        with Progress(*columns, console=self._console, disable=not self.show) as progress:
+        with Progress(*columns, console=self._console, transient=self._brief, disable=not self.show) as progress:
             yield from progress.track(items, total=total, description=description)
 
     @contextlib.contextmanager
@@ -45,7 +51,7 @@ class Reporter:
         level = log.level
         log.setLevel(logging.WARNING)
         try:
-            with contextlib.redirect_stdout(sys.stderr if self.show else io.StringIO()):
+            with contextlib.redirect_stdout(sys.stderr if self.show and not self._brief else io.StringIO()):
                 yield
         finally:
             log.setLevel(level)

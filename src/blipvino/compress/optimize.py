@@ -86,7 +86,7 @@ def optimize(  # noqa: PLR0913  # whoever calls it names what differs from the d
     if search is not None and not automatic:
         raise InputError(f"recipe {chosen.name!r} is not searched for; choose {AUTO!r}, or leave the search out")
     check_target(output, overwrite)
-    reporter = Reporter(show_progress)
+    reporter = Reporter(show_progress, brief=automatic)
     reporter.say(f"Recipe {chosen.describe()}")
     reporter.say(f"Reading {source}")
     opened = load_checkpoint(resolve(source), revision=revision, token=token, show_progress=show_progress)
@@ -104,7 +104,7 @@ def optimize(  # noqa: PLR0913  # whoever calls it names what differs from the d
             seen = _calibrate(processors, calibration or CalibrationOptions(), reporter) if needs_samples else None
             compressor = Compressor(checkpoint, seen.inputs if seen else None, reporter)
             details.calibration = seen.record if seen else None
-            details.measurements = {"fp16_bytes": compressor.fp16_bytes, "seconds": compressor.seconds}
+            details.measurements = {"fp16_bytes": compressor.fp16_bytes}
             if automatic:
                 assert seen is not None
                 judges = find_judges(search or SearchOptions(), seen.source, seen.samples)
@@ -113,7 +113,8 @@ def optimize(  # noqa: PLR0913  # whoever calls it names what differs from the d
                 details.recipe = chosen.to_json()
                 details.measurements["search"] = record
             else:
-                _write_graphs(compressor, chosen, names, folder)
+                _write_graphs(compressor, chosen, names, folder, reporter)
+                details.measurements["seconds"] = compressor.seconds
             write_card(details, folder, checkpoint.folder)
     return open_bundle(output)
 
@@ -123,9 +124,12 @@ def _recorded_name(source: str | Path) -> str:
     return str(Path(source).resolve()) if Path(source).is_dir() else str(source)
 
 
-def _write_graphs(compressor: Compressor, recipe: Recipe, names: Sequence[str], folder: Path) -> None:
+def _write_graphs(
+    compressor: Compressor, recipe: Recipe, names: Sequence[str], folder: Path, reporter: Reporter
+) -> None:
     done: dict[str, ov.Model] = {}
     for name in names:
+        reporter.say(f"{name}: {recipe.treatments[name]}")
         done[name] = compressor.compress(name, recipe.treatments[name])
         if name == "question_kv":
             continue  # what it hands over is not settled until its reader is quantized
@@ -176,7 +180,6 @@ class Compressor:
         Raises:
             CompressionError: NNCF cannot do so.
         """
-        self._reporter.say(f"{name}: {treatment}")
         started = time.perf_counter()
         model = build_graph(self._checkpoint, name)
         self.fp16_bytes[name] = fp16_bytes(model)

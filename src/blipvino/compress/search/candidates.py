@@ -5,6 +5,7 @@ Each function is a generator that yields a treatment, is sent what came of it, a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -84,7 +85,7 @@ def gentler(default: Treatment, damage: float, rank_layers: RankLayers) -> Gener
             drop = yield replace(best, **change)
             if drop < least:
                 best, least = replace(best, **change), drop
-        layers = rank_layers(best)
+        layers = rank_layers(best) if least < math.inf else ()  # what cannot be built has no layers to rank
         count = 1
         while count <= len(layers) // 2:
             yield replace(best, ignored=tuple(layers[:count]))

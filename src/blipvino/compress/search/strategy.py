@@ -85,13 +85,19 @@ class Search:
         self._trials: list[Trial] = []
 
     def run(self) -> Found:
-        """Search until nothing is left to try, time is up, or somebody presses Ctrl-C; the best so far is kept."""
+        """Search until nothing is left to try, time is up, or somebody presses Ctrl-C; the best so far is kept.
+
+        Raises:
+            KeyboardInterrupt: of Ctrl-C before anything was measured.
+        """
         outcome: Outcome = "finished"
         try:
             self._start()
             self._improve()
             self._conclude()
         except KeyboardInterrupt:
+            if not self._trials:
+                raise
             outcome = "interrupted"
         except _OutOfTimeError:
             outcome = "out of time"
@@ -175,7 +181,7 @@ class Search:
         """Time what was found against the original."""
         self._begin("the best, timed against FP16")
         race = self._lab.race(self._best, self._float)
-        score = next(trial.score for trial in reversed(self._trials) if trial.treatments == self._best)
+        score = next(trial.score for trial in reversed(self._trials) if trial.decision == "kept")
         size = self._lab.size(self._best)
         self._record(Trial("result", None, self._best, score, race, size, "kept", f"{_speed(race)} beside FP16"))
 

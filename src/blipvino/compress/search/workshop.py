@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import time
 from collections import OrderedDict
@@ -35,7 +36,7 @@ RANKED_IMAGES = 20
 ANSWER_TOKENS, CAPTION_TOKENS = 3, 10
 """New tokens of the texts that are timed, exactly: how fast a recipe is must not depend on what it says."""
 LEAST_RACE_SECONDS = 4.0
-"""Short texts are timed again and again until so much time has passed."""
+"""Short texts are timed again and again for about so long."""
 LOADED = 2
 """Models that stay loaded: the best so far and its challenger."""
 
@@ -98,17 +99,16 @@ class Workshop:
 
     def race(self, challenger: Treatments, holder: Treatments) -> Race:
         """Time whole calls, from the decoded image to the text; the two take turns at going first."""
-        models = self._load(challenger), self._load(holder)
-        for blip in models:  # compiles the graphs
-            _say(blip, *self._timed[0])
+        held = self._load(holder)  # first, so that it is not what makes room for the challenger
+        models = self._load(challenger), held
+        for blip in models:
+            _say_in(blip, *self._timed[0])  # compiles the graphs
+        turn = sum(_say_in(blip, *self._timed[0]) for blip in models)
+        rounds = max(1, math.ceil(LEAST_RACE_SECONDS / (turn * len(self._timed))))
         seconds: tuple[list[float], list[float]] = ([], [])
-        last = time.perf_counter() + LEAST_RACE_SECONDS
-        while not seconds[0] or time.perf_counter() < last:
-            for image, question in self._reporter.track(self._timed, "Timing", len(self._timed)):
-                for which in (0, 1) if len(seconds[0]) % 2 == 0 else (1, 0):
-                    started = time.perf_counter()
-                    _say(models[which], image, question)
-                    seconds[which].append(time.perf_counter() - started)
+        for image, question in self._reporter.track(self._timed * rounds, "Timing", len(self._timed) * rounds):
+            for which in (0, 1) if len(seconds[0]) % 2 == 0 else (1, 0):
+                seconds[which].append(_say_in(models[which], image, question))
         return Race.of(*seconds)
 
     def rank_layers(self, graph: str, treatment: Treatment) -> Sequence[str]:
@@ -153,9 +153,11 @@ class Workshop:
         return [(load_image(sample.image()), question) for sample, question in zip(samples, asked, strict=True)]
 
 
-def _say(blip: Blip, image: Image.Image, question: str) -> None:
-    """One text of a fixed length: an answer where the model answers, else a caption."""
+def _say_in(blip: Blip, image: Image.Image, question: str) -> float:
+    """The seconds that one text of a fixed length takes: an answer where the model answers, else a caption."""
+    started = time.perf_counter()
     if blip.config.answers_questions:
         blip.answer(image, question, min_new_tokens=ANSWER_TOKENS, max_new_tokens=ANSWER_TOKENS)
     else:
         blip.caption(image, min_new_tokens=CAPTION_TOKENS, max_new_tokens=CAPTION_TOKENS)
+    return time.perf_counter() - started
