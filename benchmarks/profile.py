@@ -13,7 +13,8 @@ import numpy as np
 import openvino as ov
 
 from blipvino.bundle import open_bundle
-from blipvino.runtime.compilation import EngineOptions, Sizes, filled
+from blipvino.runtime.compilation import EngineOptions
+from blipvino.runtime.sizes import Sizes, filled
 
 WARM_UP, RUNS = 3, 10
 

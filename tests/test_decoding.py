@@ -15,7 +15,8 @@ from hypothesis.extra import numpy as arrays
 from blipvino import Blip, EngineOptions
 from blipvino.data import open_source, take
 from blipvino.graphs.answer import TOP_TOKENS, token_selection
-from blipvino.runtime.compilation import ANY, Compiler
+from blipvino.runtime.compilation import Compiler
+from blipvino.runtime.sizes import ANY
 
 TOLERANCE = 1e-4
 SOURCES = 5

@@ -15,7 +15,7 @@ from blipvino.bundle import Bundle, BundleDetails, check_target, open_bundle, wr
 from blipvino.checkpoint import Checkpoint, load_checkpoint
 from blipvino.compress.calibration import CalibrationSet, prepare_calibration
 from blipvino.compress.embeddings import look_up_in_8_bits
-from blipvino.compress.handover import hand_over_in_8_bits
+from blipvino.compress.golden import golden_pictures, golden_samples, with_expectations
 from blipvino.compress.inputs import GraphInputs
 from blipvino.compress.preprocessing import Processors, write_preprocessing
 from blipvino.compress.ptq import quantize_int8
@@ -29,9 +29,11 @@ from blipvino.data import DEFAULT_SAMPLES, DEFAULT_SEED, Sample, SampleSource, c
 from blipvino.demo import resolve
 from blipvino.errors import InputError
 from blipvino.graphs import build_graph, graph_names
+from blipvino.graphs.handover import hand_over_in_8_bits
 from blipvino.manifest import SourceInfo
 from blipvino.progress import Reporter
 from blipvino.report.card import write_card
+from blipvino.runtime.golden import GOLDEN_FILE
 
 _TRIED_AT_ONCE = 4
 """How many times a bundle's bytes a search needs on disk, about."""
@@ -115,6 +117,7 @@ def optimize(  # noqa: PLR0913  # whoever calls it names what differs from the d
             else:
                 _write_graphs(compressor, chosen, names, folder, reporter)
                 details.measurements["seconds"] = compressor.seconds
+            _write_golden(checkpoint, processors, folder, seen, reporter)
             write_card(details, folder, checkpoint.folder)
     return open_bundle(output)
 
@@ -139,6 +142,16 @@ def _write_graphs(
             save_graph(model, folder / f"{finished}.xml")
         done.clear()
         gc.collect()  # a float graph and NNCF's copies of it take gigabytes; free them before the next
+
+
+def _write_golden(
+    checkpoint: Checkpoint, processors: Processors, folder: Path, seen: _Calibration | None, reporter: Reporter
+) -> None:
+    """Put the samples of the bundle's self-test beside its graphs."""
+    reporter.say("Golden samples for the self-test")
+    pictures = golden_pictures(seen.source.name, seen.samples) if seen else golden_pictures(None, ())
+    golden = golden_samples(checkpoint, processors, pictures)
+    with_expectations(golden, folder, checkpoint.config).save(folder / GOLDEN_FILE)
 
 
 @dataclass(frozen=True)

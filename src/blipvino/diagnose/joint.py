@@ -20,7 +20,6 @@ import openvino as ov
 import openvino.opset13 as ops
 
 from blipvino.compress.embeddings import look_up_in_float
-from blipvino.compress.handover import take_back_handover
 from blipvino.diagnose.pairing import (
     CompressedOperation,
     compressed_operations,
@@ -29,6 +28,7 @@ from blipvino.diagnose.pairing import (
     origin,
     pair_nodes,
 )
+from blipvino.graphs.handover import take_back_handover
 from blipvino.graphs.surgery import feed, inputs_by_name, outputs_by_name, without_state
 
 Compared = Iterable[tuple[ov.Output, ov.Output]]

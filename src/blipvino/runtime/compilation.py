@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import openvino as ov
 from openvino.preprocess import PrePostProcessor
 
+from blipvino.config import BlipConfig
+from blipvino.errors import BundleError
+from blipvino.graphs.arithmetic import in_float, multiplies_many_rows, unpack_weights
+from blipvino.graphs.handover import take_back_handover
+from blipvino.host import Arithmetic, ArithmeticOption, choose_arithmetic, this_host
 from blipvino.runtime.cache import load_compiled, save_compiled
+from blipvino.runtime.selftest import SelfTest, SelfTestMode, Verdict
+from blipvino.runtime.sizes import Sizes, filled
 
 Precision = Literal["auto", "f32", "bf16"]
 Mode = Literal["latency", "throughput"]
-
-ANY = -1
-"""A dimension that stays open when a graph is compiled."""
 
 logger = logging.getLogger(__name__)
 
@@ -33,12 +37,18 @@ class EngineOptions:
         cache: folder for compiled graphs, so that a later start skips compilation; None keeps none.
         threads: CPU threads; None uses every core.
         mode: "latency" gives an image all threads, "throughput" gives each of several images a thread of its own.
+        arithmetic: of quantized graphs: "int8" on 8-bit kernels; "float" in float32 with 8-bit weights; "auto" is
+            "int8" where 8-bit kernels are exact (VNNI, AMX), else "float". See `blipvino.host`.
+        selftest: what a graph that falls short of the bundle's self-test means when it is compiled for the first time:
+            "warn" says so and computes it in float, "strict" raises; "off" does not test.
     """
 
     precision: Precision = "auto"
     cache: Path | None = None
     threads: int | None = None
     mode: Mode = "latency"
+    arithmetic: ArithmeticOption = "auto"
+    selftest: SelfTestMode = "warn"
 
     def properties(self) -> dict[str, Any]:
         """OpenVINO's names for these options."""
@@ -46,11 +56,22 @@ class EngineOptions:
         chosen: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "KV_CACHE_PRECISION": "f32"}
         if self.precision != "auto":
             chosen["INFERENCE_PRECISION_HINT"] = self.precision
-        if self.precision == "f32":
-            chosen["DYNAMIC_QUANTIZATION_GROUP_SIZE"] = "0"  # weights may be 8-bit, activations stay exact
         if self.threads is not None:
             chosen["INFERENCE_NUM_THREADS"] = self.threads
         return chosen
+
+
+class GraphSource(Protocol):
+    """Where a graph comes from."""
+
+    @property
+    def digest(self) -> str | None:
+        """Of its content, which a compiled graph in the cache must be of; without one nothing is cached."""
+        ...
+
+    def read(self, core: ov.Core) -> ov.Model:
+        """The graph, for the caller to change."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -59,7 +80,7 @@ class GraphFile:
 
     Attributes:
         path: of its ``.xml``, with the ``.bin`` beside it.
-        digest: of its content, which a compiled graph in the cache must be of; without one nothing is cached.
+        digest: see `GraphSource`.
         check: raises if the files are damaged; called before they are read.
     """
 
@@ -67,30 +88,36 @@ class GraphFile:
     digest: str | None = None
     check: Callable[[], None] | None = None
 
+    def read(self, core: ov.Core) -> ov.Model:
+        """Check and read it."""
+        if self.check is not None:
+            self.check()
+        return core.read_model(self.path)
+
 
 @dataclass(frozen=True)
-class Sizes:
-    """The dimensions that the graphs leave open: ``B`` sources, ``S`` positions, ``R`` text rows, ``T`` tokens."""
+class Way:
+    """One way to compute a graph.
 
-    sources: int = ANY
-    positions: int = ANY
-    rows: int = ANY
-    tokens: int = ANY
+    Attributes:
+        arithmetic: of what is quantized; "simulated" rounds as its numbers say and computes in float32.
+        options: the engine's, with the precision of what is not.
+    """
 
+    arithmetic: Arithmetic | Literal["simulated"]
+    options: EngineOptions
 
-OPEN_DIMENSIONS: Mapping[str, tuple[str, ...]] = {
-    "pixels": ("sources",),
-    "image_embeds": ("sources", "positions"),
-    "source_states": ("sources", "positions"),
-    "source_mask": ("sources", "positions"),
-    "cross_key": ("sources", "positions"),
-    "cross_value": ("sources", "positions"),
-    "input_ids": ("rows", "tokens"),
-    "position_ids": ("rows", "tokens"),
-    "attention_mask": ("rows", "tokens"),
-    "beam_idx": ("rows",),
-}
-"""What the open dimensions of each input are, in their order."""
+    def properties(self, name: str, source_width: int) -> dict[str, Any]:
+        """OpenVINO's settings for a graph."""
+        chosen = self.options.properties()
+        if self.options.precision == "f32" or self.arithmetic != "int8":
+            chosen["DYNAMIC_QUANTIZATION_GROUP_SIZE"] = "0"  # weights may be 8-bit, activations stay exact
+        elif name == "answer_kv":
+            # One scale for all of a position's activations: in long rows faster than OpenVINO's default, one for 32.
+            chosen["DYNAMIC_QUANTIZATION_GROUP_SIZE"] = str(source_width)
+        if self.arithmetic == "simulated":
+            chosen["LP_TRANSFORMS_MODE"] = "NO"  # no 8-bit kernels
+        return chosen
 
 
 class Compiler:
@@ -98,12 +125,30 @@ class Compiler:
 
     With all shapes known, OpenVINO fuses quantization into its kernels and plans memory once: `vision` in 8 bits is
     twice as fast, and a decoding step saves a sixth.
+
+    Args:
+        graphs: by name.
+        config: of the model.
+        options: how they are compiled.
+        selftest: what a graph must pass when it is compiled for the first time here; None tests nothing.
+        simulated: compute what is quantized without 8-bit kernels, as its numbers say.
     """
 
-    def __init__(self, graphs: Mapping[str, GraphFile], source_width: int, options: EngineOptions) -> None:
+    def __init__(
+        self,
+        graphs: Mapping[str, GraphSource],
+        config: BlipConfig,
+        options: EngineOptions,
+        selftest: SelfTest | None = None,
+        *,
+        simulated: bool = False,
+    ) -> None:
         self.options = options
-        self._source_width = source_width
+        self.choice = choose_arithmetic(options.arithmetic)
+        self._source_width = config.text.hidden_size
         self._graphs = graphs
+        self._selftest = None if options.selftest == "off" else selftest
+        self._simulated = simulated
         self._core = ov.Core()
         self._core.set_property({"ENABLE_MMAP": True})
         self._memory: list[object] = []  # of graphs from the cache
@@ -129,54 +174,97 @@ class Compiler:
         return self.options.precision == "bf16" or (self.options.precision == "auto" and native)
 
     @property
+    def is_exact(self) -> bool:
+        """Whether everything is computed in float32."""
+        return self._is_exact(next(self._ways()))
+
+    @property
     def _threads(self) -> int:
         return self.options.threads or int(self._core.get_property("CPU", "RANGE_FOR_STREAMS")[1])
 
     def _compile(self, name: str, sizes: Sizes, properties: Mapping[str, Any] | None = None) -> ov.CompiledModel:
         logger.debug("compiling %s for %s", name, sizes)
-        chosen = self._properties(name) | dict(properties or {})
-        key = self._cache_key(name, sizes, chosen)
+        further = dict(properties or {})
+        key = self._cache_key(name, sizes, further)
         if key is not None:
-            known = load_compiled(self._core, key, chosen)
+            known = load_compiled(self._core, key, next(self._ways()).properties(name, self._source_width) | further)
             if known is not None:
                 compiled, memory = known
                 self._memory.append(memory)
                 return compiled
-        graph = self._graphs[name]
-        if graph.check is not None:
-            graph.check()
-        model = self._core.read_model(graph.path)
-        model.reshape({port.get_any_name(): filled(port, sizes) for port in model.inputs})
-        if self.computes_in_bf16:
-            model = _with_bf16_cross_kv(model)
-        compiled = self._core.compile_model(model, "CPU", chosen)
+        for way in self._ways():
+            compiled = self._core.compile_model(
+                self._model(name, sizes, way), "CPU", way.properties(name, self._source_width) | further
+            )
+            verdict = self._judged(name, sizes, compiled, way)
+            if verdict is None or verdict.passed:
+                break
+            self._fell_short(verdict, way)
+        else:
+            raise BundleError(f"{name}: no arithmetic of this host computes what the bundle's self-test expects")
         if key is not None:
             save_compiled(compiled, key)
         return compiled
 
-    def _properties(self, name: str) -> dict[str, Any]:
-        """OpenVINO's settings for a graph."""
-        chosen = self.options.properties()
-        if name == "answer_kv" and self.options.precision != "f32":
-            # One scale for all of a position's activations: in long rows faster than OpenVINO's default, one for 32.
-            chosen["DYNAMIC_QUANTIZATION_GROUP_SIZE"] = str(self._source_width)
-        return chosen
+    def _ways(self) -> Iterator[Way]:
+        """Ways to compute a graph: the chosen one, and what is fallen back to."""
+        if self._simulated:
+            yield Way("simulated", replace(self.options, precision="f32"))
+            return
+        yield Way(self.choice.arithmetic, self.options)
+        if self.choice.arithmetic == "int8":
+            yield Way("float", self.options)
+        if self.computes_in_bf16:
+            yield Way("float", replace(self.options, precision="f32"))
 
-    def _cache_key(self, name: str, sizes: Sizes, properties: Mapping[str, Any]) -> Path | None:
+    def _model(self, name: str, sizes: Sizes, way: Way) -> ov.Model:
+        """The graph, changed for this way to compute it."""
+        model = self._graphs[name].read(self._core)
+        if self.choice.arithmetic == "float" and not self._simulated:
+            take_back_handover(model)
+        if way.arithmetic == "float":
+            in_float(model)
+        model.reshape({port.get_any_name(): filled(port, sizes) for port in model.inputs})
+        if way.arithmetic == "float" and multiplies_many_rows(model):
+            unpack_weights(model)
+        return _with_bf16_cross_kv(model) if self.computes_in_bf16 else model
+
+    def _is_exact(self, way: Way) -> bool:
+        in_bf16 = self.computes_in_bf16 and way.options.precision != "f32"
+        return way.arithmetic != "int8" and not in_bf16
+
+    def _judged(self, name: str, sizes: Sizes, compiled: ov.CompiledModel, way: Way) -> Verdict | None:
+        if self._selftest is None:
+            return None
+        request = compiled.create_infer_request()
+        return self._selftest.judge(name, sizes, request, self.request, exact=self._is_exact(way))
+
+    def _fell_short(self, verdict: Verdict, way: Way) -> None:
+        """Say what a graph's self-test found.
+
+        Raises:
+            BundleError: nothing is left to fall back to, or the options are strict.
+        """
+        what = (
+            f"{verdict.graph} in {way.arithmetic} arithmetic falls short of the bundle's self-test: {verdict.shortfall}"
+        )
+        if way == list(self._ways())[-1]:
+            raise BundleError(f"{what}; the bundle is damaged: run `blipvino optimize` again, or copy it again")
+        if self.options.selftest == "strict":
+            raise BundleError(f"{what}; `blipvino selftest` tells more, arithmetic 'float' does without 8-bit kernels")
+        logger.warning("%s; it is computed in float instead", what)
+
+    def _cache_key(self, name: str, sizes: Sizes, further: Mapping[str, Any]) -> Path | None:
         """Where this compiled graph is kept: a name of all that it depends on, so that nothing goes stale."""
         digest = self._graphs[name].digest
         if self.options.cache is None or digest is None:
             return None
-        processor = self._core.get_property("CPU", "FULL_DEVICE_NAME")
-        parts = (digest, asdict(sizes), sorted(properties.items()), self.computes_in_bf16, processor, ov.get_version())
+        way = next(self._ways())
+        properties = sorted((way.properties(name, self._source_width) | dict(further)).items())
+        tested = None if self._selftest is None else self._selftest.digest
+        host = (this_host().signature, self.choice.arithmetic, self.computes_in_bf16, ov.get_version())
+        parts = (digest, tested, asdict(sizes), properties, *host)
         return self.options.cache / f"{name}-{hashlib.sha256(repr(parts).encode()).hexdigest()[:32]}.blob"
-
-
-def filled(port: Any, sizes: Sizes) -> ov.PartialShape:
-    """A port's shape with its open dimensions set to these sizes."""
-    names = iter(OPEN_DIMENSIONS[port.get_any_name().split(".")[0]])
-    values = asdict(sizes)
-    return ov.PartialShape([values[next(names)] if dim.is_dynamic else dim for dim in port.get_partial_shape()])
 
 
 def _with_bf16_cross_kv(model: ov.Model) -> ov.Model:

@@ -11,10 +11,13 @@ import numpy.typing as npt
 import openvino as ov
 
 from blipvino.config import BlipConfig
-from blipvino.runtime.compilation import ANY, Compiler, EngineOptions, GraphFile, Sizes
+from blipvino.host import Choice
+from blipvino.runtime.compilation import Compiler, EngineOptions, GraphSource
 from blipvino.runtime.cross_kv import Arena, CrossKV, empty_cross_kv
 from blipvino.runtime.decoding import Branching, Decoding
 from blipvino.runtime.generation import Step
+from blipvino.runtime.selftest import SelfTest
+from blipvino.runtime.sizes import ANY, Sizes
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
@@ -32,10 +35,21 @@ class Engine:
     `image_embeds` may run in one thread while another runs the rest; apart from that, calls must take turns.
     """
 
-    def __init__(self, graphs: Mapping[str, GraphFile], config: BlipConfig, options: EngineOptions) -> None:
+    def __init__(
+        self,
+        graphs: Mapping[str, GraphSource],
+        config: BlipConfig,
+        options: EngineOptions,
+        selftest: SelfTest | None = None,
+    ) -> None:
         self._config = config
-        self._compiler = Compiler(graphs, config.text.hidden_size, options)
+        self._compiler = Compiler(graphs, config, options, selftest)
         self._arena = Arena()
+
+    @property
+    def arithmetic(self) -> Choice:
+        """The arithmetic of quantized graphs, and why it is that one."""
+        return self._compiler.choice
 
     def image_embeds(self, pixels: npt.NDArray[np.uint8]) -> FloatArray:
         """uint8 ``[B, size, size, 3]`` -> float32 ``[B, S, D]``."""

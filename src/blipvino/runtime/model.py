@@ -5,19 +5,19 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterable, Iterator, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any, Self, overload
 
 import numpy as np
 import numpy.typing as npt
 
-from blipvino.bundle import Bundle, graph_files, open_bundle
+from blipvino.bundle import Bundle, open_bundle
 from blipvino.config import BlipConfig, parse_config, parse_preprocessor
 from blipvino.errors import InputError
 from blipvino.graphs import graph_names
 from blipvino.progress import Reporter
-from blipvino.runtime.compilation import EngineOptions, GraphFile
+from blipvino.runtime.bundled import graph_files_of, selftest_of
+from blipvino.runtime.compilation import EngineOptions
 from blipvino.runtime.engine import Engine
 from blipvino.runtime.features import DEFAULT_CACHE_BYTES, FeatureExtractor, ImageFeatures
 from blipvino.runtime.generation import GenerationOptions, generate, row_generators
@@ -54,7 +54,7 @@ class Blip:
         self.images = ImageProcessor(parse_preprocessor(preprocessor, config.vision.image_size, str(bundle.folder)))
         self.texts = TextProcessor.from_file(bundle.path("tokenizer.json"), config.text)
         names = graph_names(config.architecture)
-        self.engine = Engine({name: _graph_file(bundle, name, check_graphs) for name in names}, config, options)
+        self.engine = Engine(graph_files_of(bundle, names, check_graphs), config, options, selftest_of(bundle, config))
         self.extractor = FeatureExtractor(self.engine, self.images, bundle.fingerprint, image_cache_bytes)
         self._turn = threading.Lock()
 
@@ -410,11 +410,6 @@ class Blip:
                 f"{prompt_tokens} prompt tokens and max_new_tokens {options.max_new_tokens} exceed the {limit} "
                 "positions of this model; shorten the prompt or lower max_new_tokens"
             )
-
-
-def _graph_file(bundle: Bundle, name: str, check: bool) -> GraphFile:
-    verify = partial(bundle.verify, graph_files(name)) if check else None
-    return GraphFile(bundle.path(f"{name}.xml"), bundle.graph_digest(name), verify)
 
 
 def _batches(count: int, size: int, description: str, show_progress: bool) -> Iterator[slice]:

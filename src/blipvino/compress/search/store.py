@@ -11,11 +11,11 @@ from pathlib import Path
 
 import openvino as ov
 
-from blipvino.compress.handover import hand_over_in_8_bits
 from blipvino.compress.recipe import Treatment
 from blipvino.compress.search.trials import Treatments
 from blipvino.compress.storage import save_graph
 from blipvino.errors import CompressionError
+from blipvino.graphs.handover import hand_over_in_8_bits
 
 Compress = Callable[[str, Treatment], ov.Model]
 """Builds and treats the graph of this name."""

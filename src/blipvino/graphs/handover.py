@@ -68,6 +68,18 @@ def take_back_handover(model: ov.Model) -> None:
     model.validate_nodes_and_infer_types()
 
 
+def output_scales(writer: ov.Model) -> dict[str, float]:
+    """The scales of the outputs that cross in 8 bits, by name: ``real = scale * int8``."""
+    scales = {}
+    for result in writer.get_results():
+        if _crosses_in_8_bits(result):
+            quantizer = result.input_value(0).get_node().input_value(0).get_node()
+            scales[str(result.output(0).get_any_name())] = (
+                float(quantizer.input_value(1).get_node().data.item()) / LOWEST
+            )
+    return scales
+
+
 def _crosses_in_8_bits(port: ov.Node) -> bool:
     element = port.output(0).get_element_type()
     return element == ov.Type.i8 and port.output(0).get_any_name().startswith("cross_")

@@ -1,0 +1,171 @@
+"""Making a bundle's golden samples: what the float model makes of them, and what is expected of the bundle's graphs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import openvino as ov
+from PIL import Image
+
+from blipvino.checkpoint import Checkpoint
+from blipvino.compress.calibration import FALLBACK_QUESTIONS
+from blipvino.compress.preprocessing import Processors
+from blipvino.config import BlipConfig
+from blipvino.data import Sample
+from blipvino.graphs import build_graph, graph_names
+from blipvino.graphs.handover import output_scales
+from blipvino.metrics.sqnr import Fidelity
+from blipvino.runtime.compilation import Compiler, EngineOptions, GraphFile, GraphSource
+from blipvino.runtime.golden import LONGEST, Expected, Golden, GoldenInputs, rounded_to_8_bits
+from blipvino.runtime.images import load_image
+from blipvino.runtime.selftest import Runner, cases, token_gap
+from blipvino.runtime.sizes import Sizes
+
+EXACT = EngineOptions(precision="f32", arithmetic="float", selftest="off")
+TEXT_TOKENS = 4
+"""Tokens of a golden text, start token included."""
+LARGE_PICTURE = 2**18
+"""Bytes of a picture above which there is only one, so that a bundle's golden samples stay below 2 MB."""
+
+NATURAL_SIZE = 384
+"""Pixels of a side of a generated picture."""
+
+Pixels = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class BuiltGraph:
+    """A float graph of a checkpoint, built when it is read."""
+
+    checkpoint: Checkpoint
+    name: str
+    digest: None = None
+
+    def read(self, core: ov.Core) -> ov.Model:  # as `GraphSource` has it
+        """Build it."""
+        return build_graph(self.checkpoint, self.name)
+
+
+def golden_samples(checkpoint: Checkpoint, processors: Processors, pictures: Sequence[Image.Image]) -> Golden:
+    """Run the float model on pictures and a question. Nothing is expected of compressed graphs yet.
+
+    Args:
+        checkpoint: the original.
+        processors: of its inputs.
+        pictures: two; of large ones only the first is taken.
+    """
+    config = checkpoint.config
+    size = config.vision.image_size
+    pixels = processors.images.pixels(pictures[: 2 if 3 * size * size <= LARGE_PICTURE else 1])
+    graphs = {name: BuiltGraph(checkpoint, name) for name in graph_names(config.architecture)}
+    inputs = GoldenInputs(pixels, np.empty((0, 0, 0), np.float32), _question(processors, config))
+    return _run_float(graphs, inputs, config)
+
+
+def with_expectations(golden: Golden, folder: Path, config: BlipConfig) -> Golden:
+    """The same samples with what a folder's graphs make of them, rounded as their numbers say."""
+    paths = {name: folder / f"{name}.xml" for name in graph_names(config.architecture)}
+    graphs = {name: GraphFile(path) for name, path in paths.items()}
+    compiler = Compiler(graphs, config, replace(EXACT, arithmetic="int8"), simulated=True)
+    scales = output_scales(ov.Core().read_model(paths["question_kv"])) if "question_kv" in paths else {}
+    runner = Runner(replace(golden, scales=scales), config, compiler.request, {})
+    expected = {}
+    for case, (graph, sizes) in cases(config, golden.inputs).items():
+        made = runner.run(case, sizes, compiler.request(graph, sizes), whole=True)
+        pairs = [(golden.results[case][place], run) for place, run in made.items()]
+        noise = tuple(Fidelity.of(original, run).noise_to_signal for original, run in pairs)
+        gap = max(token_gap(original, run) for original, run in pairs) if graph == "answer" else 0.0
+        expected[case] = Expected(noise, gap)
+    return replace(golden, expected=expected, scales=scales)
+
+
+def _question(processors: Processors, config: BlipConfig) -> npt.NDArray[np.int64] | None:
+    """The golden question, int64 ``[1, T]``."""
+    if not config.answers_questions:
+        return None
+    tokens = processors.texts.question(FALLBACK_QUESTIONS[0])
+    return np.array([[*tokens[: LONGEST - 1], tokens[-1]] if len(tokens) > LONGEST else tokens], np.int64)
+
+
+def _run_float(graphs: Mapping[str, GraphSource], inputs: GoldenInputs, config: BlipConfig) -> Golden:
+    """Each graph on what those before it made."""
+    compiler = Compiler(graphs, config, EXACT)
+    listed = cases(config, inputs)
+
+    def runner() -> Runner:
+        return Runner(Golden(inputs, {}, {}), config, compiler.request, {})
+
+    embeds = runner().image_embeds(compiler.request(*listed["vision"]), 0)
+    inputs = replace(inputs, image_embeds=rounded_to_8_bits(embeds))
+    if "question" in listed:
+        graph, sizes = listed["question"]
+        inputs = replace(inputs, question_states=runner().question_states(compiler.request(graph, sizes), sizes))
+    for source in ("image", "question"):
+        if f"answer.{source}" in listed:
+            graph, sizes = listed[f"answer.{source}"]
+            text = _greedy(runner(), source, sizes, compiler.request(graph, sizes), config.text.bos_token_id)
+            inputs = replace(inputs, texts={**inputs.texts, source: text})
+    results = {
+        case: list(runner().run(case, sizes, compiler.request(graph, sizes), whole=True).values())
+        for case, (graph, sizes) in listed.items()
+    }
+    return Golden(inputs, results, {})
+
+
+def _greedy(runner: Runner, source: str, sizes: Sizes, request: ov.InferRequest, start: int) -> npt.NDArray[np.int64]:
+    """The first tokens that the float model says, int64 ``[TEXT_TOKENS]``; it may go on behind the closing one."""
+    runner.start_text(source, sizes, request)
+    text = [start]
+    while len(text) < TEXT_TOKENS:
+        logits = runner.logits(np.array(text[-1:], np.int64), len(text) - 1, request)
+        text.append(int(logits.argmax()))
+    return np.array(text, np.int64)
+
+
+def golden_pictures(source: str | None, samples: Sequence[Sample]) -> list[Image.Image]:
+    """Two pictures like those that calibration saw, as far as they are generated: nobody's photographs are kept.
+
+    Args:
+        source: the calibration's; None where there was none.
+        samples: that it saw.
+    """
+    if source is not None and source.partition(":")[0] == "demo" and len(samples) > 1:
+        return [load_image(sample.image()) for sample in samples[:2]]
+    return [Image.fromarray(natural_picture(NATURAL_SIZE, seed)) for seed in (0, 1)]
+
+
+def natural_picture(size: int, seed: int) -> Pixels:
+    """A picture with the statistics of bright photographs: a 1/f spectrum, and edges of things before one another.
+
+    Fields (1987, "Relations between the statistics of natural images and the response properties of cortical cells")
+    found the spectrum; Lee, Mumford and Huang (2001, "Occlusion models for natural images") model the edges.
+
+    Args:
+        size: of a side, in pixels.
+        seed: of all that is drawn.
+
+    Returns:
+        uint8 ``[size, size, 3]``.
+    """
+    rng = np.random.default_rng(seed)
+    rows, columns = np.indices((size, size)) / size
+    picture = np.stack([_one_over_f(size, rng) for _ in range(3)], -1) * 0.4 + _one_over_f(size, rng)[..., None] * 0.6
+    for radius in 0.4 / np.arange(1, 25):
+        x, y = rng.random(2)
+        leaf = (columns - x) ** 2 + (rows - y) ** 2 < radius**2
+        picture[leaf] = 0.3 * picture[leaf] + 0.5 * rng.standard_normal(3)
+    return np.clip(176 + 48 * picture, 0, 255).astype(np.uint8)
+
+
+def _one_over_f(size: int, rng: np.random.Generator) -> npt.NDArray[np.float64]:
+    """Noise whose amplitude falls with frequency, ``[size, size]``, of mean 0 and variance 1."""
+    frequencies = np.hypot(np.fft.fftfreq(size)[:, None], np.fft.rfftfreq(size)[None])
+    frequencies[0, 0] = np.inf
+    shape = (size, size // 2 + 1)
+    spectrum = (rng.standard_normal(shape) + 1j * rng.standard_normal(shape)) / frequencies
+    noise = np.fft.irfft2(spectrum, (size, size))
+    return np.asarray((noise - noise.mean()) / noise.std())

@@ -1,0 +1,126 @@
+"""What this machine's CPU can do with 8-bit numbers, and the arithmetic that quantized graphs get because of it.
+
+x86 CPUs before VNNI multiply 8-bit numbers with ``vpmaddubsw``, which adds two products in 16 bits: 255 × 127 twice is
+64,770, and what is above 32,767 is cut off. OpenVINO uses it all the same, and lists INT8 among its capabilities there.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from archspec.cpu import brand_string
+from archspec.cpu.detect import detected_info
+
+from blipvino.errors import InputError
+
+Arithmetic = Literal["int8", "float"]
+ArithmeticOption = Literal["auto", "int8", "float"]
+
+VARIABLE = "BLIPVINO_ARITHMETIC"
+"""The environment variable that stands in for "auto"."""
+EXACT_FEATURES = ("amx_int8", "avx512_vnni", "avx_vnni")
+"""By CPUID, as Linux names them: instructions that add products of 8-bit numbers in 32 bits."""
+_LIMITED_TO: Mapping[str, tuple[str, ...]] = {
+    **dict.fromkeys(("SSE41", "AVX", "AVX2", "AVX512_CORE"), ()),
+    **dict.fromkeys(("AVX2_VNNI", "AVX2_VNNI_2"), ("avx_vnni",)),
+    **dict.fromkeys(("AVX512_CORE_VNNI", "AVX512_CORE_BF16", "AVX512_CORE_FP16"), ("avx_vnni", "avx512_vnni")),
+}
+"""Which of them are left by each value of ``ONEDNN_MAX_CPU_ISA``; every other value leaves all."""
+_ISA_VARIABLES = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
+
+
+@dataclass(frozen=True)
+class Host:
+    """A CPU, as far as arithmetic goes.
+
+    Attributes:
+        cpu: its name.
+        exact: those of `EXACT_FEATURES` that OpenVINO's kernels may use here.
+        masked: those that the CPU has and ``ONEDNN_MAX_CPU_ISA`` forbids.
+        x86: whether the paragraph above is about it at all.
+    """
+
+    cpu: str
+    exact: tuple[str, ...]
+    masked: tuple[str, ...] = ()
+    x86: bool = True
+
+    @property
+    def signature(self) -> str:
+        """What compiled graphs depend on: the same CPU runs other kernels when some are forbidden."""
+        return f"{self.cpu}|{','.join(self.exact)}|{_isa_limit() or ''}"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The arithmetic of quantized graphs, and why it is that one.
+
+    Attributes:
+        arithmetic: "int8" runs them on 8-bit kernels; "float" computes in float32 with the 8-bit weights.
+        reason: a sentence for people.
+    """
+
+    arithmetic: Arithmetic
+    reason: str
+
+
+def this_host() -> Host:
+    """Describe the CPU that this process runs on, ``ONEDNN_MAX_CPU_ISA`` respected."""
+    features = set(detected_info().features)
+    has = tuple(feature for feature in EXACT_FEATURES if feature in features)
+    allowed = _LIMITED_TO.get(_isa_limit() or "", EXACT_FEATURES)
+    return Host(
+        cpu=brand_string() or platform.processor() or platform.machine(),
+        exact=tuple(feature for feature in has if feature in allowed),
+        masked=tuple(feature for feature in has if feature not in allowed),
+        x86=platform.machine().lower() in ("x86_64", "amd64"),
+    )
+
+
+def choose_arithmetic(option: ArithmeticOption = "auto", host: Host | None = None) -> Choice:
+    """The arithmetic that quantized graphs get.
+
+    Args:
+        option: "auto" is ``$BLIPVINO_ARITHMETIC`` where that is set, else 8-bit where 8-bit kernels are exact.
+        host: by default this one.
+
+    Raises:
+        InputError: no such arithmetic.
+    """
+    variable = os.environ.get(VARIABLE) or "auto"
+    for value, name in ((option, "arithmetic"), (variable, f"the environment variable {VARIABLE}")):
+        if value not in get_args(ArithmeticOption):
+            raise InputError(f"{name} is {value!r}, expected one of {', '.join(get_args(ArithmeticOption))}")
+    host = host or this_host()
+    if option != "auto":
+        return Choice(option, f"{_told(option)}, as asked for")
+    if variable != "auto":
+        chosen: Arithmetic = "int8" if variable == "int8" else "float"
+        return Choice(chosen, f"{_told(chosen)}, as {VARIABLE} says")
+    if host.exact:
+        return Choice("int8", f"{_told('int8')}: {host.cpu} adds their products exactly ({host.exact[0]})")
+    if not host.x86:
+        return Choice("int8", f"{_told('int8')}: {host.cpu} is no x86 CPU, whose old ones add products in 16 bits")
+    why = f"has no {' or '.join(EXACT_FEATURES)}"
+    if host.masked:
+        why = f"is kept from {', '.join(host.masked)} by {_isa_variable()}={_isa_limit()}"
+    return Choice(
+        "float", f"{_told('float')}: {host.cpu} {why}, so 8-bit kernels would add products in 16 bits and overflow"
+    )
+
+
+def _told(arithmetic: Arithmetic) -> str:
+    return "8-bit arithmetic" if arithmetic == "int8" else "float arithmetic with 8-bit weights"
+
+
+def _isa_variable() -> str | None:
+    return next((name for name in _ISA_VARIABLES if os.environ.get(name)), None)
+
+
+def _isa_limit() -> str | None:
+    name = _isa_variable()
+    return None if name is None else os.environ[name].upper()
