@@ -383,7 +383,7 @@ def diagnose(
 ) -> None:
     """Show where a bundle's error comes from: the noise of each graph and layer, worst first."""
     from blipvino.diagnose.run import DiagnoseOptions, diagnose_bundle
-    from blipvino.report.diagnosis import diagnosis_tables, summary
+    from blipvino.report.diagnosis import diagnosis_tables, summary, told_of_host
     from blipvino.report.files import write_diagnosis
     from blipvino.report.terminal import rich_table
 
@@ -397,6 +397,8 @@ def diagnose(
     for table in diagnosis_tables(diagnosis, worst):
         console.print(rich_table(table))
     typer.echo(summary(diagnosis))
+    if host := told_of_host(diagnosis):
+        typer.echo(host)
 
 
 @app.command(epilog="Example: blipvino bench demo -o out/bench --quick")

@@ -10,15 +10,15 @@ import os
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
 from archspec.cpu import brand_string
 from archspec.cpu.detect import detected_info
 
 from blipvino.errors import InputError
 
-Arithmetic = Literal["int8", "float"]
-ArithmeticOption = Literal["auto", "int8", "float"]
+Arithmetic = Literal["int8", "float", "simulated"]
+ArithmeticOption = Literal["auto", "int8", "float", "simulated"]
 
 VARIABLE = "BLIPVINO_ARITHMETIC"
 """The environment variable that stands in for "auto"."""
@@ -60,7 +60,8 @@ class Choice:
     """The arithmetic of quantized graphs, and why it is that one.
 
     Attributes:
-        arithmetic: "int8" runs them on 8-bit kernels; "float" computes in float32 with the 8-bit weights.
+        arithmetic: "int8" runs them on 8-bit kernels; "float" computes in float with the 8-bit weights; "simulated"
+            rounds as 8-bit kernels that are exact do, and computes in float: what other CPUs answer, slowly.
         reason: a sentence for people.
     """
 
@@ -99,8 +100,7 @@ def choose_arithmetic(option: ArithmeticOption = "auto", host: Host | None = Non
     if option != "auto":
         return Choice(option, f"{_told(option)}, as asked for")
     if variable != "auto":
-        chosen: Arithmetic = "int8" if variable == "int8" else "float"
-        return Choice(chosen, f"{_told(chosen)}, as {VARIABLE} says")
+        return Choice(cast(Arithmetic, variable), f"{_told(variable)}, as {VARIABLE} says")
     if host.exact:
         return Choice("int8", f"{_told('int8')}: {host.cpu} adds their products exactly ({host.exact[0]})")
     if not host.x86:
@@ -113,8 +113,9 @@ def choose_arithmetic(option: ArithmeticOption = "auto", host: Host | None = Non
     )
 
 
-def _told(arithmetic: Arithmetic) -> str:
-    return "8-bit arithmetic" if arithmetic == "int8" else "float arithmetic with 8-bit weights"
+def _told(arithmetic: str) -> str:
+    told = {"int8": "8-bit arithmetic", "float": "Float arithmetic with 8-bit weights"}
+    return told.get(arithmetic, "8-bit arithmetic, simulated in float")
 
 
 def _isa_variable() -> str | None:

@@ -10,7 +10,8 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 def decode(kind: Any, value: Any) -> Any:
     """A parsed JSON value as an annotated type: dataclasses, tuples and mappings of them, and plain values.
 
-    It undoes `dataclasses.asdict` and ``json.dumps`` for tuples of one item type, optional values and dictionaries.
+    It undoes `dataclasses.asdict` and ``json.dumps`` for tuples of one item type, optional values and dictionaries. A
+    field that is missing has its default, where it has one.
 
     Raises:
         KeyError: a field is missing.
@@ -18,7 +19,8 @@ def decode(kind: Any, value: Any) -> Any:
     """
     if dataclasses.is_dataclass(kind):
         hints = get_type_hints(kind)
-        return kind(**{field.name: decode(hints[field.name], value[field.name]) for field in dataclasses.fields(kind)})  # type: ignore[operator]
+        names = [each.name for each in dataclasses.fields(kind) if each.name in value or _is_required(each)]
+        return kind(**{name: decode(hints[name], value[name]) for name in names})  # type: ignore[operator]
     arguments = get_args(kind)
     if get_origin(kind) is tuple:
         return tuple(decode(arguments[0], item) for item in value)
@@ -27,3 +29,7 @@ def decode(kind: Any, value: Any) -> Any:
     if get_origin(kind) in (Union, types.UnionType) and value is not None:
         return decode(arguments[0], value)
     return value
+
+
+def _is_required(field: dataclasses.Field[Any]) -> bool:
+    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import openvino as ov
 
+from blipvino.host import choose_arithmetic
 from blipvino.manifest import library_versions
 
 
@@ -18,10 +19,11 @@ class Machine:
     Attributes:
         cpu: the processor's name.
         cores: logical cores that this process may use.
-        capabilities: number formats that OpenVINO computes in natively here.
+        capabilities: number formats that OpenVINO lists for it.
         system: operating system and its version.
         python: Python's version.
         libraries: versions of the libraries that matter.
+        arithmetic: of quantized graphs here, and why.
     """
 
     cpu: str
@@ -30,6 +32,7 @@ class Machine:
     system: str
     python: str
     libraries: dict[str, str]
+    arithmetic: str = ""
 
 
 def this_machine() -> Machine:
@@ -42,4 +45,5 @@ def this_machine() -> Machine:
         system=f"{platform.system()} {platform.release()}",
         python=platform.python_version(),
         libraries=library_versions(),
+        arithmetic=choose_arithmetic().reason,
     )

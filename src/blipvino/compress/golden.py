@@ -70,7 +70,7 @@ def with_expectations(golden: Golden, folder: Path, config: BlipConfig) -> Golde
     """The same samples with what a folder's graphs make of them, rounded as their numbers say."""
     paths = {name: folder / f"{name}.xml" for name in graph_names(config.architecture)}
     graphs = {name: GraphFile(path) for name, path in paths.items()}
-    compiler = Compiler(graphs, config, replace(EXACT, arithmetic="int8"), simulated=True)
+    compiler = Compiler(graphs, config, replace(EXACT, arithmetic="simulated"))
     scales = output_scales(ov.Core().read_model(paths["question_kv"])) if "question_kv" in paths else {}
     runner = Runner(replace(golden, scales=scales), config, compiler.request, {})
     expected = {}

@@ -73,6 +73,7 @@ class GraphError:
         alone: the error of its outputs when the graphs before it are float.
         chained: the same when they are compressed too, end to end.
         layers: what compression touches, in the order of the layers.
+        as_run: the error end to end by the kernels that run on the host; None where that was not measured.
     """
 
     graph: str
@@ -80,6 +81,12 @@ class GraphError:
     alone: Fidelity
     chained: Fidelity
     layers: tuple[LayerError, ...]
+    as_run: Fidelity | None = None
+
+    @property
+    def gain_here(self) -> float:
+        """By how many dB the graph runs better on the host than its numbers say; negative where it runs worse."""
+        return 0.0 if self.as_run is None else self.as_run.sqnr - self.chained.sqnr
 
 
 @dataclass(frozen=True)
@@ -94,6 +101,8 @@ class Diagnosis:
         data: which samples were run.
         graphs: in the order in which they run.
         libraries: the versions that computed it.
+        arithmetic: of quantized graphs on the host.
+        reason: why it is that one, for people.
     """
 
     bundle: str
@@ -103,6 +112,8 @@ class Diagnosis:
     data: str
     graphs: tuple[GraphError, ...]
     libraries: Mapping[str, str]
+    arithmetic: str = ""
+    reason: str = ""
 
     def worst(self, count: int | None = None) -> list[LayerError]:
         """The layers that introduce the most noise for their signal, worst first; all of them without a count."""
@@ -118,6 +129,8 @@ class Diagnosis:
             "recipe": self.recipe,
             "data": self.data,
             "libraries": dict(self.libraries),
+            "arithmetic": self.arithmetic,
+            "reason": self.reason,
             "graphs": [_graph_to_json(graph) for graph in self.graphs],
             "worst": [layer.label for layer in self.worst(10)],
         }
@@ -127,7 +140,8 @@ class Diagnosis:
         """The inverse of `to_json`."""
         names = ("bundle", "fingerprint", "original", "recipe", "data", "libraries")
         graphs = tuple(_graph_from_json(graph) for graph in content["graphs"])
-        return cls(graphs=graphs, **{name: content[name] for name in names})
+        host = {name: content.get(name, "") for name in ("arithmetic", "reason")}
+        return cls(graphs=graphs, **{name: content[name] for name in names}, **host)
 
 
 def _graph_to_json(graph: GraphError) -> dict[str, Any]:
@@ -142,6 +156,8 @@ def _graph_to_json(graph: GraphError) -> dict[str, Any]:
         for layer in graph.layers
     ]
     errors = {"alone": graph.alone.to_json(), "chained": graph.chained.to_json()}
+    if graph.as_run is not None:
+        errors["as_run"] = graph.as_run.to_json()
     return {"graph": graph.graph, "method": graph.method, **errors, "layers": layers}
 
 
@@ -152,4 +168,5 @@ def _graph_from_json(content: Mapping[str, Any]) -> GraphError:
         for row in content["layers"]
     )
     alone, chained = (Fidelity.from_json(content[name]) for name in ("alone", "chained"))
-    return GraphError(graph, content["method"], alone, chained, layers)
+    as_run = Fidelity.from_json(content["as_run"]) if "as_run" in content else None
+    return GraphError(graph, content["method"], alone, chained, layers, as_run)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import openvino as ov
@@ -10,17 +10,25 @@ import openvino as ov
 from blipvino.bundle import Bundle, open_bundle
 from blipvino.checkpoint import Checkpoint, load_checkpoint
 from blipvino.compress.calibration import CalibrationImage, prepare_calibration
+from blipvino.compress.golden import EXACT, BuiltGraph
 from blipvino.compress.original import check_weights
 from blipvino.compress.recipe import Treatment
 from blipvino.data import DEFAULT_SEED, Sample, count_items, open_source, take
 from blipvino.demo import resolve
-from blipvino.diagnose.measure import measure
+from blipvino.diagnose.as_run import AsRun
+from blipvino.diagnose.measure import ANSWER_STEPS, measure
 from blipvino.diagnose.probe import Measured
 from blipvino.diagnose.results import Diagnosis, GraphError, LayerError
 from blipvino.errors import InputError
 from blipvino.graphs import graph_names
+from blipvino.graphs.handover import output_scales
+from blipvino.host import Choice
 from blipvino.manifest import library_versions
+from blipvino.metrics.sqnr import Fidelity
 from blipvino.progress import Reporter
+from blipvino.runtime.bundled import graph_files_of
+from blipvino.runtime.compilation import EngineOptions
+from blipvino.runtime.engine import Engine
 from blipvino.runtime.images import ImageProcessor
 from blipvino.runtime.tokens import TextProcessor
 
@@ -55,7 +63,10 @@ def diagnose_bundle(
     original: str | Path | None = None,
     show_progress: bool = True,
 ) -> Diagnosis:
-    """Measure where a bundle's error comes from. Everything is computed in float32 and without 8-bit kernels.
+    """Measure where a bundle's error comes from.
+
+    Layers and graphs are computed in float32 and without 8-bit kernels, which is what their numbers say; then both
+    models run as they do on this host.
 
     Args:
         bundle: a compressed bundle's folder.
@@ -87,14 +98,17 @@ def diagnose_bundle(
             _graph_error(name, treatments[name], measured)
             for name, measured in measure(checkpoint, models, images, reporter, chain=True)
         )
+        errors, choice = _as_run(opened, checkpoint, images, reporter)
     return Diagnosis(
         bundle=str(opened.folder),
         fingerprint=opened.fingerprint,
         original=str(place),
         recipe=opened.label,
         data=f"{source.name}, {count_items(samples)} samples, seed {options.seed}",
-        graphs=graphs,
+        graphs=tuple(replace(graph, as_run=errors[graph.graph]) for graph in graphs),
         libraries=library_versions(),
+        arithmetic=choice.arithmetic,
+        reason=choice.reason,
     )
 
 
@@ -111,6 +125,20 @@ def _prepared(
     images = ImageProcessor(checkpoint.preprocessor_config)
     texts = TextProcessor.from_file(bundle.path("tokenizer.json"), checkpoint.config.text)
     return list(prepare_calibration(samples, images, texts, reporter).images)
+
+
+def _as_run(
+    bundle: Bundle, checkpoint: Checkpoint, images: list[CalibrationImage], reporter: Reporter
+) -> tuple[dict[str, Fidelity], Choice]:
+    """The error of every graph as it runs here, and the arithmetic that it runs in."""
+    config = checkpoint.config
+    names = graph_names(config.architecture)
+    original = Engine({name: BuiltGraph(checkpoint, name) for name in names}, config, EXACT)
+    # What runs here is to be shown, whether it is good enough or not.
+    engine = Engine(graph_files_of(bundle, names, check=False), config, EngineOptions(selftest="off"))
+    writer = bundle.folder / "question_kv.xml"
+    scales = output_scales(ov.Core().read_model(writer)) if "question_kv" in names else {}
+    return AsRun(original, engine, config, scales, ANSWER_STEPS).measure(images, reporter), engine.arithmetic
 
 
 def _graph_error(name: str, treatment: Treatment, measured: Measured) -> GraphError:

@@ -25,6 +25,7 @@ class Header:
     Attributes:
         model: the bundle's fingerprint.
         precision: of the arithmetic that is not quantized.
+        arithmetic: of what is.
         data: the source.
         samples: questions that were wanted.
         captions: captions that were wanted.
@@ -38,6 +39,7 @@ class Header:
 
     model: str
     precision: str
+    arithmetic: str
     data: str
     samples: int
     captions: int

@@ -42,6 +42,7 @@ from blipvino.bench.machine import Machine
 from blipvino.data import DEFAULT_SEED
 from blipvino.data.files import read_json
 from blipvino.errors import DataError, InputError
+from blipvino.host import ArithmeticOption
 from blipvino.metrics.bootstrap import Estimate
 from blipvino.output import write_text
 from blipvino.records import decode
@@ -63,6 +64,8 @@ class EvaluateOptions:
         answers: file of answers to choose from, see `blipvino.data.read_answers`; None generates answers.
         top_k: of the answers to choose from, those with the likeliest first token are ranked; None ranks all.
         precision: of the evaluated bundle's arithmetic that is not quantized. The original computes in float32.
+        arithmetic: of what is quantized; a graph that falls short of its self-test is evaluated all the same if one is
+            asked for.
         seed: of the data's shuffle, and of the bootstrap.
     """
 
@@ -74,6 +77,7 @@ class EvaluateOptions:
     top_k: int | None = DEFAULT_TOP_K
     precision: Precision = "auto"
     seed: int = DEFAULT_SEED
+    arithmetic: ArithmeticOption = "auto"
 
     def __post_init__(self) -> None:
         """Check the ranges.

@@ -23,10 +23,11 @@ from blipvino.evaluation.result_files import Texts, read_results, write_results
 from blipvino.evaluation.results import DataInfo, EvaluateOptions, Evaluation, Model, write_evaluation
 from blipvino.evaluation.scoring import answer_examples, caption_examples, score_answers, score_captions
 from blipvino.evaluation.selection import Assignment, digest, select, select_known
+from blipvino.host import choose_arithmetic
 from blipvino.metrics.bootstrap import CONFIDENCE, RESAMPLES
 from blipvino.output import make_folder
 from blipvino.progress import Reporter
-from blipvino.runtime.compilation import EngineOptions, Precision
+from blipvino.runtime.compilation import EngineOptions
 from blipvino.runtime.features import ImageFeatures
 from blipvino.runtime.model import Blip
 from blipvino.runtime.ranking import AnswerList
@@ -90,10 +91,12 @@ def evaluate_bundle(
     task = _plan(compressed, data, options)
     with _folder(run.folder) as folder:
         predictor = _Predictor(task, options, folder, run, reporter)
-        after, before = predictor.predict("compressed", compressed, options.precision), None
+        asked = options.arithmetic != "auto"
+        engine = EngineOptions(options.precision, arithmetic=options.arithmetic, selftest="off" if asked else "warn")
+        after, before = predictor.predict("compressed", compressed, engine), None
         if beside_original:
             with open_original(original, compressed, reporter) as reference:
-                before = predictor.predict("original", reference, "f32")
+                before = predictor.predict("original", reference, EngineOptions("f32"))
         evaluation = _evaluation(task, after, before)
         write_evaluation(evaluation, folder)
     return evaluation
@@ -196,27 +199,27 @@ class _Predictor:
     run: RunOptions
     reporter: Reporter
 
-    def predict(self, role: Literal["original", "compressed"], bundle: Bundle, precision: Precision) -> Spoken:
+    def predict(self, role: Literal["original", "compressed"], bundle: Bundle, engine: EngineOptions) -> Spoken:
         """What a bundle says of all assignments; what an earlier run left is not said again."""
         path = self.folder / f"predictions-{role}.jsonl"
-        file = PredictionFile(path, self._header(bundle, precision), restart=self.run.restart)
+        file = PredictionFile(path, self._header(bundle, engine), restart=self.run.restart)
         missing = [one for one in self.task.assignments if one.sample.image_id not in file.known]
         if missing:
             # Each image is seen once, so that none is worth remembering.
-            engine = EngineOptions(precision=precision)
             blip = Blip.load(bundle, options=engine, image_cache_bytes=0, verify=False)
             for predictions in self._predictions(blip, missing, f"{bundle.label}: answers and captions"):
                 file.append(predictions)
         texts = Texts.of(file.known[one.sample.image_id] for one in self.task.assignments)
         write_results(texts, self.folder, role)
         place = bundle.manifest.source.name if role == "original" else str(bundle.folder)
-        return Spoken(Model(bundle.label, place, bundle.fingerprint, precision), texts)
+        return Spoken(Model(bundle.label, place, bundle.fingerprint, engine.precision), texts)
 
-    def _header(self, bundle: Bundle, precision: Precision) -> Header:
+    def _header(self, bundle: Bundle, engine: EngineOptions) -> Header:
         options, answers = self.options, self.task.answers
         return Header(
             model=bundle.fingerprint,
-            precision=precision,
+            precision=engine.precision,
+            arithmetic=choose_arithmetic(engine.arithmetic).arithmetic,
             data=self.task.data.name,
             samples=options.samples,
             captions=options.captions,

@@ -8,6 +8,14 @@ from blipvino.diagnose.results import Diagnosis
 from blipvino.metrics.sqnr import Fidelity
 from blipvino.report.tables import TextTable
 
+SAME = 1.0
+"""A difference in dB that needs no explanation."""
+WHY = {
+    "int8": "Its 8-bit kernels, and what is rounded to bfloat16 around them, make errors of their own.",
+    "float": "Activations are not rounded to 8 bits here, so that what their rounding costs elsewhere is missing.",
+    "simulated": "What is not quantized is rounded to bfloat16 here.",
+}
+
 
 def diagnosis_tables(diagnosis: Diagnosis, worst: int) -> tuple[TextTable, ...]:
     """Every graph's error, and the layers that make the most."""
@@ -17,10 +25,25 @@ def diagnosis_tables(diagnosis: Diagnosis, worst: int) -> tuple[TextTable, ...]:
 def graph_table(diagnosis: Diagnosis) -> TextTable:
     """The error of every compressed graph's outputs."""
     rows = [
-        (f"{graph.graph}, {graph.method}", *_told(graph.alone), *_told(graph.chained)) for graph in diagnosis.graphs
+        (
+            f"{graph.graph}, {graph.method}",
+            *_told(graph.alone),
+            *_told(graph.chained),
+            "" if graph.as_run is None else decibels(graph.as_run),
+        )
+        for graph in diagnosis.graphs
     ]
-    columns = ("graph", "alone, dB", "cosine", "in the chain, dB", "cosine")
+    columns = ("graph", "alone, dB", "cosine", "in the chain, dB", "cosine", "as it runs here, dB")
     return TextTable("Outputs beside the original's: SQNR", columns, tuple(rows))
+
+
+def told_of_host(diagnosis: Diagnosis) -> str | None:
+    """Why the graphs run better or worse here than their numbers say; None where they do not."""
+    apart = [graph for graph in diagnosis.graphs if abs(graph.gain_here) > SAME]
+    if not apart:
+        return None
+    named = ", ".join(f"{graph.graph} {graph.gain_here:+.1f} dB" for graph in apart)
+    return f"Beside what the numbers say, as it runs here: {named}. {WHY[diagnosis.arithmetic]} {diagnosis.reason}."
 
 
 def layer_table(diagnosis: Diagnosis, count: int) -> TextTable:

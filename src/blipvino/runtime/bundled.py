@@ -74,5 +74,5 @@ def run_selftest(bundle: Bundle, options: EngineOptions) -> SelfTestReport:
             "run `blipvino optimize` again"
         )
     compiler = Compiler(graph_files_of(bundle, graph_names(config.architecture), check=False), config, options)
-    verdicts = selftest.judge_whole(compiler.request, exact=compiler.is_exact)
+    verdicts = selftest.judge_whole(compiler.request, compiler.allowance)
     return SelfTestReport(compiler.choice, tuple(verdicts))

@@ -19,7 +19,7 @@ from blipvino.graphs.arithmetic import in_float, multiplies_many_rows, unpack_we
 from blipvino.graphs.handover import take_back_handover
 from blipvino.host import Arithmetic, ArithmeticOption, choose_arithmetic, this_host
 from blipvino.runtime.cache import load_compiled, save_compiled
-from blipvino.runtime.selftest import SelfTest, SelfTestMode, Verdict
+from blipvino.runtime.selftest import COARSE, EXACT, ROUNDED, SelfTest, SelfTestMode, Verdict
 from blipvino.runtime.sizes import Sizes, filled
 
 Precision = Literal["auto", "f32", "bf16"]
@@ -37,8 +37,8 @@ class EngineOptions:
         cache: folder for compiled graphs, so that a later start skips compilation; None keeps none.
         threads: CPU threads; None uses every core.
         mode: "latency" gives an image all threads, "throughput" gives each of several images a thread of its own.
-        arithmetic: of quantized graphs: "int8" on 8-bit kernels; "float" in float32 with 8-bit weights; "auto" is
-            "int8" where 8-bit kernels are exact (VNNI, AMX), else "float". See `blipvino.host`.
+        arithmetic: of quantized graphs: "int8" on 8-bit kernels; "float" with 8-bit weights; "auto" is "int8" where
+            8-bit kernels are exact (VNNI, AMX), else "float"; "simulated" rounds as exact kernels do, slowly, anywhere.
         selftest: what a graph that falls short of the bundle's self-test means when it is compiled for the first time:
             "warn" says so and computes it in float, "strict" raises; "off" does not test.
     """
@@ -100,11 +100,11 @@ class Way:
     """One way to compute a graph.
 
     Attributes:
-        arithmetic: of what is quantized; "simulated" rounds as its numbers say and computes in float32.
+        arithmetic: of what is quantized.
         options: the engine's, with the precision of what is not.
     """
 
-    arithmetic: Arithmetic | Literal["simulated"]
+    arithmetic: Arithmetic
     options: EngineOptions
 
     def properties(self, name: str, source_width: int) -> dict[str, Any]:
@@ -131,7 +131,6 @@ class Compiler:
         config: of the model.
         options: how they are compiled.
         selftest: what a graph must pass when it is compiled for the first time here; None tests nothing.
-        simulated: compute what is quantized without 8-bit kernels, as its numbers say.
     """
 
     def __init__(
@@ -140,15 +139,12 @@ class Compiler:
         config: BlipConfig,
         options: EngineOptions,
         selftest: SelfTest | None = None,
-        *,
-        simulated: bool = False,
     ) -> None:
         self.options = options
         self.choice = choose_arithmetic(options.arithmetic)
         self._source_width = config.text.hidden_size
         self._graphs = graphs
         self._selftest = None if options.selftest == "off" else selftest
-        self._simulated = simulated
         self._core = ov.Core()
         self._core.set_property({"ENABLE_MMAP": True})
         self._memory: list[object] = []  # of graphs from the cache
@@ -174,9 +170,9 @@ class Compiler:
         return self.options.precision == "bf16" or (self.options.precision == "auto" and native)
 
     @property
-    def is_exact(self) -> bool:
-        """Whether everything is computed in float32."""
-        return self._is_exact(next(self._ways()))
+    def allowance(self) -> float:
+        """The noise-to-signal ratio that the arithmetic of this host may add by itself."""
+        return self._allowance(next(self._ways()))
 
     @property
     def _threads(self) -> int:
@@ -208,11 +204,8 @@ class Compiler:
 
     def _ways(self) -> Iterator[Way]:
         """Ways to compute a graph: the chosen one, and what is fallen back to."""
-        if self._simulated:
-            yield Way("simulated", replace(self.options, precision="f32"))
-            return
         yield Way(self.choice.arithmetic, self.options)
-        if self.choice.arithmetic == "int8":
+        if self.choice.arithmetic != "float":
             yield Way("float", self.options)
         if self.computes_in_bf16:
             yield Way("float", replace(self.options, precision="f32"))
@@ -220,7 +213,7 @@ class Compiler:
     def _model(self, name: str, sizes: Sizes, way: Way) -> ov.Model:
         """The graph, changed for this way to compute it."""
         model = self._graphs[name].read(self._core)
-        if self.choice.arithmetic == "float" and not self._simulated:
+        if self.choice.arithmetic == "float":
             take_back_handover(model)
         if way.arithmetic == "float":
             in_float(model)
@@ -229,15 +222,17 @@ class Compiler:
             unpack_weights(model)
         return _with_bf16_cross_kv(model) if self.computes_in_bf16 else model
 
-    def _is_exact(self, way: Way) -> bool:
-        in_bf16 = self.computes_in_bf16 and way.options.precision != "f32"
-        return way.arithmetic != "int8" and not in_bf16
+    def _allowance(self, way: Way) -> float:
+        """See `Compiler.allowance`. Where only weights are quantized, 8-bit kernels round activations in groups."""
+        if self.computes_in_bf16 and way.options.precision != "f32":
+            return COARSE
+        return ROUNDED if way.arithmetic == "int8" else EXACT
 
     def _judged(self, name: str, sizes: Sizes, compiled: ov.CompiledModel, way: Way) -> Verdict | None:
         if self._selftest is None:
             return None
         request = compiled.create_infer_request()
-        return self._selftest.judge(name, sizes, request, self.request, exact=self._is_exact(way))
+        return self._selftest.judge(name, sizes, request, self.request, self._allowance(way))
 
     def _fell_short(self, verdict: Verdict, way: Way) -> None:
         """Say what a graph's self-test found.

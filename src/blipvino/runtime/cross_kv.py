@@ -51,6 +51,23 @@ class CrossKV:
             tensor = request.get_tensor(name)
             request.set_tensor(name, _shared_tensor(array, tensor.element_type))
 
+    def as_floats(self, positions: int, scales: Mapping[str, float]) -> list[Array]:
+        """Keys and values of the first so many positions as numbers, for comparison.
+
+        Args:
+            positions: that count; the others are padding.
+            scales: of those that are int8, by name.
+        """
+        arrays = []
+        for name, array in self.tensors.items():
+            cut = array[..., :positions] if name.startswith("cross_key") else array[:, :, :positions]
+            if cut.dtype == np.uint16:  # bfloat16, the upper half of a float32
+                cut = (cut.astype(np.uint32) << 16).view(np.float32)
+            elif cut.dtype == np.int8:
+                cut = cut * np.float32(scales[name])
+            arrays.append(cut)
+        return arrays
+
     def move(self, source: int, place: int) -> None:
         """Copy one source over another."""
         for array in self.tensors.values():
