@@ -8,7 +8,7 @@ import json
 import logging
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
@@ -22,9 +22,11 @@ from blipvino.compress.recipe import AUTO, DEFAULT_RECIPE, RECIPES, TO_BE_FOUND,
 from blipvino.data.answers import read_answers
 from blipvino.data.samples import DEFAULT_SAMPLES, DEFAULT_SEED
 from blipvino.errors import BlipvinoError, InputError, OutputError
+from blipvino.host import choose_arithmetic
 from blipvino.output import check_png, make_folder, write_png
 from blipvino.report.browser import open_page
 from blipvino.report.pictures import visualize
+from blipvino.runtime.bundled import run_selftest
 from blipvino.runtime.cache import default_cache
 from blipvino.runtime.compilation import EngineOptions
 from blipvino.runtime.generation import GenerationOptions
@@ -52,10 +54,29 @@ class Precision(StrEnum):
     bf16 = "bf16"
 
 
+class ArithmeticName(StrEnum):
+    """Of quantized graphs."""
+
+    auto = "auto"
+    int8 = "int8"
+    float = "float"
+    simulated = "simulated"
+
+
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 QuietFlag = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
 BundleArgument = Annotated[Path, typer.Argument(help="A bundle, as `blipvino optimize` writes it.")]
 PrecisionOption = Annotated[Precision, typer.Option(help="Arithmetic of what is not quantized.")]
+ArithmeticChoice = Annotated[
+    ArithmeticName,
+    typer.Option(
+        help="Arithmetic of quantized graphs: 8-bit kernels, float with 8-bit weights, or 8 bits simulated in float; "
+        "auto is what this CPU computes exactly."
+    ),
+]
+StrictFlag = Annotated[
+    bool, typer.Option("--strict", help="Refuse a bundle whose self-test falls short here, instead of a warning.")
+]
 CacheOption = Annotated[
     Path,
     typer.Option(
@@ -177,6 +198,8 @@ def caption(
     prompt: Annotated[str | None, typer.Option(help="Text that the caption continues.")] = None,
     picture: Annotated[Path | None, typer.Option(help="Write the (first) image with its caption to this PNG.")] = None,
     precision: PrecisionOption = Precision.auto,
+    arithmetic: ArithmeticChoice = ArithmeticName.auto,
+    strict: StrictFlag = False,
     cache: CacheOption = default_cache(),  # noqa: B008  # typer shows it in the help
     no_cache: NoCacheFlag = False,
     as_json: JsonFlag = False,
@@ -185,7 +208,7 @@ def caption(
     """Describe images."""
     if picture is not None:
         check_png(picture)
-    blip = _load(bundle, precision, None if no_cache else cache)
+    blip = _load(bundle, _engine(precision, arithmetic, strict), None if no_cache else cache)
     captions = blip.caption(images, prompt, show_progress=_is_long(images), **generation)
     if as_json:
         _print_json([{"image": str(image), "caption": text} for image, text in zip(images, captions, strict=True)])
@@ -205,6 +228,8 @@ def ask(
     answers: AnswersOption = None,
     picture: Annotated[Path | None, typer.Option(help="Write the image with the first answer to this PNG.")] = None,
     precision: PrecisionOption = Precision.auto,
+    arithmetic: ArithmeticChoice = ArithmeticName.auto,
+    strict: StrictFlag = False,
     cache: CacheOption = default_cache(),  # noqa: B008  # typer shows it in the help
     no_cache: NoCacheFlag = False,
     as_json: JsonFlag = False,
@@ -214,7 +239,7 @@ def ask(
     if picture is not None:
         check_png(picture)
     choice = None if answers is None else read_answers(answers)
-    blip = _load(bundle, precision, None if no_cache else cache)
+    blip = _load(bundle, _engine(precision, arithmetic, strict), None if no_cache else cache)
     if choice is None:
         said = blip.answer(image, questions, show_progress=_is_long(questions), **generation)
     else:
@@ -326,6 +351,7 @@ def evaluate(
     batch_size: Annotated[int, typer.Option(help="Images that are worked on together.")] = 16,
     seed: Annotated[int, typer.Option(help="Of the samples' shuffle, and of the bootstrap.")] = DEFAULT_SEED,
     precision: PrecisionOption = Precision.auto,
+    arithmetic: ArithmeticChoice = ArithmeticName.auto,
     predictions: Annotated[
         list[Path] | None, typer.Option(help="Score this result file (VQAv2 or COCO format), and run no model.")
     ] = None,
@@ -351,7 +377,12 @@ def evaluate(
         evaluation = evaluate_bundle(
             bundle,
             data,
-            EvaluateOptions(samples, captions, max_new_tokens, num_beams, listed, top_k or None, precision.value, seed),
+            EvaluateOptions(
+                *(samples, captions, max_new_tokens, num_beams, listed, top_k or None),
+                precision=precision.value,
+                seed=seed,
+                arithmetic=arithmetic.value,
+            ),
             RunOptions(output, restart, batch_size, not quiet),
             original=original,
             beside_original=not no_original,
@@ -467,6 +498,32 @@ def stress(
         typer.echo(f"{output}: {channels} channels of each of {len(scaled)} sites are {factor:g} times larger")
 
 
+@app.command(epilog="Example: blipvino selftest blip-vqa")
+def selftest(
+    bundle: BundleArgument,
+    precision: PrecisionOption = Precision.auto,
+    arithmetic: ArithmeticChoice = ArithmeticName.auto,
+    as_json: JsonFlag = False,
+) -> None:
+    """Run every graph on the bundle's golden samples, by the kernels that this machine really uses.
+
+    Exit status 1 tells that a graph falls short of what `blipvino optimize` expected of it.
+    """
+    from blipvino.report.selftest import selftest_summary, selftest_table
+    from blipvino.report.terminal import rich_table
+
+    found = run_selftest(open_bundle(bundle), _engine(precision, arithmetic, strict=False))
+    if as_json:
+        verdicts = [verdict.to_json() for verdict in found.verdicts]
+        _print_json({"bundle": str(bundle), **asdict(found.choice), "passed": found.passed, "graphs": verdicts})
+    else:
+        console.print(rich_table(selftest_table(found)))
+        for line in selftest_summary(found):
+            typer.echo(line)
+    if not found.passed:
+        raise typer.Exit(1)
+
+
 @app.command(epilog="Example: blipvino info blip-vqa")
 def info(
     bundle: Annotated[Path | None, typer.Argument(help="A bundle; without it, the recipes are listed.")] = None,
@@ -480,6 +537,7 @@ def info(
     else:
         for recipe in (*RECIPES.values(), TO_BE_FOUND):
             typer.echo(recipe.describe())
+        typer.echo(f"This machine: {choose_arithmetic().reason}")
 
 
 @app.command(epilog="Example: blipvino demo -o out/demo")
@@ -521,14 +579,18 @@ def _print_report_tables(report: Report) -> None:
         console.print(rich_table(table))
 
 
-def _load(bundle: Path, precision: Precision, cache: Path | None) -> Blip:
+def _engine(precision: Precision, arithmetic: ArithmeticName, strict: bool) -> EngineOptions:
+    return EngineOptions(precision.value, arithmetic=arithmetic.value, selftest="strict" if strict else "warn")
+
+
+def _load(bundle: Path, engine: EngineOptions, cache: Path | None) -> Blip:
     if cache is not None:
         try:
             make_folder(cache)
         except OutputError as error:  # a read-only home is no reason to say nothing of a picture
             typer.echo(f"blipvino: {error}; compiled graphs are not kept (--no-cache does without)", err=True)
             cache = None
-    return Blip.load(bundle, options=EngineOptions(precision=precision.value, cache=cache))
+    return Blip.load(bundle, options=replace(engine, cache=cache))
 
 
 def _names(listed: str | None) -> tuple[str, ...] | None:
@@ -543,6 +605,7 @@ def _print_info(bundle: Bundle, as_json: bool) -> None:
     manifest = bundle.manifest
     typer.echo(f"{bundle.folder}: {manifest.architecture} from {manifest.source.name}, every file whole")
     typer.echo(f"recipe {manifest.recipe.get('name')}, blipvino {manifest.blipvino_version}, {manifest.created}")
+    typer.echo(f"here: {choose_arithmetic().reason}")
     if manifest.calibration:
         typer.echo("calibrated on " + ", ".join(f"{key} {value}" for key, value in manifest.calibration.items()))
     table = Table("graph", "treatment", "weights, KB", "compression rate")

@@ -148,6 +148,7 @@ class Compiler:
         self._core = ov.Core()
         self._core.set_property({"ENABLE_MMAP": True})
         self._memory: list[object] = []  # of graphs from the cache
+        self._quantized: set[str] = set()  # graphs whose activations are
         self._requests: dict[tuple[str, Sizes], ov.InferRequest] = {}
 
     def request(self, name: str, sizes: Sizes) -> ov.InferRequest:
@@ -169,10 +170,9 @@ class Compiler:
         native = "BF16" in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         return self.options.precision == "bf16" or (self.options.precision == "auto" and native)
 
-    @property
-    def allowance(self) -> float:
-        """The noise-to-signal ratio that the arithmetic of this host may add by itself."""
-        return self._allowance(next(self._ways()))
+    def allowance(self, name: str) -> float:
+        """The noise-to-signal ratio that the arithmetic of a graph that was compiled here may add by itself."""
+        return self._allowance(name, next(self._ways()))
 
     @property
     def _threads(self) -> int:
@@ -213,6 +213,8 @@ class Compiler:
     def _model(self, name: str, sizes: Sizes, way: Way) -> ov.Model:
         """The graph, changed for this way to compute it."""
         model = self._graphs[name].read(self._core)
+        if any(node.get_type_name() == "FakeQuantize" for node in model.get_ops()):
+            self._quantized.add(name)
         if self.choice.arithmetic == "float":
             take_back_handover(model)
         if way.arithmetic == "float":
@@ -222,17 +224,19 @@ class Compiler:
             unpack_weights(model)
         return _with_bf16_cross_kv(model) if self.computes_in_bf16 else model
 
-    def _allowance(self, way: Way) -> float:
-        """See `Compiler.allowance`. Where only weights are quantized, 8-bit kernels round activations in groups."""
-        if self.computes_in_bf16 and way.options.precision != "f32":
-            return COARSE
+    def _allowance(self, name: str, way: Way) -> float:
+        if way.options.precision != "f32":
+            # Where only weights are quantized, 8-bit kernels round activations as they come, in groups.
+            rounds_as_they_come = way.arithmetic == "int8" and name not in self._quantized
+            if self.computes_in_bf16 or rounds_as_they_come:
+                return COARSE
         return ROUNDED if way.arithmetic == "int8" else EXACT
 
     def _judged(self, name: str, sizes: Sizes, compiled: ov.CompiledModel, way: Way) -> Verdict | None:
         if self._selftest is None:
             return None
         request = compiled.create_infer_request()
-        return self._selftest.judge(name, sizes, request, self.request, self._allowance(way))
+        return self._selftest.judge(name, sizes, request, self.request, self._allowance(name, way))
 
     def _fell_short(self, verdict: Verdict, way: Way) -> None:
         """Say what a graph's self-test found.

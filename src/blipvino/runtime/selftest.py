@@ -123,18 +123,18 @@ class SelfTest:
         runs = runner.run(case, sizes, request, whole=False)
         return self._verdict(name, case, runs, allowance)
 
-    def judge_whole(self, request_of: RequestOf, allowance: float) -> list[Verdict]:
+    def judge_whole(self, request_of: RequestOf, allowance: Callable[[str], float]) -> list[Verdict]:
         """Run and judge every graph on all that there is for it, in the order in which they run.
 
         Args:
             request_of: of graphs compiled for this host.
-            allowance: the noise-to-signal ratio that the arithmetic may add.
+            allowance: the noise-to-signal ratio that the arithmetic of a graph may add.
         """
         runner = Runner(self.golden, self._config, request_of, {})
         verdicts = []
         for case, (graph, sizes) in cases(self._config, self.golden.inputs).items():
             runs = runner.run(case, sizes, request_of(graph, sizes), whole=True)
-            verdicts.append(self._verdict(graph, case, runs, allowance))
+            verdicts.append(self._verdict(graph, case, runs, allowance(graph)))
         return verdicts
 
     def _verdict(self, graph: str, case: str, runs: dict[int, FloatArray], allowance: float) -> Verdict:
