@@ -12,7 +12,16 @@ import pytest
 from conftest import EXACT
 from typer.testing import CliRunner
 
-from blipvino import Blip, BundleError, CalibrationOptions, CompressionError, InputError, find_recipe, optimize
+from blipvino import (
+    Blip,
+    BundleError,
+    CalibrationOptions,
+    CompressionError,
+    EngineOptions,
+    InputError,
+    find_recipe,
+    optimize,
+)
 from blipvino.checkpoint import load_checkpoint
 from blipvino.cli import app
 from blipvino.compress.calibration import prepare_calibration
@@ -23,9 +32,10 @@ from blipvino.diagnose.measure import rank_layers
 from blipvino.diagnose.results import Diagnosis, LayerNoise
 from blipvino.diagnose.run import DiagnoseOptions, diagnose_bundle
 from blipvino.graphs import build_graph
+from blipvino.host import VARIABLE
 from blipvino.metrics.sqnr import Fidelity
 from blipvino.progress import Reporter
-from blipvino.report.diagnosis import diagnosis_tables, summary
+from blipvino.report.diagnosis import diagnosis_tables, summary, told_of_host
 from blipvino.report.layer_chart import NAMED, layer_chart
 
 SILENT = Reporter(show=False)
@@ -91,27 +101,55 @@ def test_every_compressed_graph_and_layer_is_there(diagnosis):
     assert "demo:test" in diagnosis.data
 
 
+def question_error(subject, blip):
+    """The error of a model's question states, end to end, on the samples of `diagnosed`."""
+    error = Fidelity()
+    for sample in take(open_source("demo:test"), 3, 42, spread=True):
+        pixels = subject.blip.images.pixels([sample.image()])
+        tokens = subject.blip.texts.questions([sample.questions[0].text])
+        states = []
+        for each in (subject.exact, blip):
+            projected = each.engine.question_kv(each.engine.image_embeds(pixels))
+            states.append(each.engine.question_states(tokens.input_ids, tokens.attention_mask, projected))
+        error += Fidelity.of(*states)
+    return error
+
+
 def test_graphs_are_as_far_apart_as_when_both_models_run(tiny_vqa, bundle, diagnosis):
-    int8, samples = Blip.load(bundle, options=EXACT), take(open_source("demo:test"), 3, 42, spread=True)
     with load_checkpoint(tiny_vqa.folder) as checkpoint:
         models = build_graph(checkpoint, "vision"), ov.Core().read_model(bundle / "vision.xml")
     plain = {"INFERENCE_PRECISION_HINT": "f32", "LP_TRANSFORMS_MODE": "NO"}
     compiled = [ov.Core().compile_model(model, "CPU", plain) for model in models]
-    vision, question = Fidelity(), Fidelity()
-    for sample in samples:
+    vision = Fidelity()
+    for sample in take(open_source("demo:test"), 3, 42, spread=True):
         pixels = tiny_vqa.blip.images.pixels([sample.image()])
-        tokens = tiny_vqa.blip.texts.questions([sample.questions[0].text])
-        states = []
-        for blip in (tiny_vqa.exact, int8):
-            projected = blip.engine.question_kv(blip.engine.image_embeds(pixels))
-            states.append(blip.engine.question_states(tokens.input_ids, tokens.attention_mask, projected))
         vision += Fidelity.of(*(model(pixels)[0] for model in compiled))
-        question += Fidelity.of(*states)
+    question = question_error(tiny_vqa, Blip.load(bundle, options=replace(EXACT, arithmetic="simulated")))
     graphs = {graph.graph: graph for graph in diagnosis.graphs}
     assert graphs["vision"].alone.sqnr == pytest.approx(vision.sqnr, abs=0.01)
     assert graphs["vision"].chained == graphs["vision"].alone  # nothing comes before it
-    assert graphs["question"].chained.sqnr == pytest.approx(question.sqnr, abs=1.5)  # 8-bit kernels round otherwise
+    assert graphs["question"].chained.sqnr == pytest.approx(question.sqnr, abs=0.1)
     assert graphs["question"].alone.sqnr > graphs["question"].chained.sqnr
+
+
+@pytest.mark.parametrize("arithmetic", ["int8", "float", "simulated"])
+def test_the_error_as_it_runs_here_is_that_of_the_kernels_that_run(tiny_vqa, bundle, arithmetic, monkeypatch):
+    monkeypatch.setenv(VARIABLE, arithmetic)
+    found = diagnosed(bundle)
+    (question,) = (graph for graph in found.graphs if graph.graph == "question")
+    error = question_error(tiny_vqa, Blip.load(bundle, options=EngineOptions(threads=1, selftest="off")))
+    assert found.arithmetic == arithmetic
+    assert question.as_run.sqnr == pytest.approx(error.sqnr, abs=0.1)
+    if arithmetic == "float":  # activations are not rounded
+        assert question.as_run.sqnr > question.chained.sqnr + 3
+        assert "question +" in told_of_host(found)
+    if arithmetic == "simulated" and not _computes_in_bf16():
+        assert question.as_run.sqnr == pytest.approx(question.chained.sqnr, abs=0.1)
+        assert told_of_host(found) is None
+
+
+def _computes_in_bf16():
+    return "BF16" in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 def test_a_spoilt_layer_is_the_worst(tiny_vqa, images):

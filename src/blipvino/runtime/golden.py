@@ -99,8 +99,9 @@ class Golden:
             case: {"noise_to_signal": list(each.noise_to_signal), "disagreement": each.disagreement}
             for case, each in self.expected.items()
         }
-        metadata = {"format": str(FORMAT), "expected": json.dumps(expected), "scales": json.dumps(dict(self.scales))}
-        path.write_bytes(save(tensors, metadata))
+        metadata = {"format": FORMAT, "expected": expected, "scales": dict(self.scales)}
+        # One entry: safetensors writes several in no certain order, and the same samples are to be the same file.
+        path.write_bytes(save(tensors, {"blipvino": json.dumps(metadata)}))
 
     @classmethod
     def load(cls, path: Path) -> Golden:
@@ -111,14 +112,15 @@ class Golden:
         """
         try:
             with safe_open(path, framework="numpy") as file:
-                metadata, tensors = file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+                metadata = json.loads((file.metadata() or {})["blipvino"])
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             if int(metadata["format"]) > FORMAT:
                 raise BundleError(
                     f"{path}: a self-test of format {metadata['format']}, known is {FORMAT}: upgrade blipvino"
                 )
             expected = {
                 case: Expected(tuple(map(float, each["noise_to_signal"])), float(each["disagreement"]))
-                for case, each in json.loads(metadata["expected"]).items()
+                for case, each in metadata["expected"].items()
             }
             inputs = GoldenInputs(
                 pixels=tensors["pixels"],
@@ -127,7 +129,7 @@ class Golden:
                 question_states=tensors.get("question_states"),
                 texts=_below("text.", tensors),
             )
-            scales = {name: float(scale) for name, scale in json.loads(metadata["scales"]).items()}
+            scales = {name: float(scale) for name, scale in metadata["scales"].items()}
             results = {case: list(rows.astype(np.float32)) for case, rows in _below("result.", tensors).items()}
         except (OSError, SafetensorError, KeyError, TypeError, ValueError, AttributeError) as error:
             raise BundleError(

@@ -18,9 +18,11 @@ import numpy.typing as npt
 import openvino as ov
 
 from blipvino.config import BlipConfig
+from blipvino.errors import BundleError
+from blipvino.manifest import OPTIMIZE_AGAIN
 from blipvino.metrics.sqnr import Fidelity
 from blipvino.runtime.cross_kv import CrossKV, empty_cross_kv
-from blipvino.runtime.golden import Golden, GoldenInputs, Results, sampled
+from blipvino.runtime.golden import Golden, GoldenInputs, sampled
 from blipvino.runtime.sizes import ANY, Sizes
 
 MARGIN = 2.0
@@ -103,13 +105,23 @@ class SelfTest:
 
     @cached_property
     def golden(self) -> Golden:
-        """The golden samples."""
-        return Golden.load(self._path)
+        """The golden samples.
+
+        Raises:
+            BundleError: they cannot be read, or are of another model.
+        """
+        golden = Golden.load(self._path)
+        config, inputs = self._config.vision, golden.inputs
+        fits = inputs.pixels.shape[1:] == (config.image_size, config.image_size, 3)
+        fits = fits and inputs.image_embeds.shape == (1, config.num_positions, config.hidden_size)
+        if not fits or cases(self._config, inputs).keys() != golden.expected.keys():
+            raise BundleError(f"{self._path}: golden samples of another model; {OPTIMIZE_AGAIN}")
+        return golden
 
     def judge(
         self, name: str, sizes: Sizes, request: ov.InferRequest, request_of: RequestOf, allowance: float
     ) -> Verdict:
-        """Run one inference of a graph that was just compiled, and judge it.
+        """Run a graph that was just compiled once, and judge it: on a picture, a question, or one short text.
 
         Args:
             name: of the graph.
@@ -139,6 +151,8 @@ class SelfTest:
 
     def _verdict(self, graph: str, case: str, runs: dict[int, FloatArray], allowance: float) -> Verdict:
         expected, results = self.golden.expected[case], self.golden.results[case]
+        if any(results[place].shape != run.shape for place, run in runs.items()):
+            raise BundleError(f"{self._path}: golden samples of another model; {OPTIMIZE_AGAIN}")
         measured = sum((Fidelity.of(results[place], run) for place, run in runs.items()), Fidelity())
         noise = sum(expected.noise_to_signal[place] * _power(results[place]) for place in runs)
         ratio = noise / sum(_power(results[place]) for place in runs)
@@ -171,7 +185,7 @@ def cases(config: BlipConfig, inputs: GoldenInputs) -> dict[str, tuple[str, Size
         length = inputs.input_ids.shape[1]
         found["question_kv"] = ("question_kv", Sizes(1, positions))
         found["question"] = ("question", Sizes(1, positions, 1, length))
-        sources["question"] = Sizes(ANY, length)
+        sources["question"] = Sizes(1, length)
     for source, sizes in sources.items():
         found[f"answer_kv.{source}"] = ("answer_kv", sizes)
     for source, sizes in sources.items():
@@ -209,10 +223,11 @@ class Runner:
         self._bound: CrossKV | None = None  # a request does not keep the memory alive that it reads
 
     def run(self, case: str, sizes: Sizes, request: ov.InferRequest, *, whole: bool) -> dict[int, FloatArray]:
-        """Results of a case's runs by their number: all of them, or those of a single inference."""
+        """Results of a case's runs by their number: of all pictures if it is run on the whole, else of one."""
         graph, _, source = case.partition(".")
         if graph == "vision":
-            return dict(enumerate(self._vision(request, len(self._inputs.pixels) if whole else 1)))
+            pictures = len(self._inputs.pixels) if whole else 1
+            return {image: sampled([self.image_embeds(request, image)]) for image in range(pictures)}
         if graph == "question":
             return {0: sampled([self.question_states(request, sizes)])}
         if graph in ("question_kv", "answer_kv"):
@@ -220,7 +235,7 @@ class Runner:
             made = _project(request, states, sizes)
             self._kept[graph, sizes] = made
             return {0: sampled(made.as_floats(states.shape[1], self._scales))}
-        return self._text(source, sizes, request, whole=whole)
+        return self._text(source, sizes, request)
 
     def image_embeds(self, request: ov.InferRequest, image: int) -> FloatArray:
         """`vision` of one picture, float32 ``[1, S, D]``."""
@@ -245,8 +260,8 @@ class Runner:
         """Bind what a text is about, and forget the text before."""
         positions = self._states(source).shape[1]
         padded = positions if sizes.positions == ANY else sizes.positions
-        # One source has graphs of its own where it is an image; texts share theirs.
-        self._bind("answer_kv", Sizes(1 if source == "image" else ANY, padded), request)
+        one = source == "image" or sizes.rows == 1  # has a graph of its own; the sources of several texts share one
+        self._bind("answer_kv", Sizes(1 if one else ANY, padded), request)
         mask = np.zeros((1, padded), np.int64)
         mask[:, :positions] = 1
         request.set_tensor("source_mask", ov.Tensor(mask))
@@ -260,17 +275,13 @@ class Runner:
         request.infer()
         return np.array(request.get_tensor("logits").data[0], np.float32)
 
-    def _vision(self, request: ov.InferRequest, images: int) -> Results:
-        return [sampled([self.image_embeds(request, image)]) for image in range(images)]
-
-    def _text(self, source: str, sizes: Sizes, request: ov.InferRequest, *, whole: bool) -> dict[int, FloatArray]:
-        """The float model's text: token by token, or, in a single inference, as much as the sizes allow."""
+    def _text(self, source: str, sizes: Sizes, request: ov.InferRequest) -> dict[int, FloatArray]:
+        """The float model's text: token by token, since the first one attends to nothing else, or all at once."""
         text = self._inputs.texts[source]
         self.start_text(source, sizes, request)
         if sizes.tokens == ANY:
             return {len(text) - 1: self.logits(text, 0, request)}
-        steps = len(text) if whole else 1
-        return {step: self.logits(text[step : step + 1], step, request) for step in range(steps)}
+        return {step: self.logits(text[step : step + 1], step, request) for step in range(len(text))}
 
     def _states(self, source: str) -> FloatArray:
         states = self._inputs.question_states if source == "question" else self._inputs.image_embeds
