@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from numbers import Integral, Real
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,7 @@ from blipvino.errors import InputError
 
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float32]
+FinishReason = Literal["stop", "length"]
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,35 @@ class Scores:
 Step = Callable[[IntArray, IntArray], Scores]
 """One decoder step: ``input_ids`` ``[R, T]`` and ``beam_idx`` ``[R]`` (the row that each row continues) to `Scores`.
 The first call takes the prompt, each later one a token. Rows that no row continues have left for good."""
+
+
+@dataclass(frozen=True)
+class GeneratedTokens:
+    """The tokens of one text.
+
+    Attributes:
+        token_ids: prompt and generated tokens, without the closing one.
+        finish_reason: "stop" if the text closed, "length" if ``max_new_tokens`` cut it off.
+    """
+
+    token_ids: tuple[int, ...]
+    finish_reason: FinishReason
+
+
+@dataclass(frozen=True)
+class Generated:
+    """A caption or an answer, and how it came to its end.
+
+    Attributes:
+        text: what `Blip.caption` or `Blip.answer` returns otherwise.
+        token_ids: its tokens: the start token, those of the prompt, those generated; without the closing one.
+        finish_reason: "stop" if the model closed the text, "length" if ``max_new_tokens`` cut it off.
+    """
+
+    text: str
+    token_ids: tuple[int, ...]
+    finish_reason: FinishReason
+
 
 NEVER = np.float32(-1e9)
 """Upstream's score of a beam that must not be chosen."""
@@ -114,7 +145,7 @@ def _is_a(value: object, kind: type) -> bool:
 
 def generate(
     step: Step, prompt: list[int], draws: Sequence[np.random.Generator], eos_token_id: int, options: GenerationOptions
-) -> list[list[int]]:
+) -> list[GeneratedTokens]:
     """Generate one text a row, each from the same prompt.
 
     Args:
@@ -125,14 +156,14 @@ def generate(
         options: how to choose tokens.
 
     Returns:
-        Prompt and generated tokens of each row, without the closing token and what follows it.
+        The tokens of each row, and whether it closed.
     """
     start = np.tile(np.array(prompt, np.int64), (len(draws), 1))
     if options.num_beams > 1:
         sequences = _beam_search(step, start, eos_token_id, options)
     else:
         sequences = _sample(step, start, draws, eos_token_id, options)
-    return [_until(tokens, eos_token_id, len(prompt)) for tokens in sequences]
+    return [_finished(tokens, eos_token_id, len(prompt)) for tokens in sequences]
 
 
 def row_generators(rows: int, seed: int | None) -> list[np.random.Generator]:
@@ -140,9 +171,11 @@ def row_generators(rows: int, seed: int | None) -> list[np.random.Generator]:
     return [np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(rows)]
 
 
-def _until(tokens: list[int], eos_token_id: int, start: int) -> list[int]:
-    end = tokens.index(eos_token_id, start) if eos_token_id in tokens[start:] else len(tokens)
-    return tokens[:end]
+def _finished(tokens: list[int], eos_token_id: int, start: int) -> GeneratedTokens:
+    """A row up to its first closing token after the prompt."""
+    if eos_token_id in tokens[start:]:
+        return GeneratedTokens(tuple(tokens[: tokens.index(eos_token_id, start)]), "stop")
+    return GeneratedTokens(tuple(tokens), "length")
 
 
 def _sample(

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Self, overload
+from typing import Any, Literal, Self, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +20,7 @@ from blipvino.progress import Reporter
 from blipvino.runtime.compilation import EngineOptions, GraphFile
 from blipvino.runtime.engine import Engine
 from blipvino.runtime.features import DEFAULT_CACHE_BYTES, FeatureExtractor, ImageFeatures
-from blipvino.runtime.generation import GenerationOptions, generate, row_generators
+from blipvino.runtime.generation import Generated, GeneratedTokens, GenerationOptions, generate, row_generators
 from blipvino.runtime.images import ImageProcessor, ImageSource
 from blipvino.runtime.ranking import DEFAULT_TOP_K, AnswerList, Ranking, rank
 from blipvino.runtime.stream import looked_ahead
@@ -110,10 +110,29 @@ class Blip:
         return features if several else features[0]
 
     @overload
-    def caption(self, images: Image, prompt: str | None = None, **options: Any) -> str: ...
+    def caption(
+        self, images: Image, prompt: str | None = None, *, return_details: Literal[True], **options: Any
+    ) -> Generated: ...
 
     @overload
-    def caption(self, images: Sequence[Image], prompt: str | None = None, **options: Any) -> list[str]: ...
+    def caption(
+        self, images: Sequence[Image], prompt: str | None = None, *, return_details: Literal[True], **options: Any
+    ) -> list[Generated]: ...
+
+    @overload
+    def caption(
+        self, images: Image, prompt: str | None = None, *, return_details: Literal[False] = False, **options: Any
+    ) -> str: ...
+
+    @overload
+    def caption(
+        self,
+        images: Sequence[Image],
+        prompt: str | None = None,
+        *,
+        return_details: Literal[False] = False,
+        **options: Any,
+    ) -> list[str]: ...
 
     def caption(
         self,
@@ -122,8 +141,9 @@ class Blip:
         *,
         batch_size: int = DEFAULT_BATCH_SIZE,
         show_progress: bool = False,
+        return_details: bool = False,
         **options: Any,
-    ) -> str | list[str]:
+    ) -> Any:
         """Describe an image, or each of several.
 
         A checkpoint for question answering captions too: its decoder then attends to the image itself.
@@ -133,15 +153,16 @@ class Blip:
             prompt: text that every caption continues; it is part of the result.
             batch_size: images that are decoded together.
             show_progress: show a progress bar on standard error.
+            return_details: return `Generated` in place of each text: it has the text's tokens too, and says whether
+                ``max_new_tokens`` cut the text off.
             **options: `GenerationOptions`.
 
         Raises:
             ImageError: an image cannot be read.
             InputError: the prompt or an option is not allowed.
         """
-        rows = self.caption_ids(images, prompt, batch_size=batch_size, show_progress=show_progress, **options)
-        texts = [self.texts.decode(row) for row in rows]
-        return texts if _listed(images)[0] else texts[0]
+        rows = self._captions(images, prompt, batch_size, show_progress, options)
+        return self._results(rows, return_details, several=_listed(images)[0])
 
     def caption_ids(
         self,
@@ -153,14 +174,8 @@ class Blip:
         **options: Any,
     ) -> list[list[int]]:
         """As `caption`, but token ids: a list an image, with the prompt and without the closing token."""
-        chosen, start = self._prepared(prompt, batch_size, options)
-        sources = _listed(images)[1]
-        self._prepare(self.config.vision.num_positions, len(sources[:batch_size]), chosen)
-        rows: list[list[int]] = []
-        draws = row_generators(len(sources), chosen.seed)
-        for batch in _batches(len(sources), batch_size, "Captioning", show_progress):
-            rows += self._caption(self.extractor.extract(sources[batch]), start, draws[batch], chosen)
-        return rows
+        rows = self._captions(images, prompt, batch_size, show_progress, options)
+        return [list(row.token_ids) for row in rows]
 
     def caption_stream(
         self,
@@ -211,7 +226,20 @@ class Blip:
         for features in self.feature_stream(images, batch_size=batch_size):
             draws = [np.random.default_rng(child) for child in seeds.spawn(len(features))]
             for row in self._caption(features, start, draws, options):
-                yield self.texts.decode(row)
+                yield self.texts.decode(row.token_ids)
+
+    def _captions(
+        self, images: Images, prompt: str | None, batch_size: int, show_progress: bool, options: dict[str, Any]
+    ) -> list[GeneratedTokens]:
+        """The tokens of each image's caption."""
+        chosen, start = self._prepared(prompt, batch_size, options)
+        sources = _listed(images)[1]
+        self._prepare(self.config.vision.num_positions, len(sources[:batch_size]), chosen)
+        rows: list[GeneratedTokens] = []
+        draws = row_generators(len(sources), chosen.seed)
+        for batch in _batches(len(sources), batch_size, "Captioning", show_progress):
+            rows += self._caption(self.extractor.extract(sources[batch]), start, draws[batch], chosen)
+        return rows
 
     def _caption(
         self,
@@ -219,16 +247,28 @@ class Blip:
         start: list[int],
         draws: Sequence[np.random.Generator],
         options: GenerationOptions,
-    ) -> list[list[int]]:
+    ) -> list[GeneratedTokens]:
         embeds = np.stack([image.image_embeds for image in features])
         with self._turn:
             return self._decode(embeds, np.ones(embeds.shape[:2], np.int64), start, draws, options)
 
     @overload
-    def answer(self, images: Image, questions: str, **options: Any) -> str: ...
+    def answer(self, images: Image, questions: str, *, return_details: Literal[True], **options: Any) -> Generated: ...
 
     @overload
-    def answer(self, images: Images, questions: str | Sequence[str], **options: Any) -> str | list[str]: ...
+    def answer(
+        self, images: Images, questions: Sequence[str], *, return_details: Literal[True], **options: Any
+    ) -> list[Generated]: ...
+
+    @overload
+    def answer(
+        self, images: Image, questions: str, *, return_details: Literal[False] = False, **options: Any
+    ) -> str: ...
+
+    @overload
+    def answer(
+        self, images: Images, questions: str | Sequence[str], *, return_details: Literal[False] = False, **options: Any
+    ) -> str | list[str]: ...
 
     def answer(
         self,
@@ -237,8 +277,9 @@ class Blip:
         *,
         batch_size: int = DEFAULT_BATCH_SIZE,
         show_progress: bool = False,
+        return_details: bool = False,
         **options: Any,
-    ) -> str | list[str]:
+    ) -> Any:
         """Answer questions about images.
 
         Args:
@@ -246,6 +287,8 @@ class Blip:
             questions: one question, asked of every image; or a sequence: all about the one image, or one an image.
             batch_size: questions that are decoded together. An answer never depends on its batch.
             show_progress: show a progress bar on standard error.
+            return_details: return `Generated` in place of each text: it has the text's tokens too, and says whether
+                ``max_new_tokens`` cut the text off.
             **options: `GenerationOptions`.
 
         Returns:
@@ -257,9 +300,8 @@ class Blip:
             InputError: a question or an option is not allowed, the numbers of images and questions differ, or the
                 checkpoint does not answer questions.
         """
-        rows = self.answer_ids(images, questions, batch_size=batch_size, show_progress=show_progress, **options)
-        answers = [self.texts.decode(row) for row in rows]
-        return answers if _listed(images)[0] or not isinstance(questions, str) else answers[0]
+        rows = self._answers(images, questions, batch_size, show_progress, options)
+        return self._results(rows, return_details, several=_listed(images)[0] or not isinstance(questions, str))
 
     def answer_ids(
         self,
@@ -271,11 +313,23 @@ class Blip:
         **options: Any,
     ) -> list[list[int]]:
         """As `answer`, but token ids: a list a question, with the start token and without the closing one."""
+        rows = self._answers(images, questions, batch_size, show_progress, options)
+        return [list(row.token_ids) for row in rows]
+
+    def _answers(
+        self,
+        images: Images,
+        questions: str | Sequence[str],
+        batch_size: int,
+        show_progress: bool,
+        options: dict[str, Any],
+    ) -> list[GeneratedTokens]:
+        """The tokens of each question's answer."""
         sources, tokens = self._asked(images, questions)
         chosen, start = self._prepared(None, batch_size, options)
         first = tokens[:batch_size]
         self._prepare(max(map(len, first), default=0), len(first), chosen)
-        rows: list[list[int]] = []
+        rows: list[GeneratedTokens] = []
         draws = row_generators(len(tokens), chosen.seed)
         for batch, features in self._seen(sources, _batches(len(tokens), batch_size, "Answering", show_progress)):
             with self._turn:
@@ -391,9 +445,17 @@ class Blip:
         start: list[int],
         draws: Sequence[np.random.Generator],
         options: GenerationOptions,
-    ) -> list[list[int]]:
+    ) -> list[GeneratedTokens]:
         step = self.engine.decode(source_states, source_mask)
         return generate(step, start, draws, self.config.text.sep_token_id, options)
+
+    def _results(self, rows: Sequence[GeneratedTokens], details: bool, several: bool) -> Any:
+        """What `caption` and `answer` return: texts or `Generated`, a list of them or the one."""
+        texts = [self.texts.decode(row.token_ids) for row in rows]
+        if not details:
+            return texts if several else texts[0]
+        made = [Generated(text, row.token_ids, row.finish_reason) for text, row in zip(texts, rows, strict=True)]
+        return made if several else made[0]
 
     def _prepared(
         self, prompt: str | None, batch_size: int, given: dict[str, Any]
