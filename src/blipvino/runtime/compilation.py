@@ -8,15 +8,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import openvino as ov
 from openvino.preprocess import PrePostProcessor
 
+from blipvino.runtime import checks
 from blipvino.runtime.cache import load_compiled, save_compiled
+from blipvino.runtime.reading import read_graph
 
 Precision = Literal["auto", "f32", "bf16"]
 Mode = Literal["latency", "throughput"]
+
+MAX_THREADS = 1024
 
 ANY = -1
 """A dimension that stays open when a graph is compiled."""
@@ -30,8 +34,9 @@ class EngineOptions:
 
     Attributes:
         precision: of the arithmetic that is not quantized; "auto" is bf16 where the CPU computes in it, else f32.
-        cache: folder for compiled graphs, so that a later start skips compilation; None keeps none.
-        threads: CPU threads; None uses every core.
+        cache: folder for compiled graphs, so that a later start skips compilation; None keeps none. A path as text
+            becomes a `Path`.
+        threads: CPU threads, from 1 to `MAX_THREADS`; None uses every core.
         mode: "latency" gives an image all threads, "throughput" gives each of several images a thread of its own.
     """
 
@@ -39,6 +44,19 @@ class EngineOptions:
     cache: Path | None = None
     threads: int | None = None
     mode: Mode = "latency"
+
+    def __post_init__(self) -> None:
+        """Check types and ranges.
+
+        Raises:
+            InputError: an option is of another type or out of its range.
+        """
+        checks.choice("precision", self.precision, get_args(Precision))
+        checks.choice("mode", self.mode, get_args(Mode))
+        if self.threads is not None:
+            object.__setattr__(self, "threads", checks.integer("threads", self.threads, 1, MAX_THREADS))
+        if self.cache is not None:
+            object.__setattr__(self, "cache", checks.folder_path("cache", self.cache))
 
     def properties(self) -> dict[str, Any]:
         """OpenVINO's names for these options."""
@@ -145,7 +163,7 @@ class Compiler:
         graph = self._graphs[name]
         if graph.check is not None:
             graph.check()
-        model = self._core.read_model(graph.path)
+        model = read_graph(self._core, name, graph.path)
         model.reshape({port.get_any_name(): filled(port, sizes) for port in model.inputs})
         if self.computes_in_bf16:
             model = _with_bf16_cross_kv(model)
