@@ -128,7 +128,8 @@ class Subject:
         step = blip.engine.decoder(blip.engine.answer_kv(states), mask)
         chosen = blip_options(options)
         draws = row_generators(len(states), chosen.seed)
-        return generate(step, prompt, draws, blip.config.text.sep_token_id, chosen)
+        rows = generate(step, prompt, draws, blip.config.text.sep_token_id, chosen)
+        return [list(row.token_ids) for row in rows]
 
 
 def blip_options(options):

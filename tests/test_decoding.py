@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from blipvino import Blip, EngineOptions
+from blipvino import Blip, EngineOptions, Generated
 from blipvino.data import open_source, take
 from blipvino.graphs.answer import TOP_TOKENS, token_selection
 from blipvino.runtime.compilation import Compiler
@@ -328,6 +328,32 @@ def test_token_ids_of_answers_are_the_answers(tiny_vqa, options):
     assert blip.answer_ids(image, QUESTIONS[0], max_new_tokens=10, **options) == rows[:1]
     assert_token_rows(rows, blip.texts.prompt(None), blip.config.text, 10)
     assert blip.answer_ids(image, []) == []
+
+
+@pytest.mark.parametrize("options", [{}, {"num_beams": 3}, {"do_sample": True, "seed": 1}])
+def test_details_say_of_what_tokens_a_text_is_and_whether_it_was_cut_off(tiny_vqa, options):
+    blip, image, images = tiny_vqa.exact, scene_image(0), [scene_image(index) for index in range(6)]
+    reasons = set()
+    for verb, args in (("caption", (images,)), ("caption", (images, "a large red")), ("answer", (image, QUESTIONS))):
+        found = getattr(blip, verb)(*args, return_details=True, max_new_tokens=4, **options)
+        assert [made.text for made in found] == getattr(blip, verb)(*args, max_new_tokens=4, **options)
+        rows = getattr(blip, f"{verb}_ids")(*args, max_new_tokens=4, **options)
+        assert [list(made.token_ids) for made in found] == rows
+        prompt = blip.texts.prompt(args[1] if verb == "caption" and len(args) > 1 else None)
+        for made in found:
+            assert (made.finish_reason == "length") == (len(made.token_ids) == len(prompt) + 4)
+            reasons.add(made.finish_reason)
+    assert reasons == {"stop", "length"}
+
+
+def test_details_of_one_image_or_question_are_one(tiny_vqa):
+    blip, image = tiny_vqa.exact, scene_image(0)
+    for one, several in (
+        (blip.caption(image, return_details=True), blip.caption([image], return_details=True)),
+        (blip.answer(image, "red?", return_details=True), blip.answer(image, ["red?"], return_details=True)),
+    ):
+        assert isinstance(one, Generated)
+        assert several == [one]
 
 
 def assert_token_rows(rows, prompt, config, limit):

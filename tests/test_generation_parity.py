@@ -16,6 +16,11 @@ from blipvino.runtime import generation
 
 
 def generate(step, prompt, rows, eos_token_id, options):
+    """The tokens of `finished`."""
+    return [list(row.token_ids) for row in finished(step, prompt, rows, eos_token_id, options)]
+
+
+def finished(step, prompt, rows, eos_token_id, options):
     """`generation.generate` with the rows' own generators, as `Blip` calls it."""
     draws = generation.row_generators(rows, options.seed)
     return generation.generate(step, prompt, draws, eos_token_id, options)
@@ -312,6 +317,35 @@ def test_prompt_that_holds_the_closing_token_is_kept():
 
 
 SAMPLING = {"do_sample": True, "max_new_tokens": 12}
+EACH_WAY = ({}, {"num_beams": 3}, {"do_sample": True, "top_k": 1, "seed": 0})
+
+
+def reciting(*text):
+    """A decoder that is as good as sure of a text, then of closing it, over a prompt of one token."""
+    places = itertools.chain([*text, CLOSING], itertools.repeat(4))  # beams may look further
+
+    def step(input_ids, order):
+        return scores_of(np.tile(20 * np.eye(8, dtype=np.float32)[next(places)], (len(input_ids), 1)))
+
+    return step
+
+
+@pytest.mark.parametrize("options", EACH_WAY)
+@pytest.mark.parametrize(
+    ("limit", "tokens", "reason"), [(2, (1, 5, 6), "length"), (3, (1, 5, 6), "stop"), (4, (1, 5, 6), "stop")]
+)
+def test_a_text_says_whether_it_closed(options, limit, tokens, reason):
+    chosen = GenerationOptions(max_new_tokens=limit, **options)
+    assert finished(reciting(5, 6), [1], 1, CLOSING, chosen) == [generation.GeneratedTokens(tokens, reason)]
+
+
+@pytest.mark.parametrize("options", [{}, {"num_beams": 2}, {"num_beams": 4}, {"do_sample": True, "seed": 0}])
+def test_texts_that_the_limit_cuts_off_are_as_long_as_it_allows(options):
+    limit, prompt = 5, [2, CLOSING]
+    rows = finished(Script(6, range(40)), prompt, 40, CLOSING, GenerationOptions(max_new_tokens=limit, **options))
+    assert {row.finish_reason for row in rows} == {"stop", "length"}
+    for row in rows:
+        assert (row.finish_reason == "length") == (len(row.token_ids) == len(prompt) + limit)
 
 
 def test_sampling_is_reproducible_by_its_seed():

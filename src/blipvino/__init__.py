@@ -26,7 +26,7 @@ from blipvino.errors import (
 )
 from blipvino.runtime.compilation import EngineOptions
 from blipvino.runtime.features import ImageFeatures
-from blipvino.runtime.generation import GenerationOptions
+from blipvino.runtime.generation import Generated, GenerationOptions
 from blipvino.runtime.model import Blip
 from blipvino.runtime.ranking import AnswerList, Ranking
 
@@ -47,6 +47,7 @@ __all__ = [
     "CompressionError",
     "DataError",
     "EngineOptions",
+    "Generated",
     "GenerationOptions",
     "ImageError",
     "ImageFeatures",

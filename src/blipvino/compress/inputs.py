@@ -119,7 +119,7 @@ class FloatDecoder:
         step = Decoding(source, mask, lambda single: self._request).step
         prompt, options = [self._config.bos_token_id], GenerationOptions()
         (row,) = generate(step, prompt, row_generators(1, 0), self._config.sep_token_id, options)
-        tokens = np.array([row], np.int64)
+        tokens = np.array([row.token_ids], np.int64)
         return {
             "source_states": source_states,
             "source_mask": mask,

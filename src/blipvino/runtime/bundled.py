@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
 from blipvino.bundle import Bundle, graph_files
-from blipvino.config import BlipConfig, parse_config
+from blipvino.config import BlipConfig
 from blipvino.errors import BundleError
 from blipvino.graphs import graph_names
 from blipvino.host import Choice
 from blipvino.runtime.compilation import Compiler, EngineOptions, GraphFile
 from blipvino.runtime.golden import GOLDEN_FILE
+from blipvino.runtime.reading import read_config
 from blipvino.runtime.selftest import SelfTest, Verdict
 
 
@@ -66,7 +66,7 @@ def run_selftest(bundle: Bundle, options: EngineOptions) -> SelfTestReport:
     Raises:
         BundleError: the bundle has no golden samples.
     """
-    config = parse_config(json.loads(bundle.path("config.json").read_text(encoding="utf-8")), str(bundle.folder))
+    config = read_config(bundle)
     selftest = selftest_of(bundle, config)
     if selftest is None:
         raise BundleError(

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, get_args
 
 import openvino as ov
 from openvino.preprocess import PrePostProcessor
@@ -18,12 +18,16 @@ from blipvino.errors import BundleError
 from blipvino.graphs.arithmetic import in_float, multiplies_many_rows, unpack_weights
 from blipvino.graphs.handover import take_back_handover
 from blipvino.host import Arithmetic, ArithmeticOption, choose_arithmetic, this_host
+from blipvino.runtime import checks
 from blipvino.runtime.cache import load_compiled, save_compiled
+from blipvino.runtime.reading import read_graph
 from blipvino.runtime.selftest import COARSE, EXACT, ROUNDED, SelfTest, SelfTestMode, Verdict
 from blipvino.runtime.sizes import Sizes, filled
 
 Precision = Literal["auto", "f32", "bf16"]
 Mode = Literal["latency", "throughput"]
+
+MAX_THREADS = 1024
 
 logger = logging.getLogger(__name__)
 
@@ -34,8 +38,9 @@ class EngineOptions:
 
     Attributes:
         precision: of the arithmetic that is not quantized; "auto" is bf16 where the CPU computes in it, else f32.
-        cache: folder for compiled graphs, so that a later start skips compilation; None keeps none.
-        threads: CPU threads; None uses every core.
+        cache: folder for compiled graphs, so that a later start skips compilation; None keeps none. A path as text
+            becomes a `Path`.
+        threads: CPU threads, from 1 to `MAX_THREADS`; None uses every core.
         mode: "latency" gives an image all threads, "throughput" gives each of several images a thread of its own.
         arithmetic: of quantized graphs: "int8" on 8-bit kernels; "float" with 8-bit weights; "auto" is "int8" where
             8-bit kernels are exact (VNNI, AMX), else "float"; "simulated" rounds as exact kernels do, slowly, anywhere.
@@ -49,6 +54,21 @@ class EngineOptions:
     mode: Mode = "latency"
     arithmetic: ArithmeticOption = "auto"
     selftest: SelfTestMode = "warn"
+
+    def __post_init__(self) -> None:
+        """Check types and ranges.
+
+        Raises:
+            InputError: an option is of another type or out of its range.
+        """
+        checks.choice("precision", self.precision, get_args(Precision))
+        checks.choice("mode", self.mode, get_args(Mode))
+        checks.choice("arithmetic", self.arithmetic, get_args(ArithmeticOption))
+        checks.choice("selftest", self.selftest, get_args(SelfTestMode))
+        if self.threads is not None:
+            object.__setattr__(self, "threads", checks.integer("threads", self.threads, 1, MAX_THREADS))
+        if self.cache is not None:
+            object.__setattr__(self, "cache", checks.folder_path("cache", self.cache))
 
     def properties(self) -> dict[str, Any]:
         """OpenVINO's names for these options."""
@@ -92,7 +112,7 @@ class GraphFile:
         """Check and read it."""
         if self.check is not None:
             self.check()
-        return core.read_model(self.path)
+        return read_graph(core, self.path.stem, self.path)
 
 
 @dataclass(frozen=True)

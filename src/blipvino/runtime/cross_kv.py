@@ -45,6 +45,13 @@ class CrossKV:
         """Some of the sources, in the same memory."""
         return CrossKV({name: array[sources] for name, array in self.tensors.items()})
 
+    def read_only(self) -> CrossKV:
+        """The same in the same memory, as arrays that cannot be written to."""
+        arrays = {name: array.view() for name, array in self.tensors.items()}
+        for array in arrays.values():
+            array.flags.writeable = False
+        return CrossKV(arrays)
+
     def bind(self, request: ov.InferRequest) -> None:
         """Make them the inputs of the graph that reads them, or the outputs of the one that makes them; no copy."""
         for name, array in self.tensors.items():
@@ -116,7 +123,5 @@ class Arena:
 
 
 def _shared_tensor(array: Array, element: ov.Type) -> ov.Tensor:
-    """An OpenVINO tensor over an array's own memory, which is contiguous."""
-    if element == ov.Type.bf16:
-        return ov.Tensor(array, ov.Shape(array.shape), element)
-    return ov.Tensor(array, shared_memory=True)
+    """An OpenVINO tensor over an array's own memory, which is contiguous and may be read-only."""
+    return ov.Tensor(array, ov.Shape(array.shape), element)

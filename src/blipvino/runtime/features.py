@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from blipvino.errors import InputError
+from blipvino.runtime.checks import shown
 from blipvino.runtime.cross_kv import CrossKV
 from blipvino.runtime.engine import Engine
 from blipvino.runtime.images import ImageProcessor, ImageSource
@@ -27,13 +28,27 @@ class ImageFeatures:
     """An image as the model sees it. `Blip` takes it wherever it takes an image.
 
     Attributes:
-        image_embeds: float32 ``[S, D]``.
+        image_embeds: float32 ``[S, D]``, read-only: later texts about the image are made of it.
         model: fingerprint of the bundle that made it; others refuse it.
     """
 
     image_embeds: FloatArray
     model: str
     _question_kv: CrossKV | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        """Take the array without the right to write to it.
+
+        Raises:
+            InputError: it is no array, or ``model`` is no text.
+        """
+        if not isinstance(self.image_embeds, np.ndarray):
+            raise InputError(f"image_embeds are {shown(self.image_embeds)}, expected a float32 array [S, D]")
+        if not isinstance(self.model, str):
+            raise InputError(f"model is {shown(self.model)}, expected the fingerprint of a bundle (str)")
+        if self.image_embeds.flags.writeable:
+            self.image_embeds = self.image_embeds.view()
+            self.image_embeds.flags.writeable = False
 
     @property
     def nbytes(self) -> int:
@@ -43,7 +58,7 @@ class ImageFeatures:
     def question_kv(self, engine: Engine) -> CrossKV:
         """Its keys and values in the question encoder, made at the first question."""
         if self._question_kv is None:
-            self._question_kv = engine.question_kv(self.image_embeds[None])
+            self._question_kv = engine.question_kv(self.image_embeds[None]).read_only()
         return self._question_kv
 
 
@@ -77,10 +92,26 @@ class FeatureCache:
 
 
 class FeatureExtractor:
-    """Images to features, each distinct image once. Its calls may come from several threads; they take turns."""
+    """Images to features, each distinct image once. Its calls may come from several threads; they take turns.
 
-    def __init__(self, engine: Engine, images: ImageProcessor, model: str, cache_bytes: int) -> None:
+    Args:
+        engine: that runs `vision`.
+        images: that reads and resizes them.
+        model: fingerprint of the bundle.
+        cache_bytes: memory for what is known of images.
+        shape: ``[S, D]`` of an image's embeddings, which given features must have; None takes any.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        images: ImageProcessor,
+        model: str,
+        cache_bytes: int,
+        shape: tuple[int, int] | None = None,
+    ) -> None:
         self.cache = FeatureCache(cache_bytes)
+        self._shape = shape
         self.engine = engine
         self._images = images
         self._model = model
@@ -108,7 +139,8 @@ class FeatureExtractor:
             if new:
                 embeds = self.engine.image_embeds(np.stack(list(new.values())))
                 # Copies, so that keeping one image does not keep the batch that it came with.
-                made = {key: ImageFeatures(embed.copy(), self._model) for key, embed in zip(new, embeds, strict=True)}
+                kept = (_read_only(embed.copy()) for embed in embeds)
+                made = {key: ImageFeatures(embed, self._model) for key, embed in zip(new, kept, strict=True)}
                 known |= made
                 for key, features in made.items():
                     self.cache.put(key, features)
@@ -122,4 +154,16 @@ class FeatureExtractor:
     def _own(self, features: ImageFeatures) -> ImageFeatures:
         if features.model != self._model:
             raise InputError("these ImageFeatures were made by another bundle; make them with this one's features()")
+        embeds = features.image_embeds
+        if self._shape is not None and (embeds.shape != self._shape or embeds.dtype != np.float32):
+            raise InputError(
+                f"these ImageFeatures have image_embeds {embeds.dtype} {list(embeds.shape)}, expected float32 "
+                f"{list(self._shape)}; make them with features()"
+            )
         return features
+
+
+def _read_only(array: FloatArray) -> FloatArray:
+    """The array itself, which cannot be written to from now on."""
+    array.flags.writeable = False
+    return array

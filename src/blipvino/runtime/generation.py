@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
-from numbers import Integral, Real
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from blipvino.errors import InputError
+from blipvino.runtime.checks import flag, integer, real, shown
 
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float32]
+FinishReason = Literal["stop", "length"]
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,35 @@ Step = Callable[[IntArray, IntArray], Scores]
 """One decoder step: ``input_ids`` ``[R, T]`` and ``beam_idx`` ``[R]`` (the row that each row continues) to `Scores`.
 The first call takes the prompt, each later one a token. Rows that no row continues have left for good."""
 
+
+@dataclass(frozen=True)
+class GeneratedTokens:
+    """The tokens of one text.
+
+    Attributes:
+        token_ids: prompt and generated tokens, without the closing one.
+        finish_reason: "stop" if the text closed, "length" if ``max_new_tokens`` cut it off.
+    """
+
+    token_ids: tuple[int, ...]
+    finish_reason: FinishReason
+
+
+@dataclass(frozen=True)
+class Generated:
+    """A caption or an answer, and how it came to its end.
+
+    Attributes:
+        text: what `Blip.caption` or `Blip.answer` returns otherwise.
+        token_ids: its tokens: the start token, those of the prompt, those generated; without the closing one.
+        finish_reason: "stop" if the model closed the text, "length" if ``max_new_tokens`` cut it off.
+    """
+
+    text: str
+    token_ids: tuple[int, ...]
+    finish_reason: FinishReason
+
+
 NEVER = np.float32(-1e9)
 """Upstream's score of a beam that must not be chosen."""
 
@@ -48,17 +79,24 @@ NEVER = np.float32(-1e9)
 class GenerationOptions:
     """How to choose tokens. Names and meanings are those of `transformers`' ``GenerationConfig``; ``seed`` is ours.
 
+    Integers and floats may be numpy's; they become Python's.
+
     Attributes:
-        max_new_tokens: tokens to generate at the most, the closing one included.
+        max_new_tokens: tokens to generate at the most, the closing one included; together with the prompt's at most
+            as many as the model has positions.
         min_new_tokens: tokens to generate before the text may close.
-        num_beams: beams of beam search; 1 is greedy search (or sampling).
-        length_penalty: exponent of the length by which a beam's score is divided.
+        num_beams: beams of beam search; 1 is greedy search (or sampling). At most as many as the model's vocabulary has
+            words; and the keys and values of all tokens of all beams of a batch (``2 * num_hidden_layers *
+            hidden_size * 4`` bytes a token), its sources' and its logits may take half of the memory that the machine
+            or its container has (`blipvino.runtime.limits`).
+        length_penalty: exponent of the length by which a beam's score is divided, from -10 to 10.
         do_sample: draw the next token instead of taking the likeliest.
-        temperature: divides the scores before drawing.
+        temperature: divides the scores before drawing; at least 0.001.
         top_k: draw among so many likeliest tokens; 0 is all.
         top_p: draw among the likeliest tokens that together have this probability.
-        seed: of the drawing; None draws differently each time.
-        repetition_penalty: divides (or multiplies, when negative) the scores of tokens already present.
+        seed: of the drawing, below 2**64; None draws differently each time.
+        repetition_penalty: divides (or multiplies, when negative) the scores of tokens already present; from 0.000001
+            to 1000000.
     """
 
     max_new_tokens: int = 20
@@ -79,42 +117,37 @@ class GenerationOptions:
             InputError: an option is of another type or out of its range, or two of them exclude each other.
         """
         for option in fields(self):
-            value, default = getattr(self, option.name), option.default
-            kind = int if default is None else type(default)
-            if not _is_a(value, kind) and not (value is None and default is None):
-                raise InputError(f"{option.name} is {value!r}, expected {kind.__name__}")
+            object.__setattr__(self, option.name, _as_kind(option.name, getattr(self, option.name), option.default))
         ranges = (
             ("max_new_tokens", self.max_new_tokens >= 1, "at least 1"),
             ("min_new_tokens", 0 <= self.min_new_tokens <= self.max_new_tokens, "from 0 to max_new_tokens"),
             ("num_beams", self.num_beams >= 1, "at least 1"),
-            (
-                "temperature",
-                1e-3 <= self.temperature < np.inf,
-                "at least 0.001 (greedy: do_sample off)",
-            ),
+            ("temperature", 1e-3 <= self.temperature < np.inf, "at least 0.001 (greedy: do_sample off)"),
             ("top_k", self.top_k >= 0, "0 (all tokens) or more"),
             ("top_p", 0 < self.top_p <= 1, "above 0 and at most 1"),
-            ("repetition_penalty", 0 < self.repetition_penalty < np.inf, "above 0"),
+            ("repetition_penalty", 1e-6 <= self.repetition_penalty <= 1e6, "above 0, from 0.000001 to 1000000"),
             ("length_penalty", abs(self.length_penalty) <= 10, "from -10 to 10"),
-            ("seed", self.seed is None or self.seed >= 0, "0 or more"),
+            ("seed", self.seed is None or 0 <= self.seed < 2**64, "from 0 to 2**64 - 1"),
         )
         for name, holds, expected in ranges:
             if not holds:
-                raise InputError(f"{name} is {getattr(self, name)}, expected {expected}")
+                raise InputError(f"{name} is {shown(getattr(self, name))}, expected {expected}")
         if self.do_sample and self.num_beams > 1:
             raise InputError("num_beams above 1 and do_sample exclude each other; choose beam search or sampling")
 
 
-def _is_a(value: object, kind: type) -> bool:
-    """Whether an option's value fits: any integer is a float too, numpy's are taken, and no bool is a number."""
-    if kind is bool or isinstance(value, bool):
-        return isinstance(value, bool) and kind is bool
-    return isinstance(value, Real if kind is float else Integral)
+def _as_kind(name: str, value: object, default: object) -> bool | int | float | None:
+    """An option's value as Python's own type, that of its default; any integer is a float too, and no bool is one."""
+    if value is None and default is None:
+        return None
+    if isinstance(default, bool):
+        return flag(name, value)
+    return real(name, value) if isinstance(default, float) else integer(name, value)
 
 
 def generate(
     step: Step, prompt: list[int], draws: Sequence[np.random.Generator], eos_token_id: int, options: GenerationOptions
-) -> list[list[int]]:
+) -> list[GeneratedTokens]:
     """Generate one text a row, each from the same prompt.
 
     Args:
@@ -125,14 +158,14 @@ def generate(
         options: how to choose tokens.
 
     Returns:
-        Prompt and generated tokens of each row, without the closing token and what follows it.
+        The tokens of each row, and whether it closed.
     """
     start = np.tile(np.array(prompt, np.int64), (len(draws), 1))
     if options.num_beams > 1:
         sequences = _beam_search(step, start, eos_token_id, options)
     else:
         sequences = _sample(step, start, draws, eos_token_id, options)
-    return [_until(tokens, eos_token_id, len(prompt)) for tokens in sequences]
+    return [_finished(tokens, eos_token_id, len(prompt)) for tokens in sequences]
 
 
 def row_generators(rows: int, seed: int | None) -> list[np.random.Generator]:
@@ -140,9 +173,11 @@ def row_generators(rows: int, seed: int | None) -> list[np.random.Generator]:
     return [np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(rows)]
 
 
-def _until(tokens: list[int], eos_token_id: int, start: int) -> list[int]:
-    end = tokens.index(eos_token_id, start) if eos_token_id in tokens[start:] else len(tokens)
-    return tokens[:end]
+def _finished(tokens: list[int], eos_token_id: int, start: int) -> GeneratedTokens:
+    """A row up to its first closing token after the prompt."""
+    if eos_token_id in tokens[start:]:
+        return GeneratedTokens(tuple(tokens[: tokens.index(eos_token_id, start)]), "stop")
+    return GeneratedTokens(tuple(tokens), "length")
 
 
 def _sample(

@@ -2,34 +2,36 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Self, overload
+from typing import Any, Literal, NoReturn, Self, overload
 
 import numpy as np
 import numpy.typing as npt
 
-from blipvino.bundle import Bundle, open_bundle
-from blipvino.config import BlipConfig, parse_config, parse_preprocessor
+from blipvino.bundle import Bundle
+from blipvino.config import BlipConfig
 from blipvino.errors import InputError
 from blipvino.graphs import graph_names
 from blipvino.progress import Reporter
 from blipvino.runtime.bundled import graph_files_of, selftest_of
+from blipvino.runtime.checks import flag, folder_path, integer, shown
 from blipvino.runtime.compilation import EngineOptions
 from blipvino.runtime.engine import Engine
 from blipvino.runtime.features import DEFAULT_CACHE_BYTES, FeatureExtractor, ImageFeatures
-from blipvino.runtime.generation import GenerationOptions, generate, row_generators
-from blipvino.runtime.images import ImageProcessor, ImageSource
+from blipvino.runtime.generation import Generated, GeneratedTokens, GenerationOptions, generate, row_generators
+from blipvino.runtime.images import ImageProcessor
+from blipvino.runtime.inputs import Image, Images, listed_images, paired, streamed_images
+from blipvino.runtime.limits import Limits
+from blipvino.runtime.memory import memory_limit
 from blipvino.runtime.ranking import DEFAULT_TOP_K, AnswerList, Ranking, rank
-from blipvino.runtime.stream import looked_ahead
+from blipvino.runtime.reading import find_bundle, read_config, read_preprocessor
+from blipvino.runtime.stream import AHEAD, looked_ahead
 from blipvino.runtime.tokens import TextProcessor, TokenBatch
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
-Image = ImageSource | ImageFeatures
-Images = Image | Sequence[Image]
 
 DEFAULT_BATCH_SIZE = 8
 
@@ -38,6 +40,8 @@ class Blip:
     """A BLIP model, loaded from a bundle. Its methods may be called from several threads; they take turns.
 
     Generation options are keyword arguments with the names and defaults of `GenerationOptions`.
+
+    It holds compiled graphs, so it cannot be pickled or copied deeply: another process loads the bundle itself.
     """
 
     def __init__(
@@ -50,12 +54,13 @@ class Blip:
     ) -> None:
         self.bundle = bundle
         self.config = config
-        preprocessor = json.loads(bundle.path("preprocessor_config.json").read_text(encoding="utf-8"))
-        self.images = ImageProcessor(parse_preprocessor(preprocessor, config.vision.image_size, str(bundle.folder)))
+        self.images = ImageProcessor(read_preprocessor(bundle, config))
         self.texts = TextProcessor.from_file(bundle.path("tokenizer.json"), config.text)
         names = graph_names(config.architecture)
         self.engine = Engine(graph_files_of(bundle, names, check_graphs), config, options, selftest_of(bundle, config))
-        self.extractor = FeatureExtractor(self.engine, self.images, bundle.fingerprint, image_cache_bytes)
+        shape = config.vision.num_positions, config.vision.hidden_size
+        self.extractor = FeatureExtractor(self.engine, self.images, bundle.fingerprint, image_cache_bytes, shape)
+        self._limits = Limits(config, memory_limit())
         self._turn = threading.Lock()
 
     @classmethod
@@ -79,17 +84,36 @@ class Blip:
 
         Raises:
             BundleError: the folder is no bundle, is damaged, or was written by another version of the format.
+            InputError: an argument is of another type or out of its range.
         """
+        if not isinstance(options, EngineOptions | None):
+            raise InputError(f"options are {shown(options)}, expected EngineOptions(…)")
         chosen = options or EngineOptions()
-        verify = verify and not isinstance(bundle, Bundle)
-        opened = bundle if isinstance(bundle, Bundle) else open_bundle(Path(bundle), verify=False)
+        cache_bytes = integer("image_cache_bytes", image_cache_bytes, 0)
+        verify = flag("verify", verify) and not isinstance(bundle, Bundle)
+        opened = bundle if isinstance(bundle, Bundle) else find_bundle(folder_path("bundle", bundle))
         if verify and chosen.cache is None:
             opened.verify()
         elif verify:
             opened.verify(name for name in opened.manifest.files if not name.endswith((".xml", ".bin")))
-        content = json.loads(opened.path("config.json").read_text(encoding="utf-8"))
-        config = parse_config(content, str(opened.folder))
-        return cls(opened, config, chosen, image_cache_bytes, check_graphs=verify and chosen.cache is not None)
+        return cls(opened, read_config(opened), chosen, cache_bytes, check_graphs=verify and chosen.cache is not None)
+
+    def __copy__(self) -> Self:
+        """Another one with the same graphs, cache and lock."""
+        copied = object.__new__(type(self))
+        copied.__dict__.update(self.__dict__)
+        return copied
+
+    def __reduce__(self) -> NoReturn:
+        """Refuse to be pickled, which ``copy.deepcopy`` would do too.
+
+        Raises:
+            InputError: always; compiled graphs belong to their process.
+        """
+        raise InputError(
+            "a Blip cannot be pickled or copied deeply, since it holds compiled graphs; "
+            f"pass on the path of its bundle, {self.bundle.folder}, and load that there with Blip.load()"
+        )
 
     @overload
     def features(self, images: Image) -> ImageFeatures: ...  # type: ignore[overload-overlap]  # str is a Sequence, too
@@ -104,16 +128,37 @@ class Blip:
 
         Raises:
             ImageError: an image cannot be read.
+            InputError: they are more images than memory holds the features of.
         """
-        several, sources = _listed(images)
+        several, sources = listed_images(images)
+        self._limits.check_images(len(sources), f"features of {len(sources)} images", "use feature_stream()")
         features = self.extractor.extract(sources)
         return features if several else features[0]
 
     @overload
-    def caption(self, images: Image, prompt: str | None = None, **options: Any) -> str: ...
+    def caption(
+        self, images: Image, prompt: str | None = None, *, return_details: Literal[True], **options: Any
+    ) -> Generated: ...
 
     @overload
-    def caption(self, images: Sequence[Image], prompt: str | None = None, **options: Any) -> list[str]: ...
+    def caption(
+        self, images: Sequence[Image], prompt: str | None = None, *, return_details: Literal[True], **options: Any
+    ) -> list[Generated]: ...
+
+    @overload
+    def caption(
+        self, images: Image, prompt: str | None = None, *, return_details: Literal[False] = False, **options: Any
+    ) -> str: ...
+
+    @overload
+    def caption(
+        self,
+        images: Sequence[Image],
+        prompt: str | None = None,
+        *,
+        return_details: Literal[False] = False,
+        **options: Any,
+    ) -> list[str]: ...
 
     def caption(
         self,
@@ -122,8 +167,9 @@ class Blip:
         *,
         batch_size: int = DEFAULT_BATCH_SIZE,
         show_progress: bool = False,
+        return_details: bool = False,
         **options: Any,
-    ) -> str | list[str]:
+    ) -> Any:
         """Describe an image, or each of several.
 
         A checkpoint for question answering captions too: its decoder then attends to the image itself.
@@ -133,15 +179,17 @@ class Blip:
             prompt: text that every caption continues; it is part of the result.
             batch_size: images that are decoded together.
             show_progress: show a progress bar on standard error.
+            return_details: return `Generated` in place of each text: it has the text's tokens too, and says whether
+                ``max_new_tokens`` cut the text off.
             **options: `GenerationOptions`.
 
         Raises:
             ImageError: an image cannot be read.
             InputError: the prompt or an option is not allowed.
         """
-        rows = self.caption_ids(images, prompt, batch_size=batch_size, show_progress=show_progress, **options)
-        texts = [self.texts.decode(row) for row in rows]
-        return texts if _listed(images)[0] else texts[0]
+        details = flag("return_details", return_details)
+        rows = self._captions(images, prompt, batch_size, show_progress, options)
+        return self._results(rows, details, several=listed_images(images)[0])
 
     def caption_ids(
         self,
@@ -153,14 +201,8 @@ class Blip:
         **options: Any,
     ) -> list[list[int]]:
         """As `caption`, but token ids: a list an image, with the prompt and without the closing token."""
-        chosen, start = self._prepared(prompt, batch_size, options)
-        sources = _listed(images)[1]
-        self._prepare(self.config.vision.num_positions, len(sources[:batch_size]), chosen)
-        rows: list[list[int]] = []
-        draws = row_generators(len(sources), chosen.seed)
-        for batch in _batches(len(sources), batch_size, "Captioning", show_progress):
-            rows += self._caption(self.extractor.extract(sources[batch]), start, draws[batch], chosen)
-        return rows
+        rows = self._captions(images, prompt, batch_size, show_progress, options)
+        return [list(row.token_ids) for row in rows]
 
     def caption_stream(
         self,
@@ -185,11 +227,9 @@ class Blip:
             ImageError: an image cannot be read.
             InputError: the prompt or an option is not allowed.
         """
-        chosen, start = self._prepared(prompt, batch_size, options)
-        one = isinstance(images, str | bytes) or (isinstance(images, np.ndarray) and images.ndim < 4)
-        if one or not isinstance(images, Iterable):
-            raise InputError(f"images must be an iterable of images, found one {type(images).__name__}; use caption()")
-        return self._stream(iter(images), start, batch_size, chosen)
+        chosen, start, size = _options(options), self.texts.prompt(prompt), self._stream_batch(batch_size)
+        self._limits.check_generation(len(start), size, self.config.vision.num_positions, chosen)
+        return self._stream(streamed_images(images), start, size, chosen)
 
     def feature_stream(
         self, images: Iterable[Image], *, batch_size: int = DEFAULT_BATCH_SIZE
@@ -198,10 +238,15 @@ class Blip:
 
         Raises:
             ImageError: an image cannot be read; raised when its turn comes.
-            InputError: ``batch_size`` is not allowed.
+            InputError: the images are no sequence or iterator, or ``batch_size`` is not allowed.
         """
-        _check_batch_size(batch_size)
-        return looked_ahead(iter(images), batch_size, self.images, self.extractor)
+        return looked_ahead(streamed_images(images), self._stream_batch(batch_size), self.images, self.extractor)
+
+    def _stream_batch(self, batch_size: int) -> int:
+        """The checked size of the batches of a stream, of which several are held at a time."""
+        size = integer("batch_size", batch_size, 1)
+        self._limits.check_images((AHEAD + 1) * size, f"batch_size {shown(size)}", "lower it")
+        return size
 
     def _stream(
         self, images: Iterator[Image], start: list[int], batch_size: int, options: GenerationOptions
@@ -211,7 +256,22 @@ class Blip:
         for features in self.feature_stream(images, batch_size=batch_size):
             draws = [np.random.default_rng(child) for child in seeds.spawn(len(features))]
             for row in self._caption(features, start, draws, options):
-                yield self.texts.decode(row)
+                yield self.texts.decode(row.token_ids)
+
+    def _captions(
+        self, images: Images, prompt: str | None, batch_size: int, show_progress: bool, options: dict[str, Any]
+    ) -> list[GeneratedTokens]:
+        """The tokens of each image's caption."""
+        chosen, start, size = _options(options), self.texts.prompt(prompt), integer("batch_size", batch_size, 1)
+        sources, positions = listed_images(images)[1], self.config.vision.num_positions
+        texts = min(size, len(sources))
+        self._limits.check_generation(len(start), texts, positions, chosen)
+        self._prepare(positions, texts, chosen)
+        rows: list[GeneratedTokens] = []
+        draws = row_generators(len(sources), chosen.seed)
+        for batch in _batches(len(sources), size, "Captioning", show_progress):
+            rows += self._caption(self.extractor.extract(sources[batch]), start, draws[batch], chosen)
+        return rows
 
     def _caption(
         self,
@@ -219,16 +279,28 @@ class Blip:
         start: list[int],
         draws: Sequence[np.random.Generator],
         options: GenerationOptions,
-    ) -> list[list[int]]:
+    ) -> list[GeneratedTokens]:
         embeds = np.stack([image.image_embeds for image in features])
         with self._turn:
             return self._decode(embeds, np.ones(embeds.shape[:2], np.int64), start, draws, options)
 
     @overload
-    def answer(self, images: Image, questions: str, **options: Any) -> str: ...
+    def answer(self, images: Image, questions: str, *, return_details: Literal[True], **options: Any) -> Generated: ...
 
     @overload
-    def answer(self, images: Images, questions: str | Sequence[str], **options: Any) -> str | list[str]: ...
+    def answer(
+        self, images: Images, questions: Sequence[str], *, return_details: Literal[True], **options: Any
+    ) -> list[Generated]: ...
+
+    @overload
+    def answer(
+        self, images: Image, questions: str, *, return_details: Literal[False] = False, **options: Any
+    ) -> str: ...
+
+    @overload
+    def answer(
+        self, images: Images, questions: str | Sequence[str], *, return_details: Literal[False] = False, **options: Any
+    ) -> str | list[str]: ...
 
     def answer(
         self,
@@ -237,8 +309,9 @@ class Blip:
         *,
         batch_size: int = DEFAULT_BATCH_SIZE,
         show_progress: bool = False,
+        return_details: bool = False,
         **options: Any,
-    ) -> str | list[str]:
+    ) -> Any:
         """Answer questions about images.
 
         Args:
@@ -246,6 +319,8 @@ class Blip:
             questions: one question, asked of every image; or a sequence: all about the one image, or one an image.
             batch_size: questions that are decoded together. An answer never depends on its batch.
             show_progress: show a progress bar on standard error.
+            return_details: return `Generated` in place of each text: it has the text's tokens too, and says whether
+                ``max_new_tokens`` cut the text off.
             **options: `GenerationOptions`.
 
         Returns:
@@ -257,9 +332,9 @@ class Blip:
             InputError: a question or an option is not allowed, the numbers of images and questions differ, or the
                 checkpoint does not answer questions.
         """
-        rows = self.answer_ids(images, questions, batch_size=batch_size, show_progress=show_progress, **options)
-        answers = [self.texts.decode(row) for row in rows]
-        return answers if _listed(images)[0] or not isinstance(questions, str) else answers[0]
+        details = flag("return_details", return_details)
+        rows = self._answers(images, questions, batch_size, show_progress, options)
+        return self._results(rows, details, several=listed_images(images)[0] or not isinstance(questions, str))
 
     def answer_ids(
         self,
@@ -271,13 +346,26 @@ class Blip:
         **options: Any,
     ) -> list[list[int]]:
         """As `answer`, but token ids: a list a question, with the start token and without the closing one."""
+        rows = self._answers(images, questions, batch_size, show_progress, options)
+        return [list(row.token_ids) for row in rows]
+
+    def _answers(
+        self,
+        images: Images,
+        questions: str | Sequence[str],
+        batch_size: int,
+        show_progress: bool,
+        options: dict[str, Any],
+    ) -> list[GeneratedTokens]:
+        """The tokens of each question's answer."""
+        chosen, start, size = _options(options), self.texts.prompt(None), integer("batch_size", batch_size, 1)
         sources, tokens = self._asked(images, questions)
-        chosen, start = self._prepared(None, batch_size, options)
-        first = tokens[:batch_size]
+        first = tokens[:size]
+        self._limits.check_generation(len(start), len(first), max(map(len, tokens), default=0), chosen)
         self._prepare(max(map(len, first), default=0), len(first), chosen)
-        rows: list[list[int]] = []
+        rows: list[GeneratedTokens] = []
         draws = row_generators(len(tokens), chosen.seed)
-        for batch, features in self._seen(sources, _batches(len(tokens), batch_size, "Answering", show_progress)):
+        for batch, features in self._seen(sources, _batches(len(tokens), size, "Answering", show_progress)):
             with self._turn:
                 states, mask = self._question_states(features, self.texts.batch(tokens[batch]))
                 rows += self._decode(states, mask, start, draws[batch], chosen)
@@ -334,18 +422,18 @@ class Blip:
             ImageError: an image cannot be read.
             InputError: as `answer`; or an answer or ``top_k`` is not allowed.
         """
-        sources, tokens = self._asked(images, questions)
-        _check_batch_size(batch_size)
-        if top_k is not None and (not isinstance(top_k, int) or top_k < 1):
-            raise InputError(f"top_k is {top_k!r}, expected at least 1, or None for all answers")
+        size = integer("batch_size", batch_size, 1)
+        kept = None if top_k is None else integer("top_k", top_k, 1)
         listed = answers if isinstance(answers, AnswerList) else AnswerList(answers, self.texts)
+        sources, tokens = self._asked(images, questions)
+        self._limits.check_ranking(tokens, listed, size)
         start = self.texts.prompt(None)
         rankings: list[Ranking] = []
-        for batch, features in self._seen(sources, _batches(len(tokens), batch_size, "Ranking", show_progress)):
+        for batch, features in self._seen(sources, _batches(len(tokens), size, "Ranking", show_progress)):
             with self._turn:
                 states, mask = self._question_states(features, self.texts.batch(tokens[batch]))
-                rankings += [rank(decoder, start, listed, top_k) for decoder in self.engine.branch(states, mask)]
-        return rankings if _listed(images)[0] or not isinstance(questions, str) else rankings[0]
+                rankings += [rank(decoder, start, listed, kept) for decoder in self.engine.branch(states, mask)]
+        return rankings if listed_images(images)[0] or not isinstance(questions, str) else rankings[0]
 
     def _asked(self, images: Images, questions: str | Sequence[str]) -> tuple[list[Image], list[list[int]]]:
         """An image for every question's tokens; any bad question is refused before work on the first begins."""
@@ -353,7 +441,7 @@ class Blip:
             raise InputError(
                 f"{self.bundle.folder}: this bundle captions only; answers need a checkpoint such as blip-vqa"
             )
-        sources, asked = _paired(images, questions)
+        sources, asked = paired(images, questions)
         return sources, [self.texts.question(text) for text in asked]
 
     def _seen(self, sources: Sequence[Image], batches: Iterable[slice]) -> Iterator[tuple[slice, list[ImageFeatures]]]:
@@ -391,61 +479,27 @@ class Blip:
         start: list[int],
         draws: Sequence[np.random.Generator],
         options: GenerationOptions,
-    ) -> list[list[int]]:
+    ) -> list[GeneratedTokens]:
         step = self.engine.decode(source_states, source_mask)
         return generate(step, start, draws, self.config.text.sep_token_id, options)
 
-    def _prepared(
-        self, prompt: str | None, batch_size: int, given: dict[str, Any]
-    ) -> tuple[GenerationOptions, list[int]]:
-        """Checked options, and the tokens that texts start from."""
-        options, start = _options(given, batch_size), self.texts.prompt(prompt)
-        self._check_length(len(start), options)
-        return options, start
-
-    def _check_length(self, prompt_tokens: int, options: GenerationOptions) -> None:
-        limit = self.config.text.max_position_embeddings
-        if prompt_tokens + options.max_new_tokens > limit:
-            raise InputError(
-                f"{prompt_tokens} prompt tokens and max_new_tokens {options.max_new_tokens} exceed the {limit} "
-                "positions of this model; shorten the prompt or lower max_new_tokens"
-            )
+    def _results(self, rows: Sequence[GeneratedTokens], details: bool, several: bool) -> Any:
+        """What `caption` and `answer` return: texts or `Generated`, a list of them or the one."""
+        texts = [self.texts.decode(row.token_ids) for row in rows]
+        if not details:
+            return texts if several else texts[0]
+        made = [Generated(text, row.token_ids, row.finish_reason) for text, row in zip(texts, rows, strict=True)]
+        return made if several else made[0]
 
 
-def _batches(count: int, size: int, description: str, show_progress: bool) -> Iterator[slice]:
+def _batches(count: int, size: int, description: str, show_progress: bool) -> Iterable[slice]:
     slices = [slice(first, first + size) for first in range(0, count, size)]
-    yield from Reporter(show_progress).track(slices, description, len(slices))
+    return Reporter(flag("show_progress", show_progress)).track(slices, description, len(slices))
 
 
-def _check_batch_size(batch_size: int) -> None:
-    if not isinstance(batch_size, int) or batch_size < 1:
-        raise InputError(f"batch_size is {batch_size!r}, expected at least 1")
-
-
-def _options(given: dict[str, Any], batch_size: int) -> GenerationOptions:
-    _check_batch_size(batch_size)
+def _options(given: dict[str, Any]) -> GenerationOptions:
     unknown = sorted(set(given) - set(GenerationOptions.__dataclass_fields__))
     if unknown:
         known = ", ".join(GenerationOptions.__dataclass_fields__)
         raise InputError(f"unknown option {unknown[0]!r}; expected one of {known}")
     return GenerationOptions(**given)
-
-
-def _paired(images: Images, questions: str | Sequence[str]) -> tuple[list[Image], list[str]]:
-    """An image for every question and a question for every image."""
-    several, sources = _listed(images)
-    if not isinstance(questions, Iterable):
-        raise InputError(f"questions must be text or a sequence of texts, found {type(questions).__name__}")
-    asked = [questions] * len(sources) if isinstance(questions, str) else list(questions)
-    if not several:
-        sources = sources * len(asked)
-    if len(sources) != len(asked):
-        raise InputError(f"{len(sources)} images but {len(asked)} questions; give one question each, or just one")
-    return sources, asked
-
-
-def _listed(images: Images) -> tuple[bool, list[Image]]:
-    """Whether there are several images, and the images as a list."""
-    if isinstance(images, list | tuple):
-        return True, list(images)
-    return False, [images]  # type: ignore[list-item]  # anything else is one image; load_image refuses the rest

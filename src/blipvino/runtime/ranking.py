@@ -12,14 +12,16 @@ every token a term that has nothing to do with the answer; here it is the likeli
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from blipvino.errors import InputError
+from blipvino.runtime.checks import shown
 from blipvino.runtime.decoding import Branching
+from blipvino.runtime.inputs import listed_texts
 from blipvino.runtime.tokens import TextProcessor
 
 FloatArray = npt.NDArray[np.float64]
@@ -47,19 +49,24 @@ class Ranking:
 class AnswerList:
     """Answers to choose from, as a tree of tokens: what several begin with is decoded once.
 
+    Its arrays are read-only.
+
     Args:
-        texts: the answers.
-        processor: of the model that ranks them.
+        texts: the answers, in any sequence or iterator.
+        processor: `Blip.texts` of the model that ranks them.
 
     Raises:
         InputError: there are none, or one is not text, is blank or is too long.
     """
 
-    def __init__(self, texts: Sequence[str], processor: TextProcessor) -> None:
-        if isinstance(texts, str) or not texts:
-            raise InputError(f"answers to choose from must be a list of one or more texts, found {texts!r}")
-        encoded = [processor.answer(text) for text in texts]
-        self.texts = tuple(texts)
+    def __init__(self, texts: Iterable[str], processor: TextProcessor) -> None:
+        if not isinstance(processor, TextProcessor):
+            raise InputError(f"processor is {shown(processor)}, expected the model's texts: AnswerList(…, blip.texts)")
+        listed = listed_texts("answers", texts)
+        if not listed:
+            raise InputError("answers to choose from are an empty list, expected one or more texts")
+        encoded = [processor.answer(text) for text in listed]
+        self.texts = tuple(map(str, listed))
         self.lengths = np.array([len(tokens) for tokens in encoded])
         self.tokens = np.zeros((len(encoded), self.lengths.max()), np.int64)
         # The number of each answer's first 0, 1, 2, … tokens, alike for those that begin alike.
@@ -69,6 +76,8 @@ class AnswerList:
             self.tokens[row, : len(tokens)] = tokens
             for length in range(1, len(tokens)):
                 self.prefixes[row, length] = numbers.setdefault(tuple(tokens[:length]), len(numbers) + 1)
+        for array in (self.lengths, self.tokens, self.prefixes):
+            array.flags.writeable = False
 
 
 def rank(decoder: Branching, start: list[int], answers: AnswerList, top_k: int | None) -> Ranking:

@@ -12,8 +12,12 @@ from tokenizers import Tokenizer
 
 from blipvino.config import TextConfig
 from blipvino.errors import BundleError, InputError
+from blipvino.runtime.checks import shown
 
 IntArray = npt.NDArray[np.int64]
+
+MAX_CHARACTERS = 100_000
+"""Of a text. Its tokens are counted after they are made, which takes seconds and gigabytes for one without end."""
 
 
 @dataclass(frozen=True)
@@ -40,12 +44,20 @@ class TextProcessor:
         """Read ``tokenizer.json``.
 
         Raises:
-            BundleError: the file is not a tokenizer.
+            BundleError: the file is not a tokenizer, or not one of this model.
         """
         try:
-            return cls(Tokenizer.from_file(str(path)), config)
+            tokenizer = Tokenizer.from_file(str(path))
         except Exception as error:  # tokenizers raises bare Exception
             raise BundleError(f"{path}: not a tokenizer ({error})") from error
+        tokens = tokenizer.get_vocab_size()
+        if tokens > config.vocab_size:
+            raise BundleError(
+                f"{path}: not this model's tokenizer: it has {tokens} tokens, but the model only {config.vocab_size}"
+            )
+        if tokenizer.token_to_id("[CLS]") is None:
+            raise BundleError(f"{path}: not the tokenizer of a BLIP: it has no [CLS]")
+        return cls(tokenizer, config)
 
     def question(self, text: str) -> list[int]:
         """Tokenize a question as ``[CLS] … [SEP]``.
@@ -94,7 +106,12 @@ class TextProcessor:
 
     def _encode(self, text: str, what: str) -> list[int]:
         if not isinstance(text, str):
-            raise InputError(f"a {what} must be text, found {type(text).__name__}")
+            raise InputError(f"a {what} must be text, found {type(text).__name__} {shown(text)}")
+        if len(text) > MAX_CHARACTERS:
+            raise InputError(
+                f"the {what} {text[:40]!a}… has {len(text):,} characters, expected at most {MAX_CHARACTERS:,}; "
+                "shorten it"
+            )
         if any("\ud800" <= character <= "\udfff" for character in text):
             raise InputError(f"the {what} {text[:40]!a} holds half of a surrogate pair; expected valid Unicode")
         if not text.strip():

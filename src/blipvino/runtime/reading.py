@@ -1,0 +1,114 @@
+"""Reading a bundle's files: whatever is wrong with one of them is a `BundleError` that names it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import openvino as ov
+
+from blipvino.bundle import Bundle, open_bundle
+from blipvino.config import BlipConfig, PreprocessorConfig, parse_config, parse_preprocessor
+from blipvino.errors import BundleError, CheckpointError
+from blipvino.manifest import OPTIMIZE_AGAIN
+from blipvino.runtime.checks import shown
+
+GRAPH_PORTS: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
+    name: (frozenset(inputs.split()), frozenset(outputs.split()))
+    for name, inputs, outputs in (
+        ("vision", "pixels", "image_embeds"),
+        ("question_kv", "image_embeds", "cross_key cross_value"),
+        ("question", "input_ids attention_mask cross_key cross_value", "question_states"),
+        ("answer_kv", "source_states", "cross_key cross_value"),
+        (
+            "answer",
+            "input_ids position_ids beam_idx source_mask cross_key cross_value",
+            "logits top_ids top_logits log_normalizer",
+        ),
+    )
+}
+"""The inputs and outputs of each graph; of names with a layer's number, what comes before it."""
+
+
+def find_bundle(folder: Path) -> Bundle:
+    """The bundle in a folder, its files not yet compared with its manifest.
+
+    Raises:
+        BundleError: as `open_bundle`; or the system does not let look there.
+    """
+    try:
+        return open_bundle(folder, verify=False)
+    except OSError as error:  # a name that is too long, a folder that is not to be entered
+        raise BundleError(
+            f"{shown(str(folder))}: cannot be read ({error.strerror}); expected a bundle folder"
+        ) from error
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """The object in a JSON file.
+
+    Raises:
+        BundleError: the file cannot be read, or holds something else.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:  # ValueError: neither UTF-8 nor JSON
+        raise BundleError(f"{path}: not JSON ({error}); {OPTIMIZE_AGAIN}") from error
+    if not isinstance(content, dict):
+        raise BundleError(f"{path}: holds a {type(content).__name__}, expected an object; {OPTIMIZE_AGAIN}")
+    return content
+
+
+def read_config(bundle: Bundle) -> BlipConfig:
+    """What the bundle's ``config.json`` says.
+
+    Raises:
+        BundleError: it is damaged or missing, or not of a BLIP.
+    """
+    path = bundle.path("config.json")
+    try:
+        return parse_config(read_object(path), str(path))
+    except CheckpointError as error:
+        raise BundleError(f"{error}; {OPTIMIZE_AGAIN}") from error
+
+
+def read_preprocessor(bundle: Bundle, config: BlipConfig) -> PreprocessorConfig:
+    """What the bundle's ``preprocessor_config.json`` says.
+
+    Raises:
+        BundleError: it is damaged or missing, or not of this model.
+    """
+    content = read_object(bundle.path("preprocessor_config.json"))
+    try:
+        return parse_preprocessor(content, config.vision.image_size, str(bundle.folder))
+    except CheckpointError as error:
+        raise BundleError(f"{error}; {OPTIMIZE_AGAIN}") from error
+
+
+def read_graph(core: ov.Core, name: str, path: Path) -> ov.Model:
+    """A graph of a bundle.
+
+    Args:
+        core: what reads it.
+        name: which graph it must be, one of `GRAPH_PORTS`.
+        path: of its ``.xml``.
+
+    Raises:
+        BundleError: the file is no graph, or is another one.
+    """
+    try:
+        model = core.read_model(path)
+    except RuntimeError as error:
+        problem = str(error).strip().splitlines()[-1]
+        raise BundleError(f"{path}: not a graph that OpenVINO reads ({problem}); {OPTIMIZE_AGAIN}") from error
+    for kind, ports, expected in zip(("in", "out"), (model.inputs, model.outputs), GRAPH_PORTS[name], strict=True):
+        names = [sorted(port.get_names()) for port in ports]
+        found = {port[0].split(".")[0] if port else "(nameless)" for port in names}
+        if found != expected:
+            raise BundleError(
+                f"{path}: not the graph {name}: its {kind}puts are {', '.join(sorted(found))}, expected "
+                f"{', '.join(sorted(expected))}; {OPTIMIZE_AGAIN}"
+            )
+    return model
