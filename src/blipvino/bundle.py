@@ -231,8 +231,8 @@ def _check_replaceable(target: Path, overwrite: bool) -> None:
         raise BundleError(f"{target} exists and is not a bundle, so it is left alone; choose another folder")
     if not overwrite:
         raise BundleError(
-            f"{target} already holds a bundle; choose another folder, or have it replaced: --force on the command line, "
-            "overwrite=True in Python"
+            f"{target} already holds a bundle; choose another folder, or have it replaced "
+            "(--force on the command line, overwrite=True in Python)"
         )
 
 
@@ -251,8 +251,8 @@ def write_bundle(target: str | Path, details: BundleDetails, *, overwrite: bool 
 
     The block gets a new folder beside the target, on its file system, to put the files in. When the block ends well
     the manifest is added, everything is flushed to disk and the folder is renamed to the target. When it raises
-    anything, KeyboardInterrupt included, the folder is removed and the target is as it was. What a process leaves that is
-    killed outright, whoever writes to the same target next tidies up.
+    anything, KeyboardInterrupt included, the folder is removed and the target is as it was. What a process that is
+    killed outright leaves behind, whoever writes to the same target next tidies up.
 
     Args:
         target: the bundle's folder to be: absent, empty, or with ``overwrite`` an existing bundle.
