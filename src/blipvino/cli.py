@@ -589,7 +589,7 @@ def _tell(said: Generator[Said], images: Sequence[Path], questions: Sequence[str
     """
     told: list[Said] = []
     output = sys.stdout  # a progress bar takes sys.stdout for itself
-    shown = len(images) > DEFAULT_BATCH_SIZE and (as_json or not output.isatty())
+    shown = len(images) > DEFAULT_BATCH_SIZE and sys.stderr.isatty() and (as_json or not output.isatty())
     total = len(images) * max(1, len(questions))
     try:
         with closing(said), closing(Reporter(shown).track(said, "Looking", total)) as tracked:
