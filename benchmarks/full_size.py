@@ -17,6 +17,7 @@ from tempfile import TemporaryDirectory
 
 from benchmarks.random_checkpoint import write_random_checkpoint
 from blipvino.bundle import Bundle, open_bundle
+from blipvino.compress.recipe import find_recipe
 from blipvino.graphs import GROUPS
 
 TUTORIAL_FP16_KB = {"vision": 168145.68, "text encoder": 268087.17, "text decoder": 269303.42}
@@ -60,7 +61,8 @@ def measure(work: Path, samples: int, recipe: str = "int8") -> FullSizeResult:
 def _optimize(checkpoint: Path, bundle: Path, recipe: str, samples: int) -> float:
     """Run the command line; returns the largest peak RSS of any child so far, in GB (10^9 bytes)."""
     command = [sys.executable, "-m", "blipvino", "optimize", str(checkpoint), "-o", str(bundle), "--recipe", recipe]
-    subprocess.run([*command, "--samples", str(samples)], check=True, stdout=subprocess.DEVNULL)
+    calibration = ["--samples", str(samples)] if find_recipe(recipe).needs_calibration else []
+    subprocess.run([*command, *calibration], check=True, stdout=subprocess.DEVNULL)
     return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024 / 1e9
 
 

@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import resource
+import signal
 import stat
 import subprocess
 import sys
@@ -14,8 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from blipvino.bundle import BundleDetails, check_target, open_bundle, write_bundle
-from blipvino.errors import BundleError
+from blipvino.errors import BundleError, OutputError
 from blipvino.manifest import SCHEMA_VERSION, FileEntry, Manifest, SourceInfo
+from blipvino.output import new_folder, write_bytes
 
 FILES = {"vision.xml": b"<net/>", "vision.bin": bytes(range(256)) * 40, "tokenizer.json": b"{}", "extra/notes.txt": b""}
 
@@ -273,7 +275,7 @@ def test_an_empty_folder_is_a_free_target(tmp_path):
 
 def test_an_existing_bundle_needs_overwrite(bundle):
     before = content_of(bundle)
-    with pytest.raises(BundleError, match="already holds a bundle"):
+    with pytest.raises(BundleError, match=r"already holds a bundle.*--force.*overwrite=True"):
         make(bundle)
     assert content_of(bundle) == before
     make(bundle, {"vision.xml": b"new"}, overwrite=True)
@@ -417,3 +419,187 @@ def test_file_size_limit(tmp_path):
     )
     assert "no space left" in done.stdout
     assert not list(tmp_path.iterdir())
+
+
+# Processes that are killed, and others that live
+
+WRITER = """
+import os, sys
+from pathlib import Path
+from blipvino import bundle
+from blipvino.bundle import BundleDetails, write_bundle
+from blipvino.manifest import SourceInfo
+from blipvino.output import new_folder, write_bytes
+
+def stop(*_):
+    print("there", flush=True)
+    sys.stdin.readline()
+
+moment, target = sys.argv[1], Path(sys.argv[2])
+details = BundleDetails(SourceInfo("x", None, "ab" * 32), "BlipForQuestionAnswering", {})
+if moment == "sealed":
+    move = bundle._move_into_place
+    bundle._move_into_place = lambda *args: (stop(), move(*args))
+if moment == "between":
+    rename = Path.rename
+    Path.rename = lambda path, to: (path.name.endswith(".partial") and not target.exists() and stop(), rename(path, to))
+if moment == "replaced":
+    rmtree = bundle.shutil.rmtree
+    bundle.shutil.rmtree = lambda *args, **options: (stop(), rmtree(*args, **options)) if not options else rmtree(*args)
+if moment == "folder":
+    with new_folder(target) as folder:
+        (folder / "a").write_bytes(b"half")
+        stop()
+if moment == "file":
+    Path.replace = stop
+    write_bytes(target, b"half")
+with write_bundle(target, details, overwrite=True) as folder:
+    (folder / "vision.xml").write_bytes(b"written by " + moment.encode())
+    if moment == "inside":
+        stop()
+"""
+
+
+@pytest.fixture
+def start():
+    """Start writers that stop at a moment, until they read a line; they are killed at the end."""
+    writers = []
+
+    def started(moment, target):
+        command = [sys.executable, "-c", WRITER, moment, str(target)]
+        writers.append(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True))
+        assert writers[-1].stdout.readline() == "there\n"
+        return writers[-1]
+
+    yield started
+    for writer in writers:
+        writer.kill()
+        writer.communicate()
+
+
+def kill(writer):
+    writer.send_signal(signal.SIGKILL)
+    writer.wait()
+
+
+def go_on(writer):
+    writer.communicate("\n")
+    assert writer.returncode == 0
+
+
+@pytest.mark.parametrize("moment", ["inside", "sealed"])
+@pytest.mark.parametrize("existing", [True, False])
+def test_what_a_killed_writer_left_is_removed_by_the_next(tmp_path, start, moment, existing):
+    target = tmp_path / "bundle"
+    if existing:
+        make(target)
+    kill(start(moment, target))
+    assert len(list(tmp_path.glob(".bundle.*"))) == 2  # a folder and a lock
+    check_target(target, overwrite=True)
+    assert list(tmp_path.iterdir()) == ([target] if existing else [])
+    assert not existing or open_bundle(target).has("vision.bin")
+    make(target, overwrite=True)
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_bundle_that_was_moved_aside_is_moved_back(bundle, start):
+    before = content_of(bundle)
+    kill(start("between", bundle))
+    assert not bundle.exists()
+    with pytest.raises(
+        BundleError, match=r"was moved to \.bundle\.[0-9a-f]{8}\.replaced by an optimize that was stopped"
+    ):
+        open_bundle(bundle)
+    with pytest.raises(BundleError, match="already holds a bundle"):
+        check_target(bundle)
+    assert content_of(bundle) == before
+    assert list(bundle.parent.iterdir()) == [bundle]
+
+
+def test_a_bundle_that_was_moved_aside_is_moved_back_into_an_empty_folder(bundle, start):
+    before = content_of(bundle)
+    kill(start("between", bundle))
+    bundle.mkdir()
+    check_target(bundle, overwrite=True)
+    assert content_of(bundle) == before
+
+
+def test_a_predecessor_that_was_replaced_is_removed(bundle, start):
+    kill(start("replaced", bundle))
+    check_target(bundle, overwrite=True)
+    assert (bundle / "vision.xml").read_bytes() == b"written by replaced"
+    assert list(bundle.parent.iterdir()) == [bundle]
+
+
+@pytest.mark.parametrize("moment", ["inside", "sealed", "between", "replaced"])
+def test_a_living_writer_is_left_alone(bundle, start, moment):
+    writer = start(moment, bundle)
+    before = {path.name for path in bundle.parent.glob(".bundle.*")}
+    make(bundle, overwrite=True)
+    assert before <= {path.name for path in bundle.parent.iterdir()}
+    go_on(writer)
+    expected = FILES["vision.xml"] if moment == "replaced" else f"written by {moment}".encode()
+    assert (bundle / "vision.xml").read_bytes() == expected
+    assert list(bundle.parent.iterdir()) == [bundle]
+    open_bundle(bundle)
+
+
+def test_of_a_living_and_a_killed_writer_the_killed_ones_folder_goes(tmp_path, start):
+    target = tmp_path / "bundle"
+    living, killed = start("inside", target), start("inside", target)
+    kept = {path.name for path in tmp_path.glob("*.partial")}
+    kill(killed)
+    check_target(target)
+    (left,) = tmp_path.glob("*.partial")
+    assert left.name in kept
+    go_on(living)
+    assert list(tmp_path.iterdir()) == [target]
+    assert (target / "vision.xml").read_bytes() == b"written by inside"
+
+
+def test_another_writer_that_was_faster_is_not_overwritten_unasked(tmp_path):
+    target = tmp_path / "bundle"
+    with pytest.raises(BundleError, match="already holds a bundle"), write_bundle(target, details()) as folder:
+        fill(folder)
+        make(target, {"vision.xml": b"faster"})
+    assert (target / "vision.xml").read_bytes() == b"faster"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_names_of_other_targets_are_left_alone(tmp_path):
+    others = [".bundle.12345678.partial.1a2b3c4d.partial", ".bundle2.12345678.partial", ".bundle.12345678.kept"]
+    others += [".bundle.1234567.partial", "bundle.12345678.partial"]
+    for name in others:
+        (tmp_path / name).mkdir()
+    (tmp_path / ".bundle.12345678.partial").mkdir()
+    (tmp_path / ".bundle.12345678.partial.search.x").mkdir()
+    check_target(tmp_path / "bundle")
+    assert {path.name for path in tmp_path.iterdir()} == set(others)
+
+
+def test_what_cannot_be_tidied_up_stops_no_writer(tmp_path, monkeypatch):
+    left = tmp_path / ".bundle.12345678.partial"
+    left.mkdir()
+    (tmp_path / ".bundle.12345678.lock").mkdir()  # not a file, so it cannot be locked
+    assert open_bundle(make(tmp_path / "bundle"))
+    assert left.exists()
+
+
+@pytest.mark.parametrize("moment", ["folder", "file"])
+def test_what_a_killed_writer_left_of_results_is_removed_by_the_next(tmp_path, start, moment):
+    target = tmp_path / "results"
+    kill(start(moment, target))
+    assert len(list(tmp_path.iterdir())) == 2
+    if moment == "folder":
+        with new_folder(target) as folder:
+            (folder / "a").write_bytes(b"whole")
+    else:
+        write_bytes(target, b"whole")
+    assert list(tmp_path.iterdir()) == [target]
+    assert (target / "a" if moment == "folder" else target).read_bytes() == b"whole"
+
+
+def test_results_beside_a_missing_folder_are_refused_and_make_none(tmp_path):
+    with pytest.raises(OutputError, match="cannot be written"):
+        write_bytes(tmp_path / "missing" / "a.json", b"{}")
+    assert list(tmp_path.iterdir()) == []

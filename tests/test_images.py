@@ -1,7 +1,12 @@
 """Pixels as transformers' `BlipImageProcessorPil` makes them, from anything that can be called an image."""
 
 import io
+import os
 import struct
+import subprocess
+import sys
+import tempfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +15,10 @@ from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from blipvino import CheckpointError, ImageError
+from blipvino import CheckpointError, ImageError, image_files
 from blipvino.config import parse_preprocessor
+from blipvino.data import files
+from blipvino.runtime import images
 from blipvino.runtime.images import ImageProcessor, load_image
 
 upstream = pytest.importorskip("transformers.models.blip.image_processing_pil_blip")
@@ -360,6 +367,52 @@ def test_strings_that_are_no_path(name):
         load_image(name)
 
 
+def test_what_is_no_file_is_told_apart(tmp_path):
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "fifo")  # opening it would wait for a writer for ever
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    (tmp_path / "dangling").symlink_to(tmp_path / "gone.png")
+    (tmp_path / "note.txt").touch()
+    expected = {
+        tmp_path / "folder": "is a folder; give the image files in it",
+        tmp_path / "fifo": "is a fifo, expected an image file",
+        Path("/dev/null"): "is a device, expected an image file",
+        tmp_path / "loop": "is a link that leads to itself",
+        tmp_path / "dangling": r"is a link to .*gone\.png, which does not exist",
+        tmp_path / "note.txt" / "a.png": "what should be a folder in this path is none",
+        tmp_path / ("x" * 300): "the name is too long",
+        Path("http://example.com/cat.jpg"): "a URL is not fetched",
+        tmp_path / "gone.png": "no such image file$",
+    }
+    for path, problem in expected.items():
+        for load in (load_image, files.load_image):
+            with pytest.raises(ImageError, match=problem) as refusal:
+                load(path)
+            assert str(refusal.value).startswith(str(path))
+
+
+def test_a_file_that_may_not_be_read_is_told_apart():
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for inner in (folder / "open", folder / "closed"):
+            inner.mkdir()
+            (inner / "photo.png").write_bytes(FILES["PNG"])
+        (folder / "open" / "photo.png").chmod(0)
+        (folder / "closed").chmod(0)
+        folder.chmod(0o755)
+        root = os.geteuid() == 0  # who may read everything
+        if root:
+            os.seteuid(65534)
+        try:
+            for inner in ("open", "closed"):
+                with pytest.raises(ImageError, match=r"photo\.png: permission denied"):
+                    load_image(folder / inner / "photo.png")
+        finally:
+            if root:
+                os.seteuid(0)
+            (folder / "closed").chmod(0o700)
+
+
 def test_text_file_is_refused_by_name(tmp_path):
     path = tmp_path / "notes.txt"
     path.write_text("a dog\n")
@@ -371,8 +424,104 @@ def test_decompression_bomb_is_refused():
     header = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
     data = bytearray(FILES["PNG"])
     data[16:29] = header
-    with pytest.raises(ImageError, match="bytes"):
+    data[29:33] = struct.pack(">I", zlib.crc32(b"IHDR" + header))
+    with pytest.raises(ImageError, match=r"178,956,970 pixels allowed; make it smaller first"):
         load_image(bytes(data))
+
+
+def test_more_pixels_than_allowed_are_refused_whatever_pillow_allows(monkeypatch):
+    monkeypatch.setattr(image_files, "MAX_PIXELS", 999)
+    with pytest.raises(ImageError, match=r"40 x 30 pixels, more than the 999 allowed"):
+        load_image(FILES["PNG"])
+    with pytest.raises(ImageError, match=r"given array: has 40 x 25 pixels"):
+        load_image(noise(40, 25))
+
+
+@pytest.mark.parametrize("size", [(1, 1001), (2002, 2)])
+def test_absurd_shapes_are_refused(size):
+    with pytest.raises(ImageError, match=r"one side more than 1000 times the other; crop it"):
+        load_image(encoded(Image.new("RGB", size), "PNG"))
+    assert load_image(Image.new("RGB", (1000, 1))).size == (1000, 1)
+
+
+def test_large_images_bring_no_warning_of_pillow(tmp_path):
+    """In a process of its own: pytest sets the filters of warnings anew for every test."""
+    path = tmp_path / "large.png"
+    Image.new("1", (9500, 9500)).save(path)  # more than Pillow's limit of 89 megapixels, and small to decode
+    script = (
+        "import sys; from blipvino.data.files import load_image as load\n"
+        "import blipvino.runtime.images as images\n"
+        "print(load(images.Path(sys.argv[1])).size, images.load_image(sys.argv[1]).size)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script, path], capture_output=True, text=True, check=True)
+    assert done.stdout == "(9500, 9500) (9500, 9500)\n"
+    assert done.stderr == ""
+
+
+# Huge images.
+
+
+@pytest.mark.parametrize("name", [*MODES, "I;16", "RGB with a transparent colour"])
+def test_conversion_by_bands_gives_the_same_pixels(name, monkeypatch):
+    image = MODES.get(name)
+    if name == "I;16":
+        image = Image.fromarray(np.random.default_rng(0).integers(0, 2**16, (17, 31), dtype=np.uint16))
+    elif image is None:
+        image = Image.fromarray(noise(31, 17))
+        image.info["transparency"] = image.getpixel((3, 12))
+    expected = np.asarray(load_image(image))
+    monkeypatch.setattr(images, "_BAND_PIXELS", 100)  # three rows
+    np.testing.assert_array_equal(np.asarray(load_image(image)), expected)
+
+
+def photo(width, height):
+    """Large shapes and grain, as photos have."""
+    shapes = Image.fromarray(noise(width // 40, height // 40)).resize((width, height), Image.Resampling.BICUBIC)
+    grain = np.random.default_rng(1).integers(-6, 7, (height, width, 3))
+    return Image.fromarray((np.asarray(shapes) + grain).clip(0, 255).astype(np.uint8))
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_a_huge_jpeg_is_decoded_at_a_smaller_size(monkeypatch, orientation):
+    image = photo(16 * SIZE, 9 * SIZE)
+    exif = image.getexif()
+    exif[ORIENTATION] = orientation
+    data = encoded(image, "JPEG", quality=90, exif=exif)
+    whole = OURS.pixels([data]).astype(int)
+    monkeypatch.setattr(images, "DRAFT_PIXELS", 100_000)
+    reduced = OURS.pixels([data]).astype(int)
+    assert sorted(load_image(data, least=4 * SIZE).size) == [9 * SIZE // 2, 16 * SIZE // 2]
+    assert 0 < np.abs(reduced - whole).max() <= 4
+    assert np.abs(reduced - whole).mean() < 0.5
+    assert sorted(load_image(data).size) == [9 * SIZE, 16 * SIZE]
+
+
+def test_a_jpeg_is_decoded_whole_where_a_smaller_size_would_be_too_small(monkeypatch):
+    data = encoded(photo(16 * SIZE, 8 * SIZE - 1), "JPEG")
+    whole = OURS.pixels([data])
+    monkeypatch.setattr(images, "DRAFT_PIXELS", 100_000)
+    np.testing.assert_array_equal(OURS.pixels([data]), whole)
+
+
+def test_jpegs_of_usual_cameras_are_as_upstream():
+    image = Image.open(io.BytesIO(encoded(photo(6000, 4000), "JPEG")))
+    np.testing.assert_array_equal(
+        OURS.pixel_values([encoded(photo(6000, 4000), "JPEG")]), THEIRS([image], return_tensors="np")["pixel_values"]
+    )
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="peak memory is read from Linux's /proc")
+def test_an_upright_rgb_file_is_held_once(tmp_path):
+    """Peak memory, in a process of its own: a second copy of the pixels would show."""
+    path = tmp_path / "large.png"
+    Image.new("RGB", (8000, 8000)).save(path, compress_level=1)
+    script = (
+        "import re, sys; from blipvino.runtime.images import Path, load_image\n"
+        "peak = lambda: int(re.search(r'VmHWM:\\s+(\\d+)', Path('/proc/self/status').read_text())[1])\n"
+        "before = peak(); image = load_image(sys.argv[1]); print(peak() - before)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script, path], capture_output=True, text=True, check=True)
+    assert int(done.stdout) * 1024 < 1.5 * 8000 * 8000 * 4  # Pillow has four bytes for a pixel of RGB
 
 
 @pytest.mark.parametrize(

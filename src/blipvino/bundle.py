@@ -9,11 +9,10 @@ import errno
 import hashlib
 import json
 import os
-import secrets
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,6 +29,7 @@ from blipvino.manifest import (
     installed_version,
     library_versions,
 )
+from blipvino.staging import Stage, moved_aside, sweep
 
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _HASH_THREADS = 4
@@ -158,6 +158,9 @@ def open_bundle(path: str | Path, *, verify: bool = True) -> Bundle:
     manifest_path = folder / MANIFEST_FILE
     if not folder.is_dir():
         problem = "is a file" if folder.exists() else "no such folder"
+        aside = None if folder.exists() else moved_aside(folder)
+        if aside is not None:
+            raise BundleError(f"{folder}: was moved to {aside.name} by an optimize that was stopped; rename it back")
         raise BundleError(f"{folder}: {problem}; expected a bundle folder, as `blipvino optimize` writes it")
     if not manifest_path.is_file():
         raise BundleError(f"{folder} is not a bundle: it has no {MANIFEST_FILE}; make one with `blipvino optimize`")
@@ -193,6 +196,8 @@ def _damage(folder: Path, name: str, expected: FileEntry, verify: bool) -> str |
 def check_target(target: str | Path, overwrite: bool = False, *, bytes_needed: int = 0) -> None:
     """Refuse a target that `write_bundle` would refuse. Call it before long work.
 
+    What killed writers of the same target left beside it is removed; a bundle that one had moved aside is moved back.
+
     Args:
         target: the folder to be written: absent, empty, or with ``overwrite`` an existing bundle.
         overwrite: whether an existing bundle may be replaced.
@@ -207,15 +212,27 @@ def check_target(target: str | Path, overwrite: bool = False, *, bytes_needed: i
         raise BundleError(f"{target}: cannot be written, since {parent} is not a folder; create it first")
     if not os.access(parent, os.W_OK | os.X_OK):
         raise BundleError(f"{target}: cannot be written, since {parent} is not writable; choose another folder")
-    if target.exists() and not (target.is_dir() and not any(target.iterdir())):
-        if not _is_bundle(target):
-            raise BundleError(f"{target} exists and is not a bundle, so it is left alone; choose another folder")
-        if not overwrite:
-            raise BundleError(f"{target} already holds a bundle; choose another folder, or allow it to be overwritten")
+    sweep(target)
+    if _is_taken(target):
+        _check_replaceable(target, overwrite)
     free = shutil.disk_usage(parent).free
     if free < bytes_needed:
         raise BundleError(
             f"no space for {target}: {bytes_needed:,} bytes needed, {free:,} free; free some and run again"
+        )
+
+
+def _is_taken(target: Path) -> bool:
+    return target.exists() and not (target.is_dir() and not any(target.iterdir()))
+
+
+def _check_replaceable(target: Path, overwrite: bool) -> None:
+    if not _is_bundle(target):
+        raise BundleError(f"{target} exists and is not a bundle, so it is left alone; choose another folder")
+    if not overwrite:
+        raise BundleError(
+            f"{target} already holds a bundle; choose another folder, or have it replaced "
+            "(--force on the command line, overwrite=True in Python)"
         )
 
 
@@ -234,7 +251,8 @@ def write_bundle(target: str | Path, details: BundleDetails, *, overwrite: bool 
 
     The block gets a new folder beside the target, on its file system, to put the files in. When the block ends well
     the manifest is added, everything is flushed to disk and the folder is renamed to the target. When it raises
-    anything, KeyboardInterrupt included, the folder is removed and the target is as it was.
+    anything, KeyboardInterrupt included, the folder is removed and the target is as it was. What a process that is
+    killed outright leaves behind, whoever writes to the same target next tidies up.
 
     Args:
         target: the bundle's folder to be: absent, empty, or with ``overwrite`` an existing bundle.
@@ -250,19 +268,20 @@ def write_bundle(target: str | Path, details: BundleDetails, *, overwrite: bool 
     target = Path(target).resolve()
     check_target(target, overwrite)
     _manifest(details, {}).to_json()  # details that JSON cannot hold are refused now and not after the work
-    folder = target.with_name(f".{target.name}.{secrets.token_hex(4)}.partial")
-    try:
-        folder.mkdir()  # and not tempfile.mkdtemp, whose folders are the user's alone: a bundle follows the umask
-        yield folder
-        _seal(folder, details)
-        _move_into_place(folder, target)
-    except (OSError, RuntimeError) as error:
-        problem = _writing_problem(error, folder, target)
-        if problem is None:
-            raise
-        raise BundleError(problem) from error
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    stage = Stage.beside(target)
+    folder = stage.partial
+    with ExitStack() as claim:
+        try:
+            claim.enter_context(stage.claimed())
+            folder.mkdir()  # and not tempfile.mkdtemp, whose folders are the user's alone: a bundle follows the umask
+            yield folder
+            _seal(folder, details)
+            _move_into_place(stage, overwrite)
+        except (OSError, RuntimeError) as error:
+            problem = _writing_problem(error, stage)
+            if problem is None:
+                raise
+            raise BundleError(problem) from error
 
 
 def _manifest(details: BundleDetails, files: dict[str, FileEntry]) -> Manifest:
@@ -297,26 +316,35 @@ def _seal(folder: Path, details: BundleDetails) -> None:
         _flush(inner)
 
 
-def _move_into_place(folder: Path, target: Path) -> None:
-    """Rename a finished folder to its target. What was there is moved aside, and moved back if that fails."""
-    if not target.exists():
-        folder.rename(target)
-        return _flush(target.parent)
-    aside = target.with_name(f".{target.name}.{secrets.token_hex(4)}.replaced")
-    target.rename(aside)
-    try:
-        folder.rename(target)
-    except BaseException:
-        aside.rename(target)
-        raise
+def _move_into_place(stage: Stage, overwrite: bool) -> None:
+    """Rename a finished folder to its target. What was there is moved aside; the stage moves it back if that fails."""
+    target = stage.target
+    while not _renamed(stage.partial, target):
+        if _is_taken(target):
+            _check_replaceable(target, overwrite)
+        if stage.replaced.exists():  # another process was faster, after our predecessor was moved aside
+            shutil.rmtree(stage.replaced)
+        with suppress(FileNotFoundError):  # another process moves it aside, too
+            target.rename(stage.replaced)
     _flush(target.parent)
+    if stage.replaced.exists():
+        try:
+            shutil.rmtree(stage.replaced)
+        except OSError as error:
+            raise BundleError(
+                f"{target} is written, but its predecessor cannot be removed ({error}); delete {stage.replaced}"
+            ) from error
+
+
+def _renamed(folder: Path, target: Path) -> bool:
+    """Rename a folder, if its new name is free."""
     try:
-        shutil.rmtree(aside)
+        folder.rename(target)
     except OSError as error:
-        raise BundleError(
-            f"{target} is written, but its predecessor cannot be removed ({error}); delete {aside}"
-        ) from error
-    return None
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+            raise
+        return False
+    return True
 
 
 def _flush(path: Path) -> None:
@@ -330,13 +358,14 @@ def _flush(path: Path) -> None:
         os.close(descriptor)
 
 
-def _writing_problem(error: OSError | RuntimeError, folder: Path, target: Path) -> str | None:
+def _writing_problem(error: OSError | RuntimeError, stage: Stage) -> str | None:
     """One line on an error that came of writing the bundle; None for one that came of the caller's other work."""
+    folder, target = stage.partial, stage.target
     written = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     # OpenVINO reports a failed write of an IR file as a RuntimeError of the C++ streams, without an errno.
     streams = isinstance(error, RuntimeError) and "iostream error" in str(error)
     file = getattr(error, "filename", None)
-    ours = streams or (isinstance(file, str | Path) and (Path(file).is_relative_to(folder) or Path(file) == target))
+    ours = streams or (isinstance(file, str | Path) and (stage.owns(Path(file)) or Path(file) == target))
     if streams or (isinstance(error, OSError) and error.errno in _DISK_FULL):
         where = file or folder.parent
         return (

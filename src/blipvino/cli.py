@@ -6,24 +6,30 @@ import functools
 import inspect
 import json
 import logging
+import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import closing
 from dataclasses import asdict, fields, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TextIO, get_type_hints
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
+from blipvino import describing
 from blipvino.bundle import Bundle, open_bundle
 from blipvino.compress.recipe import AUTO, DEFAULT_RECIPE, RECIPES, TO_BE_FOUND, Treatment, find_recipe
 from blipvino.data.answers import read_answers
 from blipvino.data.samples import DEFAULT_SAMPLES, DEFAULT_SEED
+from blipvino.describing import Said
 from blipvino.errors import BlipvinoError, InputError, OutputError
 from blipvino.host import choose_arithmetic
 from blipvino.output import check_png, make_folder, write_png
+from blipvino.progress import Reporter
 from blipvino.report.browser import open_page
 from blipvino.report.pictures import visualize
 from blipvino.runtime.bundled import run_selftest
@@ -44,6 +50,11 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 console = Console()
+
+
+UNREAD_IMAGES = 3
+"""Exit status where some of several images could not be read."""
+INPUTS = "IMAGE... QUESTION..."
 
 
 class Precision(StrEnum):
@@ -132,16 +143,35 @@ def generation_options(command: Callable[..., None]) -> Callable[..., None]:
     ]
 
     @functools.wraps(command)
-    def wrapper(**arguments: Any) -> None:
-        command(**arguments)
+    def wrapper(context: typer.Context, **arguments: Any) -> None:
+        if not arguments["do_sample"]:
+            _refuse_idle(context, ("temperature", "top_k", "top_p", "seed"), "without --do-sample")
+        if arguments["num_beams"] == 1:
+            _refuse_idle(context, ("length_penalty",), "without --num-beams above 1")
+        if arguments["no_cache"]:
+            _refuse_idle(context, ("cache",), "with --no-cache")
+        command(context=context, **arguments)
 
     wrapper.__signature__ = inspect.Signature([*own, *added])  # type: ignore[attr-defined]  # what typer reads
     wrapper.__annotations__ = {parameter.name: parameter.annotation for parameter in [*own, *added]}
     return wrapper
 
 
+def _refuse_idle(context: typer.Context, names: Iterable[str], where: str) -> None:
+    """Refuse options that the command line gives and that have no effect there: whoever gives one expects one.
+
+    Raises:
+        InputError: one of them is given.
+    """
+    for name in names:
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            raise InputError(f"--{name.replace('_', '-')} has no effect {where}; leave it out")
+
+
 @app.command(epilog="Example: blipvino optimize Salesforce/blip-vqa-base -o blip-vqa --calibration folder:photos")
 def optimize(
+    context: typer.Context,
     source: Annotated[str, typer.Argument(help="A BLIP checkpoint: a folder, a hub id, or `demo`.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The bundle's folder.")],
     recipe: RecipeOption = DEFAULT_RECIPE,
@@ -169,6 +199,13 @@ def optimize(
     from blipvino.compress.search.options import SearchOptions
 
     chosen = find_recipe(recipe) if group_size is None else find_recipe(recipe).with_group_size(group_size)
+    if chosen != TO_BE_FOUND:
+        searching = ("max_drop", "validation", "validation_samples", "search_minutes", "decide_by")
+        _refuse_idle(context, searching, f"without --recipe {AUTO}")
+        if not chosen.needs_calibration:
+            _refuse_idle(
+                context, ("calibration", "samples", "seed"), f"with --recipe {recipe}, which is not calibrated"
+            )
     sought: dict[str, Any] = {
         "max_drop": max_drop,
         "validation": validation,
@@ -193,6 +230,7 @@ def optimize(
 @app.command(epilog='Example: blipvino caption blip-vqa photo.jpg other.png --prompt "a picture of"')
 @generation_options
 def caption(
+    context: typer.Context,
     bundle: BundleArgument,
     images: Annotated[list[Path], typer.Argument(help="Image files.")],
     prompt: Annotated[str | None, typer.Option(help="Text that the caption continues.")] = None,
@@ -209,24 +247,22 @@ def caption(
     if picture is not None:
         check_png(picture)
     blip = _load(bundle, _engine(precision, arithmetic, strict), None if no_cache else cache)
-    captions = blip.caption(images, prompt, show_progress=_is_long(images), **generation)
-    if as_json:
-        _print_json([{"image": str(image), "caption": text} for image, text in zip(images, captions, strict=True)])
-    else:
-        for image, text in zip(images, captions, strict=True):
-            typer.echo(f"{image}: {text}" if len(images) > 1 else text)
-    if picture is not None:
-        _write_picture(picture, images[0], caption=captions[0])
+    said = describing.captions(blip, images, prompt, generation)
+    _finish(_tell(said, images, (), as_json), picture)
 
 
 @app.command(epilog='Example: blipvino ask blip-vqa photo.jpg "how many dogs are there?" "what color is the car?"')
 @generation_options
 def ask(
+    context: typer.Context,
     bundle: BundleArgument,
-    image: Annotated[Path, typer.Argument(help="An image file.")],
-    questions: Annotated[list[str], typer.Argument(help="Questions about it.")],
+    inputs: Annotated[
+        list[str], typer.Argument(help="Image files, then questions; each is asked of every image.", metavar=INPUTS)
+    ],
     answers: AnswersOption = None,
-    picture: Annotated[Path | None, typer.Option(help="Write the image with the first answer to this PNG.")] = None,
+    picture: Annotated[
+        Path | None, typer.Option(help="Write the (first) image with its first answer to this PNG.")
+    ] = None,
     precision: PrecisionOption = Precision.auto,
     arithmetic: ArithmeticChoice = ArithmeticName.auto,
     strict: StrictFlag = False,
@@ -235,23 +271,16 @@ def ask(
     as_json: JsonFlag = False,
     **generation: Any,
 ) -> None:
-    """Answer questions about an image."""
+    """Answer questions about images."""
     if picture is not None:
         check_png(picture)
+    if answers is not None:
+        _refuse_idle(context, GENERATION_HELP, "with --answers, from which one is chosen")
+    images, questions = describing.split_inputs(inputs)
     choice = None if answers is None else read_answers(answers)
     blip = _load(bundle, _engine(precision, arithmetic, strict), None if no_cache else cache)
-    if choice is None:
-        said = blip.answer(image, questions, show_progress=_is_long(questions), **generation)
-    else:
-        said = [one.answer for one in blip.rank(image, questions, choice, show_progress=_is_long(questions))]
-    if as_json:
-        rows = zip(questions, said, strict=True)
-        _print_json([{"image": str(image), "question": question, "answer": answer} for question, answer in rows])
-    else:
-        for question, answer in zip(questions, said, strict=True):
-            typer.echo(f"{question} {answer}" if len(questions) > 1 else answer)
-    if picture is not None:
-        _write_picture(picture, image, question=questions[0], answer=said[0])
+    said = describing.answers(blip, images, questions, choice, generation)
+    _finish(_tell(said, images, questions, as_json), picture)
 
 
 @app.command(epilog="Example: blipvino compare blip-vqa --data folder:photos --json > comparison.json")
@@ -290,6 +319,7 @@ def compare(
 
 @app.command(epilog="Example: blipvino report blip-vqa --data folder:photos -o report.html --open")
 def report(
+    context: typer.Context,
     bundle: BundleArgument,
     output: Annotated[
         Path, typer.Option("--output", "-o", help="The HTML file; what is measured is kept in a folder beside it.")
@@ -318,9 +348,15 @@ def report(
     quiet: QuietFlag = False,
 ) -> None:
     """Write one HTML file on a bundle: size, latency, accuracy with intervals, error by layer, samples."""
+    from blipvino.evaluation.results import RESULTS_FILE
     from blipvino.report.results import ReportOptions
     from blipvino.report.run import Given, write_report
 
+    if diagnosis is not None:
+        _refuse_idle(context, ("diagnose_samples",), "with --diagnosis, which is taken as it is")
+    if evaluation is not None and (evaluation / RESULTS_FILE).is_file():
+        evaluated = ("samples", "captions", "max_new_tokens", "seed")
+        _refuse_idle(context, evaluated, "with an --evaluation that is complete, which is taken as it is")
     options = ReportOptions(samples, captions, latency_samples, diagnose_samples, max_new_tokens, seed)
     given = Given(original, evaluation, diagnosis)
     made = write_report(bundle, output, data, options, given, show_progress=not quiet)
@@ -334,6 +370,7 @@ def report(
 
 @app.command(epilog="Example: blipvino evaluate blip-vqa --data vqav2:questions.json,annotations.json,val2014 -o out")
 def evaluate(
+    context: typer.Context,
     bundle: Annotated[
         Path | None, typer.Argument(help="A bundle, as `blipvino optimize` writes it; none with --predictions.")
     ] = None,
@@ -371,6 +408,17 @@ def evaluate(
     if (bundle is None) == (not predictions):
         raise InputError("evaluate takes either a bundle or --predictions")
     if bundle is None:
+        running = ("original", "no_original", "samples", "captions", "answers", "top_k", "max_new_tokens", "num_beams")
+        _refuse_idle(context, (*running, "batch_size", "precision", "restart"), "with --predictions: no model is run")
+    if no_original:
+        _refuse_idle(context, ("original",), "with --no-original")
+    if samples == 0:
+        _refuse_idle(context, ("answers",), "with --samples 0: no question is answered")
+    if answers is None:
+        _refuse_idle(context, ("top_k",), "without --answers")
+    if output is None:
+        _refuse_idle(context, ("restart",), "without --output")
+    if bundle is None:
         evaluation = evaluate_results(predictions or [], data, folder=output, seed=seed)
     else:
         listed = None if answers is None else str(answers)
@@ -396,6 +444,7 @@ def evaluate(
 
 @app.command(epilog="Example: blipvino diagnose blip-vqa --data folder:photos -o diagnosis")
 def diagnose(
+    context: typer.Context,
     bundle: BundleArgument,
     data: Annotated[str, typer.Option(help="Samples to run: demo:test, vqav2:…, coco:…, folder:…, hf:….")] = (
         "demo:test"
@@ -418,6 +467,8 @@ def diagnose(
     from blipvino.report.files import write_diagnosis
     from blipvino.report.terminal import rich_table
 
+    if as_json:
+        _refuse_idle(context, ("worst",), "with --json, which has every layer")
     options = DiagnoseOptions(samples, seed)
     diagnosis = diagnose_bundle(bundle, data, options, original=original, show_progress=not quiet)
     if output is not None:
@@ -452,7 +503,6 @@ def bench(
 ) -> None:
     """Race blipvino with transformers, the tutorial's pipeline and ONNX Runtime, on the same work, side by side."""
     from blipvino.bench.speed import SpeedOptions, run_speed
-    from blipvino.progress import Reporter
     from blipvino.report.speed import speed_tables
     from blipvino.report.speed_files import can_plot, write_speed
     from blipvino.report.terminal import rich_table
@@ -593,6 +643,57 @@ def _load(bundle: Path, engine: EngineOptions, cache: Path | None) -> Blip:
     return Blip.load(bundle, options=replace(engine, cache=cache))
 
 
+def _tell(said: Generator[Said], images: Sequence[Path], questions: Sequence[str], as_json: bool) -> list[Said]:
+    """Print what is said of each image when it is; as JSON at the end, or when the work is stopped.
+
+    An image that cannot be read is a line on standard error.
+
+    Raises:
+        ImageError: the one image cannot be read.
+    """
+    told: list[Said] = []
+    output = sys.stdout  # a progress bar takes sys.stdout for itself
+    shown = len(images) > DEFAULT_BATCH_SIZE and sys.stderr.isatty() and (as_json or not output.isatty())
+    total = len(images) * max(1, len(questions))
+    try:
+        with closing(said), closing(Reporter(shown).track(said, "Looking", total)) as tracked:
+            for one in tracked:
+                _tell_one(one, len(images) > 1, len(questions) > 1, None if as_json else output)
+                told.append(one)
+    except (KeyboardInterrupt, SystemExit):  # what is done is not lost
+        if as_json:
+            _print_json([one.to_json() for one in told])
+        raise
+    if as_json:
+        _print_json([one.to_json() for one in told])
+    return told
+
+
+def _tell_one(one: Said, several_images: bool, several_questions: bool, output: TextIO | None) -> None:
+    if one.error is not None:
+        if not several_images:
+            raise one.error
+        if one.first:
+            typer.echo(f"blipvino: {one.error}", err=True)
+    elif output is not None:
+        image = f"{one.image}: " if several_images else ""
+        question = f"{one.question} " if several_questions else ""
+        typer.echo(f"{image}{question}{one.marked}", file=output)
+
+
+def _finish(told: Sequence[Said], picture: Path | None) -> None:
+    """Write the picture of the first text; say how many images could not be read, and exit with status 3 if any."""
+    spoken = next((one for one in told if one.error is None), None)
+    if picture is not None and spoken is not None:
+        texts = {"caption": spoken.text} if spoken.question is None else {"answer": spoken.text}
+        write_png(picture, visualize(load_image(spoken.image), question=spoken.question, **texts))
+    images = [one for one in told if one.first]
+    unread = sum(one.error is not None for one in images)
+    if unread:
+        typer.echo(f"blipvino: {unread} of {len(images)} images could not be read", err=True)
+        raise typer.Exit(UNREAD_IMAGES)
+
+
 def _names(listed: str | None) -> tuple[str, ...] | None:
     """A list with commas; None stays None."""
     return None if listed is None else tuple(name.strip() for name in listed.split(",") if name.strip())
@@ -630,15 +731,6 @@ def _print_search(record: Any) -> None:
         typer.echo(line)
 
 
-def _is_long(inputs: Sequence[object]) -> bool:
-    """Whether work on so many inputs deserves a progress bar."""
-    return len(inputs) > DEFAULT_BATCH_SIZE
-
-
-def _write_picture(path: Path, image: Path, **texts: str) -> None:
-    write_png(path, visualize(load_image(image), **texts))
-
-
 def _print_json(content: Any) -> None:
     typer.echo(json.dumps(content, indent=2, ensure_ascii=False))
 
@@ -651,8 +743,15 @@ def _main(
         logging.basicConfig(level=logging.DEBUG)
 
 
+def _terminate(number: int, _frame: FrameType | None) -> NoReturn:
+    """End as Ctrl-C does, so that nothing half-written is left; a second signal does not stop the tidying up."""
+    signal.signal(number, signal.SIG_IGN)
+    raise SystemExit(128 + number)
+
+
 def main() -> None:
     """Run the command line. What blipvino refuses is one line on standard error and status 2."""
+    signal.signal(signal.SIGTERM, _terminate)
     try:
         app()
     except (BlipvinoError, OSError) as error:  # OSError: a path too long to look up, a folder not to be entered

@@ -1,9 +1,7 @@
-"""Files of results, written whole or not at all."""
+"""Files of results, written whole or not at all; what a killed process left of one goes when it is next written."""
 
 from __future__ import annotations
 
-import secrets
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
@@ -12,6 +10,7 @@ from pathlib import Path
 from PIL import Image
 
 from blipvino.errors import OutputError
+from blipvino.staging import Stage
 
 
 def write_text(path: Path, text: str) -> None:
@@ -74,18 +73,18 @@ def new_folder(target: Path) -> Iterator[Path]:
     """
     if target.exists() and not (target.is_dir() and not any(target.iterdir())):
         raise OutputError(f"{target}: already exists and is not an empty folder; choose another name or remove it")
-    staged = target.with_name(f".{target.name}.{secrets.token_hex(4)}.partial")
+    stage = Stage.beside(target)
     try:
-        staged.mkdir(parents=True)
-        yield staged
-        if target.exists():
-            target.rmdir()  # empty, as checked above; not every system renames onto an empty folder
-        staged.rename(target)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with stage.claimed():
+            stage.partial.mkdir()
+            yield stage.partial
+            if target.exists():
+                target.rmdir()  # empty, as checked above; not every system renames onto an empty folder
+            stage.partial.rename(target)
     except OSError as error:
         reason = error.strerror or error
         raise OutputError(f"{target}: cannot be written ({reason}); check the path and the disk") from error
-    finally:
-        shutil.rmtree(staged, ignore_errors=True)
 
 
 def write_bytes(path: Path, content: bytes | memoryview) -> None:
@@ -94,11 +93,10 @@ def write_bytes(path: Path, content: bytes | memoryview) -> None:
     Raises:
         OutputError: it cannot be written.
     """
-    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
+    stage = Stage.beside(path)
     try:
-        partial.write_bytes(content)
-        partial.replace(path)
+        with stage.claimed():
+            stage.partial.write_bytes(content)
+            stage.partial.replace(path)
     except OSError as error:
         raise OutputError(f"{path}: cannot be written ({error.strerror}); choose another place") from error
-    finally:
-        partial.unlink(missing_ok=True)

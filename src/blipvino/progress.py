@@ -6,7 +6,7 @@ import contextlib
 import io
 import logging
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from typing import TypeVar
 
 from rich.console import Console
@@ -32,7 +32,7 @@ class Reporter:
         """Print one line."""
         self._console.print(message, highlight=False, markup=False, soft_wrap=True)
 
-    def track(self, items: Iterable[Item], description: str, total: int) -> Iterator[Item]:
+    def track(self, items: Iterable[Item], description: str, total: int) -> Generator[Item]:
         """Yield the items under a progress bar."""
         columns = (
             TextColumn("{task.description}"),

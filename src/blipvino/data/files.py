@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 
 from PIL import Image
 
-from blipvino.errors import DataError, ImageError
+from blipvino.errors import DataError
+from blipvino.image_files import open_image
 
 T = TypeVar("T")
 
@@ -100,9 +101,6 @@ def load_image(path: Path) -> Image.Image:
     Raises:
         ImageError: The file is missing, truncated, not an image, or too large to decode safely.
     """
-    try:
-        with Image.open(path) as image:
-            image.load()
-            return image
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise ImageError(f"{path}: cannot be decoded as an image ({error}); replace or remove the file") from error
+    with open_image(path, str(path)) as image:
+        image.load()
+        return image

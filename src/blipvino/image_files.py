@@ -1,0 +1,110 @@
+"""Opening images: what is no image file is told apart, and what is too large to decode is refused."""
+
+from __future__ import annotations
+
+import errno
+import stat
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BytesIO
+from pathlib import Path
+
+from PIL import Image, UnidentifiedImageError
+
+from blipvino.errors import ImageError
+
+MAX_PIXELS = 178_956_970
+"""Pixels that an image may have. Pillow refuses larger files by itself: they may be small and swell when decoded."""
+MAX_ASPECT = 1000
+"""How many times longer one side may be than the other. Resizing takes memory by the side, and such an image shows
+nothing once it is square."""
+
+# Of half as many pixels Pillow warns; what we refuse is told by an error, and what we do not needs no word. Appended:
+# a filter that the process set for this warning goes before ours.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning, append=True)
+
+_KINDS = (
+    (stat.S_ISFIFO, "is a fifo, expected an image file"),
+    (stat.S_ISCHR, "is a device, expected an image file"),
+    (stat.S_ISBLK, "is a device, expected an image file"),
+    (stat.S_ISSOCK, "is a socket, expected an image file"),
+)
+_PROBLEMS = {
+    errno.ELOOP: "is a link that leads to itself, expected an image file",
+    errno.ENAMETOOLONG: "no such image file: the name is too long for one",
+    errno.ENOTDIR: "no such image file: what should be a folder in this path is none",
+    errno.EACCES: "permission denied; allow the file and its folders to be read",
+    errno.EPERM: "permission denied; allow the file and its folders to be read",
+}
+
+
+@contextmanager
+def open_image(source: Path | bytes, name: str) -> Iterator[Image.Image]:
+    """Open a file, or the bytes of one, for decoding in the block. Whatever the block raises is an `ImageError`.
+
+    Args:
+        source: the path or the bytes.
+        name: what errors call it.
+
+    Yields:
+        The image, not decoded yet, in the mode of the file.
+
+    Raises:
+        ImageError: there is no such file or it is something else, it is no image or a damaged one, or is too large.
+    """
+    if isinstance(source, Path):
+        problem = _no_file(source)
+        if problem is not None:
+            raise ImageError(f"{name}: {problem}")
+    try:
+        with Image.open(BytesIO(source) if isinstance(source, bytes) else source) as image:
+            check_size(image, name)
+            yield image
+    except ImageError:
+        raise
+    except Image.DecompressionBombError as error:
+        raise ImageError(f"{name}: has more than the {MAX_PIXELS:,} pixels allowed; make it smaller first") from error
+    except Exception as error:  # on damaged data Pillow's readers raise whatever trips them, not OSError alone
+        raise ImageError(f"{name}: {_unreadable(error)}") from error
+
+
+def check_size(image: Image.Image, name: str) -> None:
+    """Refuse an image that is empty, or too large or too narrow to be resized.
+
+    Raises:
+        ImageError: it is.
+    """
+    size = f"{image.width} x {image.height}"
+    if 0 in image.size:
+        raise ImageError(f"{name}: has no pixels ({size})")
+    if image.width * image.height > MAX_PIXELS:
+        raise ImageError(f"{name}: has {size} pixels, more than the {MAX_PIXELS:,} allowed; make it smaller first")
+    if max(image.size) > MAX_ASPECT * min(image.size):
+        raise ImageError(f"{name}: has {size} pixels, one side more than {MAX_ASPECT} times the other; crop it first")
+
+
+def _no_file(path: Path) -> str | None:
+    """Why there is no image file at a path: nothing is opened to find out, since opening a fifo waits for a writer."""
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        if path.is_symlink():
+            return f"no such image file: it is a link to {path.readlink()}, which does not exist"
+        web = ": a URL is not fetched, download the file first" if path.parts[:1] in (("http:",), ("https:",)) else ""
+        return f"no such image file{web}"
+    except ValueError:  # a character that no path has
+        return "no such image file"
+    except OSError as error:
+        return _PROBLEMS.get(error.errno or 0, f"cannot be read ({error.strerror})")
+    if stat.S_ISDIR(mode):
+        return "is a folder; give the image files in it"
+    return next((problem for is_kind, problem in _KINDS if is_kind(mode)), None)
+
+
+def _unreadable(error: Exception) -> str:
+    if isinstance(error, OSError) and error.errno in _PROBLEMS:
+        return _PROBLEMS[error.errno]
+    if isinstance(error, UnidentifiedImageError):
+        return "cannot be read as an image (not a format that is known, or a damaged file); replace it"
+    return f"cannot be read as an image ({error}); replace it"
