@@ -202,6 +202,23 @@ def test_wrong_model_type(folder):
         load_checkpoint(folder)
 
 
+@pytest.mark.parametrize(("whole", "text", "ties"), [(None, True, True), (False, True, True), (False, False, False)])
+def test_tied_unless_both_configurations_say_no(folder, whole, text, ties):
+    config = json.loads((folder / "config.json").read_text())
+    config["text_config"]["tie_word_embeddings"] = text
+    config.pop("tie_word_embeddings", None)
+    (folder / "config.json").write_text(json.dumps(config))
+    if whole is not None:
+        edit_json(folder / "config.json", tie_word_embeddings=whole)
+    assert load_checkpoint(folder).config.ties_output is ties
+
+
+def test_tying_is_true_or_false(folder):
+    edit_json(folder / "config.json", tie_word_embeddings="no")
+    with pytest.raises(CheckpointError, match="tie_word_embeddings is 'no', expected true or false"):
+        load_checkpoint(folder)
+
+
 @pytest.mark.parametrize("content", ["{", "[]", "\x00"])
 def test_damaged_config(folder, content):
     (folder / "config.json").write_text(content)

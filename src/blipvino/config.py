@@ -71,11 +71,17 @@ class TextConfig:
 
 @dataclass(frozen=True)
 class BlipConfig:
-    """A checkpoint's class (one of `ARCHITECTURES`) and the shape of its two towers."""
+    """A checkpoint's class (one of `ARCHITECTURES`) and the shape of its two towers.
+
+    Attributes:
+        ties_output: whether the decoder's output layer shares what its file does not store of it, as in every
+            published BLIP: the word embeddings, and one of its two biases with the other.
+    """
 
     architecture: str
     vision: VisionConfig
     text: TextConfig
+    ties_output: bool = True
 
     @property
     def answers_questions(self) -> bool:
@@ -167,7 +173,18 @@ def parse_config(content: Mapping[str, Any], source: str) -> BlipConfig:
     # As in transformers' BlipConfig, whatever the file says: the text model attends to the vision model's width.
     text = replace(_section(TextConfig, content, "text_config", source), encoder_hidden_size=vision.hidden_size)
     _check_shapes(vision, text, source)
-    return BlipConfig(architecture, vision, text)
+    return BlipConfig(architecture, vision, text, _ties_output(content, source))
+
+
+def _ties_output(content: Mapping[str, Any], source: str) -> bool:
+    """Whether the model ties or its decoder does: `transformers` asks each of them for its own configuration."""
+    found = []
+    for where, section in (("", content), ("text_config.", content.get("text_config") or {})):
+        value = section.get("tie_word_embeddings", True)
+        if not isinstance(value, bool):
+            raise CheckpointError(f"{source}: {where}tie_word_embeddings is {value!r}, expected true or false")
+        found.append(value)
+    return any(found)
 
 
 _Section = TypeVar("_Section", VisionConfig, TextConfig)
