@@ -219,6 +219,27 @@ def test_tying_is_true_or_false(folder):
         load_checkpoint(folder)
 
 
+def set_text_width(folder, width):
+    config = json.loads((folder / "config.json").read_text())
+    config["text_config"]["hidden_size"] = width
+    (folder / "config.json").write_text(json.dumps(config))
+
+
+def test_two_widths_cannot_answer(folder):
+    """The decoder's cross-attention reads the vision model's width, and question states have the text model's."""
+    set_text_width(folder, 16)
+    with pytest.raises(CheckpointError, match=r"text_config\.hidden_size 16 .*vision_config\.hidden_size 32.*captions"):
+        load_checkpoint(folder)
+
+
+@pytest.mark.parametrize("architecture", ["BlipForConditionalGeneration", "BlipForImageTextRetrieval"])
+def test_two_widths_are_no_matter_without_answers(folder, architecture):
+    set_text_width(folder, 16)
+    edit_json(folder / "config.json", architectures=[architecture])
+    text = load_checkpoint(folder).config.text
+    assert (text.hidden_size, text.encoder_hidden_size) == (16, 32)
+
+
 @pytest.mark.parametrize("content", ["{", "[]", "\x00"])
 def test_damaged_config(folder, content):
     (folder / "config.json").write_text(content)

@@ -159,7 +159,8 @@ def parse_config(content: Mapping[str, Any], source: str) -> BlipConfig:
         source: where it came from, for messages.
 
     Raises:
-        CheckpointError: not a BLIP checkpoint, or a shape that no BLIP can have.
+        CheckpointError: not a BLIP checkpoint, a shape that no BLIP can have, or towers of two widths in a checkpoint
+            that answers questions.
     """
     if content.get("model_type") != "blip":
         found = content.get("model_type", "no model_type")
@@ -173,6 +174,12 @@ def parse_config(content: Mapping[str, Any], source: str) -> BlipConfig:
     # As in transformers' BlipConfig, whatever the file says: the text model attends to the vision model's width.
     text = replace(_section(TextConfig, content, "text_config", source), encoder_hidden_size=vision.hidden_size)
     _check_shapes(vision, text, source)
+    if architecture == QUESTION_ANSWERING and text.hidden_size != vision.hidden_size:
+        raise CheckpointError(
+            f"{source}: text_config.hidden_size {text.hidden_size} is not vision_config.hidden_size "
+            f"{vision.hidden_size}, so the decoder, which reads the latter, cannot read questions, and transformers "
+            f"fails on them too; for captions alone, save the checkpoint as {CAPTIONING}"
+        )
     return BlipConfig(architecture, vision, text, _ties_output(content, source))
 
 
