@@ -1,7 +1,10 @@
 """Recipes, and what compression does to graphs beyond what NNCF's own tests cover."""
 
 import json
+import os
 import re
+import subprocess
+import sys
 from dataclasses import replace
 
 import nncf
@@ -25,6 +28,7 @@ from blipvino.compress.storage import fits_fp16, save_graph
 from blipvino.compress.weights import compress_weights
 from blipvino.data import open_source, take
 from blipvino.graphs import BUILDERS, build_graph
+from blipvino.graphs.surgery import number_operations
 from blipvino.progress import Reporter
 
 SILENT = Reporter(show=False)
@@ -413,3 +417,61 @@ def test_encoders_may_have_compressed_weights_and_answer_kv_may_be_quantized(tin
     assert counted["question_kv"] > 0 and counted["answer_kv"] > 0
     assert bundle.manifest.recipe["treatments"]["question"]["group_size"] == 16
     assert isinstance(Blip.load(bundle).answer(scene_image(1), "what is it?"), str)
+
+
+def test_operations_are_named_within_their_graph_and_alike_whenever_it_is_built(tiny_vqa):
+    with load_checkpoint(tiny_vqa.folder) as checkpoint:
+        for graph in BUILDERS:
+            first, second = (
+                [node.get_friendly_name() for node in build_graph(checkpoint, graph).get_ordered_ops()] for _ in "ab"
+            )
+            assert first == second
+            assert len(set(first)) == len(first)
+            assert not any(re.match(r"[A-Z]\w*_\d", name) for name in first)
+
+
+def test_names_made_of_a_counted_name_stay_with_it():
+    x = ops.parameter([1], np.float32)
+    table = ops.constant(np.ones(1, np.float32))
+    table.set_friendly_name("Constant_7000")
+    half = ops.convert(table, "f32")
+    half.set_friendly_name("Constant_7000/half")
+    total = ops.add(x, half)
+    total.set_friendly_name("layer_1")
+    model = ov.Model([ops.result(total)], [x], "small")
+    number_operations(model)
+    assert [node.get_friendly_name() for node in model.get_ordered_ops()] == [
+        "Parameter_0",
+        "Constant_1",
+        "Constant_1/half",
+        "layer_1",
+        "Result_2",
+    ]
+
+
+OPTIMIZES = """
+import os, sys
+folder, cores, *recipes = sys.argv[1:]
+os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: int(cores)])
+from blipvino import CalibrationOptions, optimize
+for recipe in recipes:
+    options = CalibrationOptions(samples=4)
+    optimize("demo", f"{folder}/{recipe}", recipe=recipe, calibration=options, show_progress=False)
+"""
+
+
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+
+
+@pytest.mark.skipif(CORES < 2, reason="needs two cores, and a system that lets a process choose among them")
+def test_the_number_of_cores_and_what_the_process_made_before_leave_no_trace_in_a_graph(tmp_path):
+    """Names are compared of all graphs; weights, where they are not calibrated: float noise may depend on threads."""
+    for cores, recipes in (("1", ["none", "int8"]), ("2", ["int8", "none"])):
+        (tmp_path / cores).mkdir()
+        subprocess.run([sys.executable, "-c", OPTIMIZES, str(tmp_path / cores), cores, *recipes], check=True)
+    for name in BUILDERS:
+        files = [f"none/{name}.xml", f"none/{name}.bin", f"int8/{name}.xml"]
+        if not RECIPES["int8"].treatments[name].needs_data:
+            files.append(f"int8/{name}.bin")
+        for file in files:
+            assert (tmp_path / "1" / file).read_bytes() == (tmp_path / "2" / file).read_bytes(), file
