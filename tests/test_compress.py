@@ -13,7 +13,7 @@ import openvino as ov
 import openvino.opset13 as ops
 import pytest
 from conftest import scene_image
-from nncf.quantization.advanced_parameters import QuantizationParameters
+from nncf.quantization.advanced_parameters import OverflowFix, QuantizationParameters
 from nncf.quantization.range_estimator import RangeEstimatorParametersSet
 
 from blipvino import Blip, CalibrationOptions, CompressionError, InputError, find_recipe, optimize
@@ -69,6 +69,8 @@ def test_group_size_changes_4_bit_weights_alone():
         ({"method": "ptq_int8", "smooth_quant_alpha": 1.5}, "smooth_quant_alpha is 1.5, expected 0 to 1, or -1"),
         ({"method": "ptq_int8", "activation_range": "widest"}, "activation_range is 'widest'"),
         ({"method": "ptq_int8", "ignored": ("",)}, "ignored is"),
+        ({"method": "ptq_int8", "overflow_fix": "enable"}, "overflow_fix is 'enable', expected one of True, False"),
+        ({"method": "weights_int8", "overflow_fix": True}, "overflow_fix is no option of weights_int8"),
     ],
 )
 def test_a_treatment_refuses_options_that_mean_nothing(options, says):
@@ -81,11 +83,13 @@ def test_a_treatment_survives_json_and_says_what_is_not_default():
         Treatment("fp16"),
         PTQ_MINMAX,
         Treatment("ptq_int8", smooth_quant_alpha=0.5, ignored=("a", "b"), per_channel=False),
+        Treatment("ptq_int8", overflow_fix=True),
         Treatment("weights_int4", group_size=-1, ratio=0.8, gptq=True, mode="asym"),
     ):
         assert Treatment.from_json(json.loads(json.dumps(treatment.to_json()))) == treatment
     assert str(PTQ_INT8) == "ptq_int8"
     assert str(PTQ_MINMAX) == "ptq_int8 (no SmoothQuant, bias_correction none, activation_range minmax)"
+    assert str(Treatment("ptq_int8", overflow_fix=True)) == "ptq_int8 (overflow_fix)"
     assert str(Treatment("weights_int4", group_size=-1, gptq=True)) == "weights_int4 (a scale a row, gptq)"
     assert Treatment.from_json({"method": "ptq_int8", "group_size": None}) == PTQ_INT8  # an older bundle's
     assert Treatment.from_json({"method": "ptq_int8", "of a later version": 1}) == PTQ_INT8
@@ -298,6 +302,7 @@ FC1 = "vision_model.encoder.layers.1.mlp.fc1/matmul"
             {},
             {"weights_quantization_params": QuantizationParameters(per_channel=False)},
         ),
+        (Treatment("ptq_int8", overflow_fix=True), {}, {"overflow_fix": OverflowFix.ENABLE}),
         (Treatment("ptq_int8", ignored=(FC1,)), {"ignored_scope": nncf.IgnoredScope(names=[FC1])}, {}),
     ],
     ids=str,
@@ -309,6 +314,34 @@ def test_options_mean_what_they_mean_to_nncf(calibrated, treatment, options, adv
     parameters = nncf.AdvancedQuantizationParameters(**advanced)
     theirs = quantize_as_nncf_does(graphs["vision"], inputs, **options, advanced_parameters=parameters)
     assert_quantized_alike(ours, theirs)
+
+
+def weight_extremes(model):
+    """The least and the largest integer of every weight of a quantized MatMul, by its name."""
+    extremes = {}
+    for node in model.get_ops():
+        if node.get_type_name() == "MatMul":
+            weight = node.input_value(1).get_node()
+            while weight.get_type_name() in ("Multiply", "Convert"):
+                weight = weight.input_value(0).get_node()
+            if weight.get_type_name() == "Constant":
+                extremes[node.get_friendly_name()] = int(weight.data.min()), int(weight.data.max())
+    return extremes
+
+
+@pytest.mark.parametrize("graph", ["vision", "question_kv", "question"])
+def test_the_overflow_fix_keeps_weights_to_half_the_range(calibrated, graph):
+    graphs, calibration = calibrated
+    inputs, writer = getattr(calibration, f"{graph}_inputs")(), graphs["question_kv"] if graph == "question" else None
+    full, half = (
+        weight_extremes(quantize_int8(graphs[graph].clone(), inputs, SILENT, treatment=treatment, writer=writer))
+        for treatment in (PTQ_INT8, replace(PTQ_INT8, overflow_fix=True))
+    )
+    assert full.keys() == half.keys()
+    assert len(full) > 3
+    for name, (low, high) in half.items():
+        assert max(-low, high) in (63, 64), name  # 2 * 255 * 64 still fits 16 bits
+        assert max(-full[name][0], full[name][1]) in (127, 128), name
 
 
 def test_what_takes_several_passes_still_keeps_float_outputs_and_takes_keys_and_values_from_their_writer(calibrated):

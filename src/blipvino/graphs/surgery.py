@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping
 
 import openvino as ov
 
-
 _COUNTED = re.compile(r"[A-Z][A-Za-z0-9]*_\d+")
 """How a name begins that OpenVINO made: it counts all operations that the process ever made, on all its threads."""
 
