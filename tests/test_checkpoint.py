@@ -202,6 +202,44 @@ def test_wrong_model_type(folder):
         load_checkpoint(folder)
 
 
+@pytest.mark.parametrize(("whole", "text", "ties"), [(None, True, True), (False, True, True), (False, False, False)])
+def test_tied_unless_both_configurations_say_no(folder, whole, text, ties):
+    config = json.loads((folder / "config.json").read_text())
+    config["text_config"]["tie_word_embeddings"] = text
+    config.pop("tie_word_embeddings", None)
+    (folder / "config.json").write_text(json.dumps(config))
+    if whole is not None:
+        edit_json(folder / "config.json", tie_word_embeddings=whole)
+    assert load_checkpoint(folder).config.ties_output is ties
+
+
+def test_tying_is_true_or_false(folder):
+    edit_json(folder / "config.json", tie_word_embeddings="no")
+    with pytest.raises(CheckpointError, match="tie_word_embeddings is 'no', expected true or false"):
+        load_checkpoint(folder)
+
+
+def set_text_width(folder, width):
+    config = json.loads((folder / "config.json").read_text())
+    config["text_config"]["hidden_size"] = width
+    (folder / "config.json").write_text(json.dumps(config))
+
+
+def test_two_widths_cannot_answer(folder):
+    """The decoder's cross-attention reads the vision model's width, and question states have the text model's."""
+    set_text_width(folder, 16)
+    with pytest.raises(CheckpointError, match=r"text_config\.hidden_size 16 .*vision_config\.hidden_size 32.*captions"):
+        load_checkpoint(folder)
+
+
+@pytest.mark.parametrize("architecture", ["BlipForConditionalGeneration", "BlipForImageTextRetrieval"])
+def test_two_widths_are_no_matter_without_answers(folder, architecture):
+    set_text_width(folder, 16)
+    edit_json(folder / "config.json", architectures=[architecture])
+    text = load_checkpoint(folder).config.text
+    assert (text.hidden_size, text.encoder_hidden_size) == (16, 32)
+
+
 @pytest.mark.parametrize("content", ["{", "[]", "\x00"])
 def test_damaged_config(folder, content):
     (folder / "config.json").write_text(content)

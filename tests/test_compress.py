@@ -1,7 +1,10 @@
 """Recipes, and what compression does to graphs beyond what NNCF's own tests cover."""
 
 import json
+import os
 import re
+import subprocess
+import sys
 from dataclasses import replace
 
 import nncf
@@ -10,7 +13,7 @@ import openvino as ov
 import openvino.opset13 as ops
 import pytest
 from conftest import scene_image
-from nncf.quantization.advanced_parameters import QuantizationParameters
+from nncf.quantization.advanced_parameters import OverflowFix, QuantizationParameters
 from nncf.quantization.range_estimator import RangeEstimatorParametersSet
 
 from blipvino import Blip, CalibrationOptions, CompressionError, InputError, find_recipe, optimize
@@ -25,6 +28,7 @@ from blipvino.compress.storage import fits_fp16, save_graph
 from blipvino.compress.weights import compress_weights
 from blipvino.data import open_source, take
 from blipvino.graphs import BUILDERS, build_graph
+from blipvino.graphs.surgery import number_operations
 from blipvino.progress import Reporter
 
 SILENT = Reporter(show=False)
@@ -65,6 +69,8 @@ def test_group_size_changes_4_bit_weights_alone():
         ({"method": "ptq_int8", "smooth_quant_alpha": 1.5}, "smooth_quant_alpha is 1.5, expected 0 to 1, or -1"),
         ({"method": "ptq_int8", "activation_range": "widest"}, "activation_range is 'widest'"),
         ({"method": "ptq_int8", "ignored": ("",)}, "ignored is"),
+        ({"method": "ptq_int8", "overflow_fix": "enable"}, "overflow_fix is 'enable', expected one of True, False"),
+        ({"method": "weights_int8", "overflow_fix": True}, "overflow_fix is no option of weights_int8"),
     ],
 )
 def test_a_treatment_refuses_options_that_mean_nothing(options, says):
@@ -77,11 +83,13 @@ def test_a_treatment_survives_json_and_says_what_is_not_default():
         Treatment("fp16"),
         PTQ_MINMAX,
         Treatment("ptq_int8", smooth_quant_alpha=0.5, ignored=("a", "b"), per_channel=False),
+        Treatment("ptq_int8", overflow_fix=True),
         Treatment("weights_int4", group_size=-1, ratio=0.8, gptq=True, mode="asym"),
     ):
         assert Treatment.from_json(json.loads(json.dumps(treatment.to_json()))) == treatment
     assert str(PTQ_INT8) == "ptq_int8"
     assert str(PTQ_MINMAX) == "ptq_int8 (no SmoothQuant, bias_correction none, activation_range minmax)"
+    assert str(Treatment("ptq_int8", overflow_fix=True)) == "ptq_int8 (overflow_fix)"
     assert str(Treatment("weights_int4", group_size=-1, gptq=True)) == "weights_int4 (a scale a row, gptq)"
     assert Treatment.from_json({"method": "ptq_int8", "group_size": None}) == PTQ_INT8  # an older bundle's
     assert Treatment.from_json({"method": "ptq_int8", "of a later version": 1}) == PTQ_INT8
@@ -294,6 +302,7 @@ FC1 = "vision_model.encoder.layers.1.mlp.fc1/matmul"
             {},
             {"weights_quantization_params": QuantizationParameters(per_channel=False)},
         ),
+        (Treatment("ptq_int8", overflow_fix=True), {}, {"overflow_fix": OverflowFix.ENABLE}),
         (Treatment("ptq_int8", ignored=(FC1,)), {"ignored_scope": nncf.IgnoredScope(names=[FC1])}, {}),
     ],
     ids=str,
@@ -305,6 +314,34 @@ def test_options_mean_what_they_mean_to_nncf(calibrated, treatment, options, adv
     parameters = nncf.AdvancedQuantizationParameters(**advanced)
     theirs = quantize_as_nncf_does(graphs["vision"], inputs, **options, advanced_parameters=parameters)
     assert_quantized_alike(ours, theirs)
+
+
+def weight_extremes(model):
+    """The least and the largest integer of every weight of a quantized MatMul, by its name."""
+    extremes = {}
+    for node in model.get_ops():
+        if node.get_type_name() == "MatMul":
+            weight = node.input_value(1).get_node()
+            while weight.get_type_name() in ("Multiply", "Convert"):
+                weight = weight.input_value(0).get_node()
+            if weight.get_type_name() == "Constant":
+                extremes[node.get_friendly_name()] = int(weight.data.min()), int(weight.data.max())
+    return extremes
+
+
+@pytest.mark.parametrize("graph", ["vision", "question_kv", "question"])
+def test_the_overflow_fix_keeps_weights_to_half_the_range(calibrated, graph):
+    graphs, calibration = calibrated
+    inputs, writer = getattr(calibration, f"{graph}_inputs")(), graphs["question_kv"] if graph == "question" else None
+    full, half = (
+        weight_extremes(quantize_int8(graphs[graph].clone(), inputs, SILENT, treatment=treatment, writer=writer))
+        for treatment in (PTQ_INT8, replace(PTQ_INT8, overflow_fix=True))
+    )
+    assert full.keys() == half.keys()
+    assert len(full) > 3
+    for name, (low, high) in half.items():
+        assert max(-low, high) in (63, 64), name  # 2 * 255 * 64 still fits 16 bits
+        assert max(-full[name][0], full[name][1]) in (127, 128), name
 
 
 def test_what_takes_several_passes_still_keeps_float_outputs_and_takes_keys_and_values_from_their_writer(calibrated):
@@ -413,3 +450,61 @@ def test_encoders_may_have_compressed_weights_and_answer_kv_may_be_quantized(tin
     assert counted["question_kv"] > 0 and counted["answer_kv"] > 0
     assert bundle.manifest.recipe["treatments"]["question"]["group_size"] == 16
     assert isinstance(Blip.load(bundle).answer(scene_image(1), "what is it?"), str)
+
+
+def test_operations_are_named_within_their_graph_and_alike_whenever_it_is_built(tiny_vqa):
+    with load_checkpoint(tiny_vqa.folder) as checkpoint:
+        for graph in BUILDERS:
+            first, second = (
+                [node.get_friendly_name() for node in build_graph(checkpoint, graph).get_ordered_ops()] for _ in "ab"
+            )
+            assert first == second
+            assert len(set(first)) == len(first)
+            assert not any(re.match(r"[A-Z]\w*_\d", name) for name in first)
+
+
+def test_names_made_of_a_counted_name_stay_with_it():
+    x = ops.parameter([1], np.float32)
+    table = ops.constant(np.ones(1, np.float32))
+    table.set_friendly_name("Constant_7000")
+    half = ops.convert(table, "f32")
+    half.set_friendly_name("Constant_7000/half")
+    total = ops.add(x, half)
+    total.set_friendly_name("layer_1")
+    model = ov.Model([ops.result(total)], [x], "small")
+    number_operations(model)
+    assert [node.get_friendly_name() for node in model.get_ordered_ops()] == [
+        "Parameter_0",
+        "Constant_1",
+        "Constant_1/half",
+        "layer_1",
+        "Result_2",
+    ]
+
+
+OPTIMIZES = """
+import os, sys
+folder, cores, *recipes = sys.argv[1:]
+os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: int(cores)])
+from blipvino import CalibrationOptions, optimize
+for recipe in recipes:
+    options = CalibrationOptions(samples=4)
+    optimize("demo", f"{folder}/{recipe}", recipe=recipe, calibration=options, show_progress=False)
+"""
+
+
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+
+
+@pytest.mark.skipif(CORES < 2, reason="needs two cores, and a system that lets a process choose among them")
+def test_the_number_of_cores_and_what_the_process_made_before_leave_no_trace_in_a_graph(tmp_path):
+    """Names are compared of all graphs; weights, where they are not calibrated: float noise may depend on threads."""
+    for cores, recipes in (("1", ["none", "int8"]), ("2", ["int8", "none"])):
+        (tmp_path / cores).mkdir()
+        subprocess.run([sys.executable, "-c", OPTIMIZES, str(tmp_path / cores), cores, *recipes], check=True)
+    for name in BUILDERS:
+        files = [f"none/{name}.xml", f"none/{name}.bin", f"int8/{name}.xml"]
+        if not RECIPES["int8"].treatments[name].needs_data:
+            files.append(f"int8/{name}.bin")
+        for file in files:
+            assert (tmp_path / "1" / file).read_bytes() == (tmp_path / "2" / file).read_bytes(), file

@@ -5,13 +5,17 @@ in batches. Both compute with float32 weights (`Subject.exact`), so only the ord
 """
 
 import itertools
+import json
+import shutil
 from collections import Counter
 
 import numpy as np
 import pytest
 from conftest import Subject, scene_image, scene_questions
 
-from blipvino import GenerationOptions, InputError
+from blipvino import CheckpointError, GenerationOptions, InputError
+from blipvino.checkpoint import load_checkpoint
+from blipvino.graphs import build_graph
 from blipvino.runtime import generation
 
 
@@ -108,6 +112,64 @@ def test_answers(answerer, options):
     image, questions = scene_image(4), scene_questions(4)[:3]
     expected = [oracle_answer(answerer, image, question, **options) for question in questions]
     assert answerer.answer_tokens(image, questions, **options) == expected
+
+
+HEAD = "text_decoder.cls.predictions"
+OTHER_HEADS = {
+    "untied": ((False, False), {"decoder.weight", "bias", "decoder.bias"}),
+    "untied, one bias that nothing adds": ((False, False), {"decoder.weight", "bias"}),
+    "untied, no bias": ((False, False), {"decoder.weight"}),
+    "tied, two biases": ((True, True), {"bias", "decoder.bias"}),
+    "tied, one bias under the other name": ((True, True), {"decoder.bias"}),
+    "tied by text_config alone": ((False, True), {"bias"}),
+    "tied by the whole alone": ((True, False), {"bias"}),
+    "tied, three of its own": ((True, True), {"decoder.weight", "bias", "decoder.bias"}),
+}
+"""Whether the whole configuration ties, whether its text_config does, and what is stored of the output layer."""
+
+
+def write_other_head(source, folder, ties, stored):
+    """A copy of a checkpoint that ties, with other values than its own in all that is stored of its output layer."""
+    safetensors = pytest.importorskip("safetensors.torch")
+    shutil.copytree(source, folder)
+    config = json.loads((folder / "config.json").read_text())
+    config["tie_word_embeddings"], config["text_config"]["tie_word_embeddings"] = ties
+    (folder / "config.json").write_text(json.dumps(config))
+    tensors = safetensors.load_file(folder / "model.safetensors")
+    words, bias = tensors["text_decoder.bert.embeddings.word_embeddings.weight"], tensors.pop(f"{HEAD}.bias")
+    others = {"decoder.weight": words.flip(0), "bias": bias.roll(7), "decoder.bias": bias.roll(3)}
+    tensors |= {f"{HEAD}.{name}": others[name].contiguous() for name in stored}
+    safetensors.save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+@pytest.mark.parametrize("name", OTHER_HEADS)
+def test_other_output_layers(tiny_vqa, tmp_path, name):
+    """The output layer is tied, or stored, or partly filled in, by the rules of `from_pretrained`."""
+    write_other_head(tiny_vqa.folder, tmp_path / "checkpoint", *OTHER_HEADS[name])
+    oracle = transformers.BlipForQuestionAnswering.from_pretrained(tmp_path / "checkpoint").eval()
+    (tmp_path / "work").mkdir()
+    subject = Subject(tmp_path / "checkpoint", tmp_path / "work", oracle)
+    images, questions, options = [scene_image(index) for index in range(4)], scene_questions(4)[:4], {"num_beams": 3}
+    captions = subject.caption_tokens(images, **options)
+    assert captions == [oracle_caption(subject, image, **options) for image in images]
+    answers = subject.answer_tokens(images[0], questions, **options)
+    assert answers == [oracle_answer(subject, images[0], question, **options) for question in questions]
+    assert captions != tiny_vqa.caption_tokens(images, **options)
+    assert_varied([*captions, *answers], 6, 4)
+
+
+@pytest.mark.parametrize(
+    ("ties", "stored", "message"),
+    [
+        ((True, True), {"decoder.weight"}, "neither .*decoder.bias.* nor .*predictions.bias"),
+        ((False, False), {"bias", "decoder.bias"}, "no tensor .*decoder.weight"),
+    ],
+)
+def test_output_layers_that_transformers_leaves_to_chance_are_refused(tiny_vqa, tmp_path, ties, stored, message):
+    """It leaves tied biases of which neither is stored uninitialised, and draws a projection that is not stored."""
+    write_other_head(tiny_vqa.folder, tmp_path / "checkpoint", ties, stored)
+    with load_checkpoint(tmp_path / "checkpoint") as checkpoint, pytest.raises(CheckpointError, match=message):
+        build_graph(checkpoint, "answer")
 
 
 @pytest.mark.slow

@@ -303,7 +303,7 @@ def test_stored_copy_of_the_tied_output_changes_nothing(tiny_vqa, tmp_path):
 
 
 def test_untied_output_is_used(tiny_vqa, tmp_path):
-    """An output projection of its own, which transformers would tie away, is the one that counts."""
+    """A stored output projection that differs from the word embeddings is the one that counts."""
     safetensors = pytest.importorskip("safetensors.torch")
     for path in tiny_vqa.folder.iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())

@@ -71,11 +71,17 @@ class TextConfig:
 
 @dataclass(frozen=True)
 class BlipConfig:
-    """A checkpoint's class (one of `ARCHITECTURES`) and the shape of its two towers."""
+    """A checkpoint's class (one of `ARCHITECTURES`) and the shape of its two towers.
+
+    Attributes:
+        ties_output: whether the decoder's output layer shares what its file does not store of it, as in every
+            published BLIP: the word embeddings, and one of its two biases with the other.
+    """
 
     architecture: str
     vision: VisionConfig
     text: TextConfig
+    ties_output: bool = True
 
     @property
     def answers_questions(self) -> bool:
@@ -153,7 +159,8 @@ def parse_config(content: Mapping[str, Any], source: str) -> BlipConfig:
         source: where it came from, for messages.
 
     Raises:
-        CheckpointError: not a BLIP checkpoint, or a shape that no BLIP can have.
+        CheckpointError: not a BLIP checkpoint, a shape that no BLIP can have, or towers of two widths in a checkpoint
+            that answers questions.
     """
     if content.get("model_type") != "blip":
         found = content.get("model_type", "no model_type")
@@ -167,7 +174,24 @@ def parse_config(content: Mapping[str, Any], source: str) -> BlipConfig:
     # As in transformers' BlipConfig, whatever the file says: the text model attends to the vision model's width.
     text = replace(_section(TextConfig, content, "text_config", source), encoder_hidden_size=vision.hidden_size)
     _check_shapes(vision, text, source)
-    return BlipConfig(architecture, vision, text)
+    if architecture == QUESTION_ANSWERING and text.hidden_size != vision.hidden_size:
+        raise CheckpointError(
+            f"{source}: text_config.hidden_size {text.hidden_size} is not vision_config.hidden_size "
+            f"{vision.hidden_size}, so the decoder, which reads the latter, cannot read questions, and transformers "
+            f"fails on them too; for captions alone, save the checkpoint as {CAPTIONING}"
+        )
+    return BlipConfig(architecture, vision, text, _ties_output(content, source))
+
+
+def _ties_output(content: Mapping[str, Any], source: str) -> bool:
+    """Whether the model ties or its decoder does: `transformers` asks each of them for its own configuration."""
+    found = []
+    for where, section in (("", content), ("text_config.", content.get("text_config") or {})):
+        value = section.get("tie_word_embeddings", True)
+        if not isinstance(value, bool):
+            raise CheckpointError(f"{source}: {where}tie_word_embeddings is {value!r}, expected true or false")
+        found.append(value)
+    return any(found)
 
 
 _Section = TypeVar("_Section", VisionConfig, TextConfig)

@@ -7,7 +7,7 @@ from typing import Any
 
 import nncf
 import openvino as ov
-from nncf.quantization.advanced_parameters import QuantizationParameters
+from nncf.quantization.advanced_parameters import OverflowFix, QuantizationParameters
 from nncf.quantization.algorithms.post_training.pipeline import create_ptq_pipeline
 from nncf.quantization.range_estimator import RangeEstimatorParameters, RangeEstimatorParametersSet
 from openvino._offline_transformations import compress_quantize_weights_transformation
@@ -82,6 +82,8 @@ def _options(treatment: Treatment) -> dict[str, Any]:
             smooth_quant_alphas=smoothing,
             activations_range_estimator_params=_RANGES[treatment.activation_range],
             weights_quantization_params=weights,
+            # NNCF's default, FIRST_LAYER, is of convolutions, which no graph has.
+            overflow_fix=OverflowFix.ENABLE if treatment.overflow_fix else OverflowFix.DISABLE,
         ),
     }
 

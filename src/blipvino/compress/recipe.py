@@ -23,13 +23,17 @@ _CHOICES: Mapping[str, tuple[object, ...]] = {
     "mode": (None, *get_args(WeightMode)),
     "backup": get_args(Backup),
     "per_channel": (True, False),
+    "overflow_fix": (True, False),
     "awq": (True, False),
     "scale_estimation": (True, False),
     "gptq": (True, False),
 }
 _OPTIONS: Mapping[Method, tuple[str, ...]] = {
     "fp16": (),
-    "ptq_int8": ("smooth_quant_alpha", "bias_correction", "preset", "activation_range", "per_channel", "ignored"),
+    "ptq_int8": (
+        *("smooth_quant_alpha", "bias_correction", "preset", "activation_range"),
+        *("per_channel", "overflow_fix", "ignored"),
+    ),
     "weights_int8": ("mode", "ignored"),
     "weights_int4": ("group_size", "mode", "ratio", "awq", "scale_estimation", "gptq", "backup", "ignored"),
 }
@@ -44,13 +48,15 @@ class Treatment:
             NNCF's transformer scheme), "weights_int8" or "weights_int4" (weights only; activations stay float).
         group_size: weights that share a scale; -1 is a row. Of "weights_int4", which needs it.
         smooth_quant_alpha: how much of the activations' outliers SmoothQuant moves into the weights, 0 to 1; None is
-            NNCF's 0.95, -1 does without SmoothQuant. This and the next four are of "ptq_int8".
+            NNCF's 0.95, -1 does without SmoothQuant. This and the next five are of "ptq_int8".
         bias_correction: "fast" (one pass), "full" (layer by layer, slow) or "none".
         preset: activations are quantized asymmetrically ("mixed") or symmetrically ("performance").
         activation_range: of the samples' ranges, the mean ("mean_minmax"), the widest ("minmax") or the median
             ("median_minmax"); the mean of their 1e-4 quantiles ("quantile"); or the range with the least error on a
             histogram of the values ("histogram"). The last two take several times as long.
         per_channel: whether each output channel of a weight has a scale of its own.
+        overflow_fix: whether weights of matrix products keep to half the 8-bit range, so that the sum of two products
+            fits 16 bits: without VNNI, kernels of 8-bit activations clamp what does not.
         ignored: friendly names of nodes that stay float. Of every method but "fp16".
         mode: "sym" or "asym" weights of the weight-only methods; None is asym for 8 bits, sym for 4.
         ratio: share of the weights that get 4 bits; the rest, by NNCF's measure of sensitivity, gets ``backup``. This
@@ -72,6 +78,7 @@ class Treatment:
     preset: Preset = "mixed"
     activation_range: ActivationRange = "mean_minmax"
     per_channel: bool = True
+    overflow_fix: bool = False
     ignored: tuple[str, ...] = ()
     mode: WeightMode | None = None
     ratio: float = 1.0

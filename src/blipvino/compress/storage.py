@@ -6,7 +6,6 @@ and scales in float32: 1.6% of BLIP-base's vision model.
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +14,7 @@ import openvino as ov
 import openvino.opset13 as ops
 
 from blipvino.errors import BundleError
+from blipvino.graphs.surgery import number_operations
 
 FP16_NORMAL_MIN = float(np.finfo(np.float16).smallest_normal)
 FP16_MAX = float(np.finfo(np.float16).max)
@@ -33,14 +33,6 @@ def save_graph(model: ov.Model, path: Path) -> None:
         ov.Core().read_model(path)  # a full disk does not always make save_model raise
     except RuntimeError as error:
         raise BundleError(f"{path.name}: could not be written whole; is the disk full? ({error})") from error
-
-
-def number_operations(model: ov.Model) -> None:
-    """Number the operations that OpenVINO named, within their graph: it counts all that the process ever made."""
-    for number, node in enumerate(model.get_ordered_ops()):
-        kind = node.get_type_name()
-        if re.fullmatch(rf"{kind}_\d+", node.get_friendly_name()):
-            node.set_friendly_name(f"{kind}_{number}")
 
 
 def fp16_bytes(model: ov.Model) -> int:

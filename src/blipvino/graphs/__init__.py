@@ -11,6 +11,7 @@ from blipvino.config import CAPTIONING, QUESTION_ANSWERING
 from blipvino.errors import CheckpointError
 from blipvino.graphs.answer import answer_graph, answer_kv_graph
 from blipvino.graphs.question import question_graph, question_kv_graph
+from blipvino.graphs.surgery import name_operations
 from blipvino.graphs.text import cross_port
 from blipvino.graphs.vision import vision_graph
 
@@ -49,12 +50,14 @@ def graph_names(architecture: str) -> tuple[str, ...]:
 
 
 def build_graph(checkpoint: Checkpoint, name: str) -> ov.Model:
-    """Build one graph in float32.
+    """Build one graph in float32. Its operations are named alike in every process.
 
     Raises:
         CheckpointError: a tensor is missing or has another shape than ``config.json`` says.
     """
-    return BUILDERS[name](checkpoint)
+    model = BUILDERS[name](checkpoint)
+    name_operations(model)
+    return model
 
 
 __all__ = ["BUILDERS", "GROUPS", "build_graph", "cross_port", "graph_names"]

@@ -15,6 +15,7 @@ from openvino.op.util import Variable, VariableInfo
 
 from blipvino.checkpoint import Checkpoint
 from blipvino.config import TextConfig
+from blipvino.errors import CheckpointError
 from blipvino.graphs.layers import (
     MASKED,
     Array,
@@ -139,12 +140,12 @@ def self_attention(x: Node, state: DecoderState, w: Weights, config: TextConfig)
 
 
 def language_model_head(x: Node, words: Node, w: Weights, config: TextConfig) -> Node:
-    """``[R, D] -> [R, vocab]``: transform, then the word embeddings again as the output projection."""
+    """``[R, D] -> [R, vocab]``: transform, then the output layer, whose weight is mostly the word embeddings again."""
     x = gelu(linear(x, w / "transform.dense", config.hidden_size, config.hidden_size))
     x = layer_norm(x, w / "transform.LayerNorm", config.hidden_size, config.layer_norm_eps)
-    projection = words if _tied(w.checkpoint) else constant(_output_weight(w, config))
+    projection = words if _has_words_as_output(w.checkpoint) else constant(_output_weight(w, config))
     scores = named(ops.matmul(x, projection, False, True), f"{w.prefix}.decoder/matmul")
-    return named(ops.add(scores, constant(w.array("bias", config.vocab_size))), f"{w.prefix}.decoder")
+    return named(ops.add(scores, constant(_output_bias(w, config))), f"{w.prefix}.decoder")
 
 
 def token_selection(logits: Node, config: TextConfig) -> list[Node]:
@@ -164,8 +165,32 @@ def _output_weight(w: Weights, config: TextConfig) -> Array:
     return w.array("decoder.weight", config.vocab_size, config.hidden_size)
 
 
-def _tied(checkpoint: Checkpoint) -> bool:
-    """Whether the output projection is the word embeddings, as in every published BLIP: absent, or equal to them."""
+def _output_bias(w: Weights, config: TextConfig) -> Array:
+    """What `transformers`' ``from_pretrained`` ends up adding, ``[vocab]``.
+
+    That is ``decoder.bias`` wherever it is stored. Where it is not, a tied model shares ``bias`` with it, and an untied
+    one, which never adds ``bias``, fills it with zeros.
+
+    Raises:
+        CheckpointError: a tied model stores neither, which `transformers` leaves uninitialised.
+    """
+    checkpoint, own, shared = w.checkpoint, f"{w.prefix}.decoder.bias", f"{w.prefix}.bias"
+    if checkpoint.has(own):
+        return w.array("decoder.bias", config.vocab_size)
+    if not checkpoint.config.ties_output:
+        return np.zeros(config.vocab_size, np.float32)
+    if not checkpoint.has(shared):
+        raise CheckpointError(
+            f"{checkpoint.source}: neither {own!r} nor {shared!r} is in {', '.join(checkpoint.weight_files)}, and tied "
+            "embeddings need one of them; download or save the checkpoint again"
+        )
+    return w.array("bias", config.vocab_size)
+
+
+def _has_words_as_output(checkpoint: Checkpoint) -> bool:
+    """Whether the output projection is the word embeddings, as in every published BLIP: tied, or equal to them."""
     output = "text_decoder.cls.predictions.decoder.weight"
     words = "text_decoder.bert.embeddings.word_embeddings.weight"
-    return not checkpoint.has(output) or np.array_equal(checkpoint.tensor(output), checkpoint.tensor(words))
+    if not checkpoint.has(output):
+        return checkpoint.config.ties_output
+    return np.array_equal(checkpoint.tensor(output), checkpoint.tensor(words))

@@ -61,9 +61,9 @@ def named(node: Node, name: str) -> Node:
 
 def parameter(shape: list[int], dtype: npt.DTypeLike, name: str) -> Node:
     """An input of the graph; -1 is a dynamic dimension."""
-    node = ops.parameter(shape, dtype, name)
+    node = ops.parameter(shape, dtype)
     node.output(0).set_names({name})
-    return node
+    return named(node, name)
 
 
 def output(node: Node, name: str) -> Node:

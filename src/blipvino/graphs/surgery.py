@@ -1,10 +1,41 @@
-"""Changes to finished graphs: feeding one from another, and taking the memory of a stateful one away."""
+"""Changes to finished graphs: names, feeding one from another, and taking the memory of a stateful one away."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 
 import openvino as ov
+
+_COUNTED = re.compile(r"[A-Z][A-Za-z0-9]*_\d+")
+"""How a name begins that OpenVINO made: it counts all operations that the process ever made, on all its threads."""
+
+
+def name_operations(model: ov.Model) -> None:
+    """Replace the names that OpenVINO made for operations by ones of the graph alone: ``vision/Softmax.31``.
+
+    Whatever is derived from them, such as the names of quantizers and the order in which NNCF takes its steps, is then
+    the same in every process.
+    """
+    _rename(model, f"{model.get_friendly_name()}/", ".")
+
+
+def number_operations(model: ov.Model) -> None:
+    """Count the operations that OpenVINO named since `name_operations` within their graph: ``Convert_0``.
+
+    A name goes on to others (the halves of a constant that was compressed, ``Constant_7/scale``): they stay related.
+    """
+    _rename(model, "", "_")
+
+
+def _rename(model: ov.Model, prefix: str, separator: str) -> None:
+    renamed: dict[str, str] = {}
+    for node in model.get_ordered_ops():
+        name = node.get_friendly_name()
+        if counted := _COUNTED.match(name):
+            kind = counted[0].rpartition("_")[0]
+            new = renamed.setdefault(counted[0], f"{prefix}{kind}{separator}{len(renamed)}")
+            node.set_friendly_name(new + name[counted.end() :])
 
 
 def inputs_by_name(parameters: Iterable[ov.Node]) -> dict[str, ov.Output]:
