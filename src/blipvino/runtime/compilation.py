@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -13,7 +12,7 @@ from typing import Any, Literal
 import openvino as ov
 from openvino.preprocess import PrePostProcessor
 
-from blipvino.runtime.cache import load_compiled, save_compiled
+from blipvino.runtime.cache import CompiledCache, GraphKey, cache_limit
 
 Precision = Literal["auto", "f32", "bf16"]
 Mode = Literal["latency", "throughput"]
@@ -106,6 +105,7 @@ class Compiler:
         self._graphs = graphs
         self._core = ov.Core()
         self._core.set_property({"ENABLE_MMAP": True})
+        self._cache = None if options.cache is None else CompiledCache(options.cache, cache_limit())
         self._memory: list[object] = []  # of graphs from the cache
         self._requests: dict[tuple[str, Sizes], ov.InferRequest] = {}
 
@@ -136,12 +136,11 @@ class Compiler:
         logger.debug("compiling %s for %s", name, sizes)
         chosen = self._properties(name) | dict(properties or {})
         key = self._cache_key(name, sizes, chosen)
-        if key is not None:
-            known = load_compiled(self._core, key, chosen)
+        if self._cache is not None and key is not None:
+            known = self._cache.load(self._core, key)
             if known is not None:
-                compiled, memory = known
-                self._memory.append(memory)
-                return compiled
+                self._memory.append(known.memory)
+                return known.compiled
         graph = self._graphs[name]
         if graph.check is not None:
             graph.check()
@@ -150,8 +149,8 @@ class Compiler:
         if self.computes_in_bf16:
             model = _with_bf16_cross_kv(model)
         compiled = self._core.compile_model(model, "CPU", chosen)
-        if key is not None:
-            save_compiled(compiled, key)
+        if self._cache is not None and key is not None:
+            self._cache.save(key, compiled)
         return compiled
 
     def _properties(self, name: str) -> dict[str, Any]:
@@ -162,14 +161,20 @@ class Compiler:
             chosen["DYNAMIC_QUANTIZATION_GROUP_SIZE"] = str(self._source_width)
         return chosen
 
-    def _cache_key(self, name: str, sizes: Sizes, properties: Mapping[str, Any]) -> Path | None:
-        """Where this compiled graph is kept: a name of all that it depends on, so that nothing goes stale."""
-        digest = self._graphs[name].digest
-        if self.options.cache is None or digest is None:
+    def _cache_key(self, name: str, sizes: Sizes, properties: Mapping[str, Any]) -> GraphKey | None:
+        """What this compiled graph is kept by: all that it depends on, so that nothing goes stale."""
+        graph = self._graphs[name]
+        if self._cache is None or graph.digest is None:
             return None
-        processor = self._core.get_property("CPU", "FULL_DEVICE_NAME")
-        parts = (digest, asdict(sizes), sorted(properties.items()), self.computes_in_bf16, processor, ov.get_version())
-        return self.options.cache / f"{name}-{hashlib.sha256(repr(parts).encode()).hexdigest()[:32]}.blob"
+        details = {
+            "sizes": asdict(sizes),
+            "bf16": self.computes_in_bf16,
+            "processor": self._core.get_property("CPU", "FULL_DEVICE_NAME"),
+            # Virtual machines give different processors one name.
+            "capabilities": sorted(self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")),
+            "openvino": ov.get_version(),
+        }
+        return GraphKey(name, graph.digest, dict(properties), details, bundle=str(graph.path.parent.resolve()))
 
 
 def filled(port: Any, sizes: Sizes) -> ov.PartialShape:
