@@ -46,7 +46,7 @@ def photo(tmp_path_factory):
     return path
 
 
-@pytest.mark.parametrize("verb", ["optimize", "caption", "ask", "compare", "stress", "info", "demo"])
+@pytest.mark.parametrize("verb", ["optimize", "caption", "ask", "compare", "stress", "info", "cache", "demo"])
 def test_every_verb_has_help_with_an_example(verb):
     assert "Example: blipvino " + verb in run(verb, "--help").stdout
 
@@ -95,7 +95,7 @@ def test_info_shows_the_bundle_and_the_recipes(bundle):
     assert "every file whole" in run("info", bundle).stdout
     assert json.loads(run("info", bundle, "--json").stdout)["recipe"]["name"] == "int8"
     listed = [line.split(":")[0] for line in run("info").stdout.splitlines()]
-    assert listed == ["int8", "int8-int4", "minmax", "none", "auto"]
+    assert listed == ["int8", "int8-int4", "minmax", "none", "auto", "cache"]
 
 
 @pytest.mark.parametrize(

@@ -32,8 +32,9 @@ from blipvino.output import check_png, make_folder, write_png
 from blipvino.progress import Reporter
 from blipvino.report.browser import open_page
 from blipvino.report.pictures import visualize
+from blipvino.report.units import megabytes
 from blipvino.runtime.bundled import run_selftest
-from blipvino.runtime.cache import default_cache
+from blipvino.runtime.cache import CompiledCache, cache_limit, default_cache
 from blipvino.runtime.compilation import EngineOptions
 from blipvino.runtime.generation import GenerationOptions
 from blipvino.runtime.images import load_image
@@ -577,17 +578,51 @@ def selftest(
 @app.command(epilog="Example: blipvino info blip-vqa")
 def info(
     bundle: Annotated[Path | None, typer.Argument(help="A bundle; without it, the recipes are listed.")] = None,
+    cache: CacheOption = default_cache(),  # noqa: B008  # typer shows it in the help
     as_json: JsonFlag = False,
 ) -> None:
-    """Show what a bundle holds, after checking that it is whole; or list the recipes."""
+    """Show what a bundle holds, after checking that it is whole; or list the recipes. Tells the cache's size, too."""
+    from blipvino.report.cache import bundle_line, cache_line
+
     if bundle is not None:
-        _print_info(open_bundle(bundle), as_json)
+        opened = open_bundle(bundle)
+        _print_info(opened, as_json)
+        if not as_json:
+            typer.echo(bundle_line(CompiledCache(cache), opened))
     elif as_json:
         _print_json([recipe.to_json() for recipe in RECIPES.values()])
     else:
         for recipe in (*RECIPES.values(), TO_BE_FOUND):
             typer.echo(recipe.describe())
         typer.echo(f"This machine: {choose_arithmetic().reason}")
+        typer.echo(cache_line(CompiledCache(cache, cache_limit())))
+
+
+@app.command(epilog="Example: blipvino cache --clear")
+def cache(
+    folder: CacheOption = default_cache(),  # noqa: B008  # typer shows it in the help
+    clear: Annotated[bool, typer.Option("--clear", help="Remove all of it, and say what was freed.")] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """List the compiled graphs that are kept between starts, last used first; or remove them."""
+    from blipvino.report.cache import cache_line, cache_table
+    from blipvino.report.terminal import rich_table
+
+    kept = CompiledCache(folder, cache_limit())
+    if clear:
+        removed = kept.clear()
+        freed = sum(entry.size for entry in removed)
+        if as_json:
+            _print_json({"folder": str(folder), "removed": len(removed), "freed_bytes": freed})
+        else:
+            typer.echo(f"{folder}: removed {len(removed)} compiled graphs, freed {megabytes(freed)}")
+    elif as_json:
+        _print_json(kept.to_json())
+    else:
+        entries = kept.entries()
+        if entries:
+            console.print(rich_table(cache_table(entries)))
+        typer.echo(cache_line(kept))
 
 
 @app.command(epilog="Example: blipvino demo -o out/demo")

@@ -45,6 +45,11 @@ class BuiltGraph:
     name: str
     digest: None = None
 
+    @property
+    def place(self) -> str:
+        """The checkpoint."""
+        return self.checkpoint.source
+
     def read(self, core: ov.Core) -> ov.Model:  # as `GraphSource` has it
         """Build it."""
         return build_graph(self.checkpoint, self.name)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -19,7 +18,7 @@ from blipvino.graphs.arithmetic import in_float, multiplies_many_rows, unpack_we
 from blipvino.graphs.handover import take_back_handover
 from blipvino.host import Arithmetic, ArithmeticOption, choose_arithmetic, this_host
 from blipvino.runtime import checks
-from blipvino.runtime.cache import load_compiled, save_compiled
+from blipvino.runtime.cache import CompiledCache, GraphKey, cache_limit
 from blipvino.runtime.reading import read_graph
 from blipvino.runtime.selftest import COARSE, EXACT, ROUNDED, SelfTest, SelfTestMode, Verdict
 from blipvino.runtime.sizes import Sizes, filled
@@ -89,6 +88,11 @@ class GraphSource(Protocol):
         """Of its content, which a compiled graph in the cache must be of; without one nothing is cached."""
         ...
 
+    @property
+    def place(self) -> str:
+        """Where it is, for people."""
+        ...
+
     def read(self, core: ov.Core) -> ov.Model:
         """The graph, for the caller to change."""
         ...
@@ -107,6 +111,11 @@ class GraphFile:
     path: Path
     digest: str | None = None
     check: Callable[[], None] | None = None
+
+    @property
+    def place(self) -> str:
+        """The bundle's folder."""
+        return str(self.path.parent.resolve())
 
     def read(self, core: ov.Core) -> ov.Model:
         """Check and read it."""
@@ -167,6 +176,7 @@ class Compiler:
         self._selftest = None if options.selftest == "off" else selftest
         self._core = ov.Core()
         self._core.set_property({"ENABLE_MMAP": True})
+        self._cache = None if options.cache is None else CompiledCache(options.cache, cache_limit())
         self._memory: list[object] = []  # of graphs from the cache
         self._quantized: set[str] = set()  # graphs whose activations are
         self._requests: dict[tuple[str, Sizes], ov.InferRequest] = {}
@@ -200,27 +210,37 @@ class Compiler:
 
     def _compile(self, name: str, sizes: Sizes, properties: Mapping[str, Any] | None = None) -> ov.CompiledModel:
         logger.debug("compiling %s for %s", name, sizes)
+        logger.debug("compiling %s for %s", name, sizes)
         further = dict(properties or {})
-        key = self._cache_key(name, sizes, further)
-        if key is not None:
-            known = load_compiled(self._core, key, next(self._ways()).properties(name, self._source_width) | further)
-            if known is not None:
-                compiled, memory = known
-                self._memory.append(memory)
-                return compiled
         for way in self._ways():
-            compiled = self._core.compile_model(
-                self._model(name, sizes, way), "CPU", way.properties(name, self._source_width) | further
-            )
+            known = self._known(name, sizes, way, further)
+            if known is not None:
+                return known
+        fallen: Verdict | None = None
+        for way in self._ways():
+            chosen = way.properties(name, self._source_width) | further
+            compiled = self._core.compile_model(self._model(name, sizes, way), "CPU", chosen)
             verdict = self._judged(name, sizes, compiled, way)
             if verdict is None or verdict.passed:
                 break
             self._fell_short(verdict, way)
-        else:
-            raise AssertionError("the last way raises")
-        if key is not None:
-            save_compiled(compiled, key)
+            fallen = fallen or verdict
+        key = self._cache_key(name, sizes, way, further)
+        if self._cache is not None and key is not None:
+            notes = {"selftest": verdict, "fell_short": fallen}
+            self._cache.save(key, compiled, {what: each.to_json() for what, each in notes.items() if each})
         return compiled
+
+    def _known(self, name: str, sizes: Sizes, way: Way, further: Mapping[str, Any]) -> ov.CompiledModel | None:
+        """The graph as it was compiled before, with the same verdict."""
+        key = self._cache_key(name, sizes, way, further)
+        found = None if self._cache is None or key is None else self._cache.load(self._core, key)
+        if found is None:
+            return None
+        if "fell_short" in found.notes:
+            self._fell_short(Verdict.from_json(found.notes["fell_short"]), next(self._ways()))
+        self._memory.append(found.memory)
+        return found.compiled
 
     def _ways(self) -> Iterator[Way]:
         """Ways to compute a graph: the chosen one, and what is fallen back to."""
@@ -271,17 +291,24 @@ class Compiler:
             raise BundleError(f"{what}; `blipvino selftest` tells more, arithmetic 'float' does without 8-bit kernels")
         logger.warning("%s; it is computed in float instead", what)
 
-    def _cache_key(self, name: str, sizes: Sizes, further: Mapping[str, Any]) -> Path | None:
-        """Where this compiled graph is kept: a name of all that it depends on, so that nothing goes stale."""
-        digest = self._graphs[name].digest
-        if self.options.cache is None or digest is None:
+    def _cache_key(self, name: str, sizes: Sizes, way: Way, further: Mapping[str, Any]) -> GraphKey | None:
+        """What this compiled graph is kept by: all that it depends on, so that nothing goes stale."""
+        graph = self._graphs[name]
+        if self._cache is None or graph.digest is None:
             return None
-        way = next(self._ways())
-        properties = sorted((way.properties(name, self._source_width) | dict(further)).items())
-        tested = None if self._selftest is None else self._selftest.digest
-        host = (this_host().signature, self.choice.arithmetic, self.computes_in_bf16, ov.get_version())
-        parts = (digest, tested, asdict(sizes), properties, *host)
-        return self.options.cache / f"{name}-{hashlib.sha256(repr(parts).encode()).hexdigest()[:32]}.blob"
+        details = {
+            "sizes": asdict(sizes),
+            "arithmetic": way.arithmetic,
+            "instead_of": self.choice.arithmetic,
+            "selftest": None if self._selftest is None else self._selftest.digest,
+            "bf16": self.computes_in_bf16,
+            "host": this_host().signature,
+            # Virtual machines give different processors one name.
+            "capabilities": sorted(self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")),
+            "openvino": ov.get_version(),
+        }
+        properties = way.properties(name, self._source_width) | dict(further)
+        return GraphKey(name, graph.digest, properties, details, bundle=graph.place)
 
 
 def _with_bf16_cross_kv(model: ov.Model) -> ov.Model:

@@ -101,7 +101,7 @@ class SelfTest:
         self._path = path
         self.digest = digest
         self._config = config
-        self._kept: dict[tuple[str, Sizes], CrossKV] = {}
+        self._kept: dict[tuple[str, Sizes, str], CrossKV] = {}
 
     @cached_property
     def golden(self) -> Golden:
@@ -213,7 +213,7 @@ class Runner:
         golden: Golden,
         config: BlipConfig,
         request_of: RequestOf,
-        kept: dict[tuple[str, Sizes], CrossKV],
+        kept: dict[tuple[str, Sizes, str], CrossKV],
     ) -> None:
         self._inputs = golden.inputs
         self._scales = golden.scales
@@ -232,8 +232,8 @@ class Runner:
             return {0: sampled([self.question_states(request, sizes)])}
         if graph in ("question_kv", "answer_kv"):
             states = self._states(source)
-            made = _project(request, states, sizes)
-            self._kept[graph, sizes] = made
+            made = _project(request, states, states.shape[1] if sizes.positions == ANY else sizes.positions)
+            self._kept[graph, sizes, source] = made
             return {0: sampled(made.as_floats(states.shape[1], self._scales))}
         return self._text(source, sizes, request)
 
@@ -250,7 +250,7 @@ class Runner:
         padded = np.zeros((1, length if sizes.tokens == ANY else sizes.tokens), np.int64)
         mask = padded.copy()
         padded[:, :length], mask[:, :length] = ids, 1
-        self._bind("question_kv", Sizes(1, sizes.positions), request)
+        self._bind("question_kv", Sizes(1, sizes.positions), "", request, sizes.positions)
         request.set_tensor("input_ids", ov.Tensor(padded))
         request.set_tensor("attention_mask", ov.Tensor(mask))
         request.infer()
@@ -261,7 +261,7 @@ class Runner:
         positions = self._states(source).shape[1]
         padded = positions if sizes.positions == ANY else sizes.positions
         one = source == "image" or sizes.rows == 1  # has a graph of its own; the sources of several texts share one
-        self._bind("answer_kv", Sizes(1 if one else ANY, padded), request)
+        self._bind("answer_kv", Sizes(1, padded) if one else Sizes(), source, request, padded)
         mask = np.zeros((1, padded), np.int64)
         mask[:, :positions] = 1
         request.set_tensor("source_mask", ov.Tensor(mask))
@@ -288,17 +288,16 @@ class Runner:
         assert states is not None
         return states
 
-    def _bind(self, writer: str, sizes: Sizes, reader: ov.InferRequest) -> None:
+    def _bind(self, writer: str, sizes: Sizes, source: str, reader: ov.InferRequest, positions: int) -> None:
         """Give a reader keys and values of the golden source: those of the writer's own run, or made now."""
         request = self._request_of(writer, sizes)  # its own self-test may be run by this
-        kept = self._kept.pop((writer, sizes), None)
-        source = "image" if sizes.positions == self._config.vision.num_positions else "question"
-        self._bound = kept or _project(request, self._states(source), sizes)
+        kept = self._kept.pop((writer, sizes, source), None)
+        self._bound = kept or _project(request, self._states(source), positions)
         self._bound.bind(reader)
 
 
-def _project(request: ov.InferRequest, states: FloatArray, sizes: Sizes) -> CrossKV:
-    length = states.shape[1] if sizes.positions == ANY else sizes.positions
+def _project(request: ov.InferRequest, states: FloatArray, length: int) -> CrossKV:
+    """Keys and values of states ``[1, S, D]`` that are padded to a length."""
     padded = np.pad(states, [(0, 0), (0, length - states.shape[1]), (0, 0)])
     made = empty_cross_kv(request.model_outputs, 1, length)
     made.bind(request)
