@@ -3,8 +3,11 @@
 python -m benchmarks.accuracy demo --recipes int8,int8-int4,auto --output out/accuracy
 python -m benchmarks.accuracy demo --factor 50 --recipes minmax,int8,auto --output out/stressed
 python -m benchmarks.accuracy demo --factor 50 --no-values --recipes minmax,int8 --output out/stressed-norms
+python -m benchmarks.accuracy demo --recipes int8 --arithmetics float,simulated --output out/classes
 
-A second run with the same output goes on where the first was stopped, and measures nothing twice.
+The last has both classes of CPU on any of them: "float" is what runs without VNNI or AMX, "simulated" rounds as 8-bit
+kernels do where there is one of these. A second run with the same output goes on where the first was stopped, and
+measures nothing twice.
 """
 
 from __future__ import annotations
@@ -14,6 +17,8 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from shutil import copyfile
+from typing import cast
 
 from blipvino import CalibrationOptions, Recipe, SearchOptions, Treatment, optimize
 from blipvino.bundle import Bundle, open_bundle
@@ -24,6 +29,7 @@ from blipvino.diagnose.results import Diagnosis
 from blipvino.diagnose.run import DiagnoseOptions, diagnose_bundle
 from blipvino.evaluation.results import EvaluateOptions, Evaluation
 from blipvino.evaluation.run import RunOptions, evaluate_bundle
+from blipvino.host import ArithmeticOption
 from blipvino.manifest import MANIFEST_FILE
 from blipvino.outliers import OutlierOptions, add_outliers
 from blipvino.output import make_folder, write_text
@@ -37,7 +43,7 @@ TOKENS = 32
 
 @dataclass(frozen=True)
 class Measured:
-    """One recipe: its bundle, its error, and its accuracy where the checkpoint is trained."""
+    """One recipe in one arithmetic: its bundle, its error, and its accuracy where the checkpoint is trained."""
 
     recipe: str
     bundle: Bundle
@@ -50,8 +56,12 @@ class Measured:
         return sum(self.bundle.graph_size(graph) for graph in self.bundle.manifest.recipe["treatments"])
 
 
-def measure(source: str, recipe: str | Recipe, options: argparse.Namespace) -> Measured:
-    """Optimize a checkpoint by one recipe, diagnose it and evaluate it; what is there already is left as it is."""
+def measure(source: str, recipe: str | Recipe, options: argparse.Namespace) -> list[Measured]:
+    """Optimize a checkpoint by one recipe, diagnose it and evaluate it; what is there already is left as it is.
+
+    Returns:
+        A row for each arithmetic that is asked for.
+    """
     name = recipe if isinstance(recipe, str) else recipe.name
     folder = options.output / name
     make_folder(folder)
@@ -59,11 +69,24 @@ def measure(source: str, recipe: str | Recipe, options: argparse.Namespace) -> M
         search = SearchOptions(max_drop=options.max_drop, minutes=options.minutes) if recipe == AUTO else None
         calibration = CalibrationOptions(samples=options.calibration_samples)
         optimize(source, folder / "bundle", recipe=recipe, calibration=calibration, search=search)
-    evaluation = None
-    if options.samples or options.captions:
-        asked = EvaluateOptions(options.samples, options.captions, TOKENS)
-        evaluation = evaluate_bundle(folder / "bundle", DATA, asked, RunOptions(folder / "evaluation"))
-    return Measured(name, open_bundle(folder / "bundle"), _diagnose(folder, options.diagnose_samples), evaluation)
+    diagnosis, rows = _diagnose(folder, options.diagnose_samples), []
+    for arithmetic in options.arithmetics.split(","):
+        evaluation = _evaluate(folder, arithmetic, options) if options.samples or options.captions else None
+        told = name if arithmetic == "auto" else f"{name}, {arithmetic}"
+        rows.append(Measured(told, open_bundle(folder / "bundle"), diagnosis, evaluation))
+    return rows
+
+
+def _evaluate(folder: Path, arithmetic: str, options: argparse.Namespace) -> Evaluation:
+    """Evaluate a bundle in one arithmetic; what the original says is taken from a run in another."""
+    place = folder / ("evaluation" if arithmetic == "auto" else f"evaluation-{arithmetic}")
+    make_folder(place)
+    said = "predictions-original.jsonl"
+    for other in sorted(folder.glob(f"evaluation*/{said}")):
+        if not (place / said).exists():
+            copyfile(other, place / said)
+    asked = EvaluateOptions(options.samples, options.captions, TOKENS, arithmetic=cast(ArithmeticOption, arithmetic))
+    return evaluate_bundle(folder / "bundle", DATA, asked, RunOptions(place))
 
 
 def with_layers_in_float(row: Measured, count: int) -> Recipe:
@@ -135,6 +158,7 @@ def main() -> None:
     parser.add_argument("checkpoint", help="demo, or a checkpoint's folder")
     parser.add_argument("--output", type=Path, required=True, help="folder for bundles, predictions, tables.md")
     parser.add_argument("--recipes", default="int8,int8-int4", help="names, separated by commas")
+    parser.add_argument("--arithmetics", default="auto", help="of quantized graphs: auto, float, int8, simulated")
     parser.add_argument("--factor", type=float, help="make outlier channels so many times larger first")
     parser.add_argument(
         "--values", action=argparse.BooleanOptionalAction, default=True, help="with --factor: of attention values too"
@@ -151,9 +175,9 @@ def main() -> None:
     if options.factor is not None:
         stress = OutlierOptions(options.factor, values=options.values)
         source = stressed(source, stress, options.output / "checkpoint")
-    rows = [measure(source, recipe, options) for recipe in options.recipes.split(",")]
+    rows = [row for recipe in options.recipes.split(",") for row in measure(source, recipe, options)]
     if options.float_layers:
-        rows.append(measure(source, with_layers_in_float(rows[-1], options.float_layers), options))
+        rows += measure(source, with_layers_in_float(rows[-1], options.float_layers), options)
     text = "\n".join([*accuracy_table(rows), "", *error_table(rows)])
     write_text(options.output / "tables.md", text + "\n")
     print(text)

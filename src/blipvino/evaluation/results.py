@@ -36,7 +36,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
 from blipvino.bench.machine import Machine
 from blipvino.data import DEFAULT_SEED
@@ -46,6 +46,7 @@ from blipvino.host import ArithmeticOption
 from blipvino.metrics.bootstrap import Estimate
 from blipvino.output import write_text
 from blipvino.records import decode
+from blipvino.runtime.checks import choice
 from blipvino.runtime.compilation import Precision
 from blipvino.runtime.ranking import DEFAULT_TOP_K
 
@@ -85,6 +86,7 @@ class EvaluateOptions:
         Raises:
             InputError: a number is too small.
         """
+        choice("arithmetic", self.arithmetic, get_args(ArithmeticOption))
         least = {"samples": 0, "captions": 0, "max_new_tokens": 1, "num_beams": 1, "top_k": 1}
         for name, minimum in least.items():
             value = getattr(self, name)

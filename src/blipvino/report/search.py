@@ -12,6 +12,11 @@ from blipvino.report.tables import TextTable
 
 LONGEST_REASON = 160
 """Characters; NNCF's refusals run over pages. The manifest has all of them."""
+JUDGED = {
+    "int8": "judged and timed with 8-bit kernels; where a CPU has no VNNI or AMX, activations stay float instead",
+    "float": "judged and timed with float activations, as this CPU runs them; elsewhere they are rounded to 8 bits",
+    "simulated": "judged with simulated 8-bit kernels, whose times say nothing",
+}
 Record = Mapping[str, Any]
 """What `blipvino.compress.search.auto.search_recipe` records."""
 
@@ -28,6 +33,8 @@ def search_summary(record: Record) -> list[str]:
     """How the search ended, and of each graph the treatment, with what would have lost too much."""
     ended = {"finished": "finished", "interrupted": "was interrupted", "out of time": "ran out of time"}
     lines = [f"The search for at most {record['max_drop']:g} points less {ended[record['outcome']]}:"]
+    if "arithmetic" in record:
+        lines.append(f"  {JUDGED[record['arithmetic']]}")
     best = [trial for trial in record["trials"] if trial["decision"] == "kept"]
     chosen = _treatments(best[-1]) if best else {}
     if chosen and all(treatment == FP16 for treatment in chosen.values()):

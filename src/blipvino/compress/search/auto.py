@@ -18,6 +18,7 @@ from blipvino.compress.search.validation import Without
 from blipvino.compress.search.workshop import Materials, Workshop
 from blipvino.data import Sample, SampleSource, count_items, open_source, take
 from blipvino.errors import DataError
+from blipvino.host import choose_arithmetic
 from blipvino.progress import Reporter
 
 
@@ -67,6 +68,7 @@ def search_recipe(
         "latency_samples": min(options.latency_samples, len(judges.samples)),
         "seconds": round(time.perf_counter() - started, 1),
         "machine": asdict(this_machine()),
+        "arithmetic": choose_arithmetic().arithmetic,
         "trials": [trial.to_json() for trial in found.trials],
     }
     return recipe, record

@@ -1,0 +1,82 @@
+"""The same full-size bundle in both classes of CPU: SQNR of every graph on photographs, as it runs.
+
+python -m benchmarks.classes --work out/classes
+
+BLIP-base with random weights is calibrated on crops of the two photographs that scikit-learn ships, and diagnosed on
+whole ones. "float" is what a CPU without VNNI or AMX runs, "simulated" rounds as exact 8-bit kernels do, "int8" is
+whatever 8-bit kernels this CPU has.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from sklearn.datasets import load_sample_images
+
+from benchmarks.random_checkpoint import write_random_checkpoint
+from blipvino import CalibrationOptions, optimize
+from blipvino.diagnose.results import Diagnosis
+from blipvino.diagnose.run import DiagnoseOptions, diagnose_bundle
+from blipvino.host import VARIABLE, this_host
+from blipvino.manifest import MANIFEST_FILE
+from blipvino.report.diagnosis import decibels
+
+ARITHMETICS = ("float", "simulated", "int8")
+GRAPHS = ("vision", "question_kv", "question", "answer_kv", "answer")
+
+
+def write_photographs(folder: Path, crops: int) -> tuple[Path, Path]:
+    """Whole photographs in one folder, and random crops of half their height or more in another."""
+    whole, parts = folder / "photographs", folder / "crops"
+    rng = np.random.default_rng(0)
+    photographs = load_sample_images().images
+    for place in (whole, parts):
+        place.mkdir(parents=True, exist_ok=True)
+    for number, pixels in enumerate(photographs):
+        Image.fromarray(pixels).save(whole / f"{number}.png")
+    for number in range(crops):
+        pixels = photographs[number % len(photographs)]
+        height, width, _ = pixels.shape
+        side = int(rng.integers(height // 2, height))
+        top, left = rng.integers(height - side), rng.integers(width - side)
+        Image.fromarray(pixels[top : top + side, left : left + side]).save(parts / f"{number:03}.png")
+    return whole, parts
+
+
+def main() -> None:
+    """Parse the command line, make what is missing, print a table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--work", type=Path, default=Path("out/classes"), help="folder for what is made, kept")
+    parser.add_argument("--checkpoint", type=Path, help="use this one instead of random weights")
+    parser.add_argument("--recipes", default="int8", help="names, separated by commas")
+    parser.add_argument("--calibration-samples", type=int, default=64)
+    options = parser.parse_args()
+    checkpoint = options.checkpoint or options.work / "checkpoint"
+    if not (checkpoint / "preprocessor_config.json").exists():  # what is written last
+        write_random_checkpoint(checkpoint)
+    photographs, crops = write_photographs(options.work, options.calibration_samples)
+    print(f"SQNR in dB as it runs, end to end; {this_host().cpu}")
+    print(f"| recipe, arithmetic | {' | '.join(GRAPHS)} |")
+    print("|---" * (len(GRAPHS) + 1) + "|")
+    for recipe in options.recipes.split(","):
+        bundle = options.work / recipe
+        if not (bundle / MANIFEST_FILE).exists():
+            seen = CalibrationOptions(f"folder:{crops}", options.calibration_samples)
+            optimize(checkpoint, bundle, recipe=recipe, calibration=seen)
+        for arithmetic in ARITHMETICS:
+            os.environ[VARIABLE] = arithmetic
+            found = diagnose_bundle(bundle, f"folder:{photographs}", DiagnoseOptions(2), original=checkpoint)
+            print(f"| {recipe}, {arithmetic} | {' | '.join(_errors(found))} |", flush=True)
+
+
+def _errors(diagnosis: Diagnosis) -> list[str]:
+    errors = {graph.graph: graph.as_run for graph in diagnosis.graphs}
+    return ["float" if (error := errors.get(graph)) is None else decibels(error) for graph in GRAPHS]
+
+
+if __name__ == "__main__":
+    main()
