@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from blipvino.cli import app
 from blipvino.demo.scenes import render, sample_scene
 from blipvino.describing import split_inputs
 from blipvino.errors import InputError
+from blipvino.host import choose_arithmetic
 
 
 def run(*arguments, code=0, **options):
@@ -95,7 +97,10 @@ def test_info_shows_the_bundle_and_the_recipes(bundle):
     assert "every file whole" in run("info", bundle).stdout
     assert json.loads(run("info", bundle, "--json").stdout)["recipe"]["name"] == "int8"
     listed = [line.split(":")[0] for line in run("info").stdout.splitlines()]
-    assert listed == ["int8", "int8-int4", "minmax", "none", "auto", "cache"]
+    assert listed == ["int8", "int8-int4", "minmax", "none", "auto", "this machine", "cache"]
+    told = run("info", bundle, "--json").stdout
+    assert json.loads(told)["here"] == asdict(choose_arithmetic())
+    assert choose_arithmetic().reason in run("info", bundle).stdout
 
 
 @pytest.mark.parametrize(

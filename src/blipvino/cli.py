@@ -594,7 +594,7 @@ def info(
     else:
         for recipe in (*RECIPES.values(), TO_BE_FOUND):
             typer.echo(recipe.describe())
-        typer.echo(f"This machine: {choose_arithmetic().reason}")
+        typer.echo(f"this machine: {choose_arithmetic().reason}")
         typer.echo(cache_line(CompiledCache(cache, cache_limit())))
 
 
@@ -736,12 +736,13 @@ def _names(listed: str | None) -> tuple[str, ...] | None:
 
 def _print_info(bundle: Bundle, as_json: bool) -> None:
     if as_json:
-        _print_json({"folder": str(bundle.folder), **json.loads(bundle.manifest.to_json())})
+        here = asdict(choose_arithmetic())
+        _print_json({"folder": str(bundle.folder), "here": here, **json.loads(bundle.manifest.to_json())})
         return
     manifest = bundle.manifest
     typer.echo(f"{bundle.folder}: {manifest.architecture} from {manifest.source.name}, every file whole")
     typer.echo(f"recipe {manifest.recipe.get('name')}, blipvino {manifest.blipvino_version}, {manifest.created}")
-    typer.echo(f"here: {choose_arithmetic().reason}")
+    typer.echo(f"this machine: {choose_arithmetic().reason}")
     if manifest.calibration:
         typer.echo("calibrated on " + ", ".join(f"{key} {value}" for key, value in manifest.calibration.items()))
     table = Table("graph", "treatment", "weights, KB", "compression rate")

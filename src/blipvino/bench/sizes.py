@@ -11,7 +11,10 @@ from packaging.utils import canonicalize_name
 
 from blipvino.bench.results import DiskSize
 
-CORE = ("huggingface_hub", "nncf", "numpy", "openvino", "pillow", "rich", "safetensors", "tokenizers", "typer")
+CORE = (
+    *("archspec", "filelock", "huggingface_hub", "nncf", "numpy", "openvino"),
+    *("pillow", "rich", "safetensors", "tokenizers", "typer", "xxhash"),
+)
 """What blipvino requires; a test compares it with pyproject.toml."""
 INSTALLS = {
     "blipvino": CORE,
