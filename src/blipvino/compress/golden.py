@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import gc
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from blipvino.graphs import build_graph, graph_names
 from blipvino.graphs.handover import output_scales
 from blipvino.metrics.sqnr import Fidelity
 from blipvino.runtime.compilation import Compiler, EngineOptions, GraphFile, GraphSource
-from blipvino.runtime.golden import LONGEST, Expected, Golden, GoldenInputs, rounded_to_8_bits
+from blipvino.runtime.golden import LONGEST, Expected, Golden, GoldenInputs, Results, rounded_to_8_bits
 from blipvino.runtime.images import load_image
 from blipvino.runtime.selftest import Runner, cases, token_gap
 from blipvino.runtime.sizes import Sizes
@@ -75,16 +76,16 @@ def with_expectations(golden: Golden, folder: Path, config: BlipConfig) -> Golde
     """The same samples with what a folder's graphs make of them, rounded as their numbers say."""
     paths = {name: folder / f"{name}.xml" for name in graph_names(config.architecture)}
     graphs = {name: GraphFile(path) for name, path in paths.items()}
-    compiler = Compiler(graphs, config, replace(EXACT, arithmetic="simulated"))
     scales = output_scales(ov.Core().read_model(paths["question_kv"])) if "question_kv" in paths else {}
-    runner = Runner(replace(golden, scales=scales), config, compiler.request, {})
     expected = {}
-    for case, (graph, sizes) in cases(config, golden.inputs).items():
-        made = runner.run(case, sizes, compiler.request(graph, sizes), whole=True)
-        pairs = [(golden.results[case][place], run) for place, run in made.items()]
-        noise = tuple(Fidelity.of(original, run).noise_to_signal for original, run in pairs)
-        gap = max(token_gap(original, run) for original, run in pairs) if graph == "answer" else 0.0
-        expected[case] = Expected(noise, gap)
+    for graph, compiler in _one_by_one(graphs, config, replace(EXACT, arithmetic="simulated")):
+        runner = Runner(replace(golden, scales=scales), config, compiler.request, {})
+        for case, sizes in _cases_of(graph, config, golden.inputs):
+            made = runner.run(case, sizes, compiler.request(graph, sizes), whole=True)
+            pairs = [(golden.results[case][place], run) for place, run in made.items()]
+            noise = tuple(Fidelity.of(original, run).noise_to_signal for original, run in pairs)
+            gap = max(token_gap(original, run) for original, run in pairs) if graph == "answer" else 0.0
+            expected[case] = Expected(noise, gap)
     return replace(golden, expected=expected, scales=scales)
 
 
@@ -98,27 +99,41 @@ def _question(processors: Processors, config: BlipConfig) -> npt.NDArray[np.int6
 
 def _run_float(graphs: Mapping[str, GraphSource], inputs: GoldenInputs, config: BlipConfig) -> Golden:
     """Each graph on what those before it made."""
-    compiler = Compiler(graphs, config, EXACT)
-    listed = cases(config, inputs)
-
-    def runner() -> Runner:
-        return Runner(Golden(inputs, {}, {}), config, compiler.request, {})
-
-    embeds = runner().image_embeds(compiler.request(*listed["vision"]), 0)
-    inputs = replace(inputs, image_embeds=rounded_to_8_bits(embeds))
-    if "question" in listed:
-        graph, sizes = listed["question"]
-        inputs = replace(inputs, question_states=runner().question_states(compiler.request(graph, sizes), sizes))
-    for source in ("image", "question"):
-        if f"answer.{source}" in listed:
-            graph, sizes = listed[f"answer.{source}"]
-            text = _greedy(runner(), source, sizes, compiler.request(graph, sizes), config.text.bos_token_id)
-            inputs = replace(inputs, texts={**inputs.texts, source: text})
-    results = {
-        case: list(runner().run(case, sizes, compiler.request(graph, sizes), whole=True).values())
-        for case, (graph, sizes) in listed.items()
-    }
+    results: dict[str, Results] = {}
+    for graph, compiler in _one_by_one(graphs, config, EXACT):
+        inputs = _with_what_it_makes(graph, inputs, config, compiler)
+        runner = Runner(Golden(inputs, {}, {}), config, compiler.request, {})
+        for case, sizes in _cases_of(graph, config, inputs):
+            results[case] = list(runner.run(case, sizes, compiler.request(graph, sizes), whole=True).values())
     return Golden(inputs, results, {})
+
+
+def _one_by_one(
+    graphs: Mapping[str, GraphSource], config: BlipConfig, options: EngineOptions
+) -> Iterator[tuple[str, Compiler]]:
+    """Every graph with a compiler of its own, in the order in which they run: together they would take gigabytes."""
+    for graph in graph_names(config.architecture):
+        yield graph, Compiler(graphs, config, options)
+        gc.collect()
+
+
+def _cases_of(graph: str, config: BlipConfig, inputs: GoldenInputs) -> list[tuple[str, Sizes]]:
+    return [(case, sizes) for case, (name, sizes) in cases(config, inputs).items() if name == graph]
+
+
+def _with_what_it_makes(graph: str, inputs: GoldenInputs, config: BlipConfig, compiler: Compiler) -> GoldenInputs:
+    """The inputs with what later graphs need of this one."""
+    runner = Runner(Golden(inputs, {}, {}), config, compiler.request, {})
+    for case, sizes in _cases_of(graph, config, inputs):
+        request, source = compiler.request(graph, sizes), case.partition(".")[2]
+        if graph == "vision":
+            inputs = replace(inputs, image_embeds=rounded_to_8_bits(runner.image_embeds(request, 0)))
+        elif graph == "question":
+            inputs = replace(inputs, question_states=runner.question_states(request, sizes))
+        elif graph == "answer":
+            text = _greedy(runner, source, sizes, request, config.text.bos_token_id)
+            inputs = replace(inputs, texts={**inputs.texts, source: text})
+    return inputs
 
 
 def _greedy(runner: Runner, source: str, sizes: Sizes, request: ov.InferRequest, start: int) -> npt.NDArray[np.int64]:
