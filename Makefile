@@ -19,7 +19,8 @@ lint: .venv-dev/ready
 	.venv-dev/bin/ruff format --check src tests benchmarks
 	.venv-dev/bin/mypy
 
-# Tens of minutes, on a machine that does nothing else: every contender side by side; rewrites docs/performance.md.
+# Tens of minutes, on a machine that does nothing else: every contender side by side; rewrites the
+# section of docs/performance.md for this class of machine.
 bench: .venv-dev/ready
 	$(DEV) -m benchmarks.speed --output out/speed
 

@@ -14,10 +14,11 @@ from pathlib import Path
 import pytest
 
 from blipvino.bench import sizes
+from blipvino.bench.classes import TITLES, class_of
 from blipvino.bench.contenders import find_contestants
 from blipvino.bench.floor import cross_kv_values, floors, vision_macs
 from blipvino.bench.inputs import SIZE, picture, question
-from blipvino.bench.machine import this_machine
+from blipvino.bench.machine import classified, this_machine
 from blipvino.bench.peaks import PeakSizes, matmul_peak, measure_peaks
 from blipvino.bench.race import Pace, Race
 from blipvino.bench.results import DiskSize, Entrant, Launch, ModelFacts, Peaks, Series, SpeedResults
@@ -28,8 +29,9 @@ from blipvino.bench.worker import ContenderError, Worker, run_apart
 from blipvino.cli import main
 from blipvino.config import TextConfig, VisionConfig
 from blipvino.errors import InputError, OutputError
+from blipvino.host import Host
 from blipvino.report.speed import speed_tables
-from blipvino.report.speed_files import BEGIN, END, update_page
+from blipvino.report.speed_files import markers, update_page, write_speed
 from blipvino.report.tables import markdown
 
 CAPTION = Work("caption", "caption", 1, 2)
@@ -177,7 +179,13 @@ def test_peaks_of_odd_sizes(kind, shape):
     assert matmul_peak(kind, shape, threads=1) > 0
 
 
-def results():
+def machine(machine_class="avx512-vnni", **fields):
+    """This one, of another class."""
+    quantized = "float" if machine_class == "avx2" else "int8"
+    return replace(this_machine(), machine_class=machine_class, **{"quantized": quantized, "limit": "", **fields})
+
+
+def results(machine_class="avx512-vnni", **fields):
     """A run whose figures are easily computed: ours takes 1 s for everything, the tutorial 5, transformers 8."""
     seconds = {"transformers-fp32": 8.0, "tutorial-int8": 5.0, "blipvino-int8": 1.0}
     series = [
@@ -192,7 +200,7 @@ def results():
         checkpoint="demo",
         started="2026-01-01T00:00:00",
         options={"rounds": 3},
-        machine=this_machine(),
+        machine=machine(machine_class, **fields),
         entrants=(
             *(Entrant(name, name) for name in seconds),
             Entrant("transformers-bf16", "transformers bf16", "left out", "this CPU has no bf16"),
@@ -214,6 +222,12 @@ def test_floors_are_formed_from_peaks_and_facts():
     assert floors(with_bf16)[1].floor == 0.15
 
 
+def test_a_quantized_graph_that_runs_in_float_is_held_to_floats_peak():
+    vision, step = floors(results("avx2"))
+    assert (vision.floor, step.floor) == (0.5, 0.2)
+    assert "(f32)" in vision.limit
+
+
 def test_targets():
     verdicts = evaluate(results())
     measured = {(one.target.work.split(",")[0], one.target.goal): (one.measured, one.met) for one in verdicts}
@@ -230,6 +244,53 @@ def test_targets():
     assert [one.met for one in evaluate(empty)] == [None] * len(TARGETS)
 
 
+def with_fp16(seconds, *, step, transformers=8.0):
+    """An AVX2 run in which blipvino FP16 takes these seconds for everything, beside INT8's 1 s and step of 0.3 s."""
+    found = results("avx2")
+    series = [
+        replace(one, seconds=(transformers * one.size,) * 3) if one.contender == "transformers-fp32" else one
+        for one in found.series
+    ]
+    series += [
+        replace(one, contender="blipvino-none", seconds=(seconds * one.size,) * 3)
+        for one in found.series
+        if one.contender == "blipvino-int8" and one.work in ("caption", "first answer")
+    ]
+    series += [Series("parts", 1, 1, "blipvino-none", (9.0,), ({"vision": 0.2, "step": step},))]
+    weights = {"blipvino-none": 200_000_000, "blipvino-int8": 100_000_000}  # floors of a step: 0.3 and 0.2 s
+    entrants = (*found.entrants, Entrant("blipvino-none", "blipvino FP16"))
+    return replace(found, series=tuple(series), entrants=entrants, facts=replace(found.facts, step_weights=weights))
+
+
+def test_targets_without_vnni_are_fp16_and_transformers():
+    worst, faster, by_bytes, original = evaluate(with_fp16(2.0, step=0.45))
+    assert (worst.measured, worst.met) == (0.5, True) and worst.where.startswith("blipvino-int8, ")
+    assert (round(faster.measured, 9), faster.met) == (round(0.3 / 0.45, 9), True)
+    assert round(by_bytes.measured, 9) == 1.0
+    assert (original.measured, original.met) == (0.25, True) and original.where.startswith("blipvino FP16, ")
+    slow, slower, _, not_first = evaluate(with_fp16(0.95, step=0.29, transformers=0.9))
+    assert (slow.met, slower.met, not_first.met) == (False, False, False)
+    assert evaluate(with_fp16(0.98, step=0.4))[0].met  # 2% slower
+    faster, by_bytes = evaluate(with_fp16(2.0, step=0.4))[1:3]
+    assert (faster.met, by_bytes.met) == (True, False)  # it saves more bytes than time
+    assert [one.met for one in evaluate(replace(results("avx2"), series=()))] == [None] * 4
+
+
+def test_the_targets_of_a_class_are_shown_with_their_worst_case():
+    text = markdown(speed_tables(with_fp16(0.9, step=0.4, transformers=4.0)))
+    assert "| ≤ 1.03 × | 1.11 × (blipvino-int8, first answer, 1) | missed |" in text
+    assert "tutorial INT8 / ours" not in text
+
+
+@pytest.mark.parametrize(("machine_class", "told"), [("avx2", "float arithmetic"), ("avx-vnni", "8-bit arithmetic")])
+def test_latencies_tell_the_arithmetic_that_ran(machine_class, told):
+    found = with_fp16(2.0, step=0.4)
+    text = markdown(speed_tables(replace(found, machine=machine(machine_class))))
+    assert f"| blipvino-int8, {told} | 1,000 |" in text and "| blipvino FP16 | 2,000 |" in text
+    old = replace(found, machine=machine(machine_class, quantized=""))
+    assert "| blipvino-int8 | 1,000 |" in markdown(speed_tables(old))
+
+
 def test_results_survive_json():
     assert SpeedResults.from_json(json.loads(json.dumps(results().to_json()))) == results()
 
@@ -242,25 +303,134 @@ def test_tables_tell_who_was_left_out_and_what_was_missed():
     assert all(line.endswith("|") for line in lines)
 
 
-def test_the_page_keeps_what_is_written_by_hand(tmp_path):
-    page = tmp_path / "performance.md"
-    page.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
-    update_page(page, results())
-    text = page.read_text()
-    assert text.startswith(f"before\n{BEGIN}\n") and text.endswith(f"{END}\nafter\n")
-    assert "old" not in text and "| vision, INT8 |" in text
+@pytest.mark.parametrize(
+    ("host", "machine_class"),
+    [
+        (Host("", ()), "avx2"),  # AVX-512 without VNNI too: it computes as AVX2 does
+        (Host("", ("avx512_vnni",)), "avx512-vnni"),
+        (Host("", ("avx512_vnni", "avx_vnni")), "avx512-vnni"),
+        (Host("", ("avx_vnni",)), "avx-vnni"),
+        (Host("", ("amx_int8", "avx512_vnni", "avx_vnni"), bf16=("amx_bf16",)), "bf16"),
+        (Host("", ("avx512_vnni",), bf16=("avx512_bf16",)), "bf16"),
+        (Host("", (), x86=False), "other"),
+    ],
+)
+def test_classes_of_machines(host, machine_class):
+    assert class_of(host) == machine_class
+
+
+def test_a_limit_on_instructions_makes_a_machine_of_another_class(monkeypatch):
+    monkeypatch.setattr("blipvino.bench.machine.this_host", lambda: Host("", (), limit="ONEDNN_MAX_CPU_ISA=AVX2"))
+    monkeypatch.delenv("BLIPVINO_ARITHMETIC", raising=False)
+    limited = this_machine()
+    assert (limited.machine_class, limited.quantized, limited.limit) == ("avx2", "float", "ONEDNN_MAX_CPU_ISA=AVX2")
+
+
+def test_the_class_of_records_of_before():
+    old = machine(None, capabilities=("FP32", "INT8"))
+    assert classified(old, "avx2").machine_class == "avx2"
+    assert classified(replace(old, capabilities=("BF16", "INT8"))).machine_class == "bf16"
+    with pytest.raises(InputError, match="give --class, one of avx2, avx512-vnni, avx-vnni, bf16"):
+        classified(old)
+    with pytest.raises(InputError, match="class avx-vnni, --class says avx2"):
+        classified(machine("avx-vnni"), "avx2")
+
+
+@pytest.fixture
+def page(tmp_path):
+    """A page with a section for each class but the last, written by hand on a system with other line ends."""
+    sections = (f"{begin}\r\nold\r\n{end}\r\n" for begin, end in map(markers, list(TITLES)[:-1]))
+    (tmp_path / "performance.md").write_bytes("before\r\n{}after\r\n".format("".join(sections)).encode())
+    return tmp_path / "performance.md"
+
+
+def outside(page, machine_class):
+    begin, end = (marker.encode() for marker in markers(machine_class))
+    before, rest = page.read_bytes().split(begin)
+    return before, rest.split(end)[1]
+
+
+@pytest.mark.parametrize("machine_class", ["avx2", "avx512-vnni", "avx-vnni", "bf16"])
+def test_a_run_replaces_the_section_of_its_class_and_no_other(page, machine_class):
+    other = "bf16" if machine_class == "avx2" else "avx2"
+    update_page(page, results(other))
+    others = {path.name: path.read_bytes() for path in page.parent.glob("*.png")}
+    kept = outside(page, machine_class)
+    update_page(page, results(machine_class))
+    assert outside(page, machine_class) == kept
+    assert {name: (page.parent / name).read_bytes() for name in others} == others
+    text = page.read_bytes().decode()
+    section = text[slice(*map(text.index, markers(machine_class)))]
+    assert f"## {TITLES[machine_class]}: {this_machine().cpu}, " in section and "Measured 2026-01-01." in section
+    assert "old" not in section and "| vision | blipvino-int8 |" in section
     if importlib.util.find_spec("matplotlib"):
-        assert "performance-latency.png" in text and (tmp_path / "performance-floor.png").stat().st_size > 10_000
-    update_page(page, results())
-    assert page.read_text() == text
-    page.write_text("no markers")
-    with pytest.raises(OutputError, match="expected the lines"):
-        update_page(page, results())
+        assert f"performance-{machine_class}-latency.png" in section
+        assert 5_000 < (page.parent / f"performance-{machine_class}-floor.png").stat().st_size < 60_000
+    update_page(page, results(machine_class))
+    assert page.read_bytes().decode() == text
 
 
-def test_the_page_of_the_documentation_has_its_markers():
+def test_a_forced_run_is_labelled(page):
+    update_page(page, results("avx2", limit="ONEDNN_MAX_CPU_ISA=AVX2"))
+    assert "cores, forced by `ONEDNN_MAX_CPU_ISA=AVX2`" in page.read_text()
+    assert "| instructions | limited by ONEDNN_MAX_CPU_ISA=AVX2 |" in page.read_text()
+
+
+def test_a_page_without_a_place_for_the_class_is_refused_and_kept(page):
+    before = page.read_bytes()
+    with pytest.raises(OutputError, match="expected the lines <!-- speed:other:begin -->"):
+        update_page(page, results("other"))
+    with pytest.raises(InputError, match="give --class"):
+        update_page(page, results(None, capabilities=("INT8",)))
+    with pytest.raises(OutputError, match="cannot be read"):
+        update_page(page.parent / "none.md", results())
+    assert page.read_bytes() == before and not list(page.parent.glob("*.png"))
+
+
+@pytest.mark.parametrize("machine_class", ["avx2", "avx512-vnni"])
+@pytest.mark.parametrize("recorded", [True, False])
+def test_the_command_puts_a_file_into_the_section_of_its_machine(page, monkeypatch, machine_class, recorded):
+    found = results(machine_class)
+    if not recorded:
+        found = replace(found, machine=replace(found.machine, machine_class=None, capabilities=("FP32", "INT8")))
+    write_speed(found, page.parent / "out")
+    asked = [] if recorded else ["--class", machine_class]
+    run_speed_command(monkeypatch, page, "--from-json", page.parent / "out" / "speed.json", *asked)
+    assert page.read_text().count("### Targets") == 1
+    assert f"## {TITLES[machine_class]}: " in page.read_text()
+
+
+@pytest.mark.parametrize(
+    ("content", "arguments", "message"),
+    [
+        (None, ["--from-json"], "speed.json: cannot be read"),
+        ("{}", ["--from-json"], "expected a speed.json that this benchmark wrote"),
+        (None, ["--class", "avx2"], "--class is for --from-json"),
+        (None, [], "expected the lines <!-- speed:"),  # before anything is measured
+    ],
+)
+def test_the_command_refuses_in_one_line(tmp_path, monkeypatch, capsys, content, arguments, message):
+    (tmp_path / "page.md").write_text("no markers")
+    if content is not None:
+        (tmp_path / "speed.json").write_text(content)
+    if arguments == ["--from-json"]:
+        arguments = ["--from-json", tmp_path / "speed.json"]
+    with pytest.raises(SystemExit):
+        run_speed_command(monkeypatch, tmp_path / "page.md", "--output", tmp_path, *arguments)
+    assert message in capsys.readouterr().err.splitlines()[-1]
+
+
+def run_speed_command(monkeypatch, page, *arguments):
+    from benchmarks.speed import main as speed
+
+    monkeypatch.setattr(sys, "argv", ["speed", "--page", str(page), *map(str, arguments)])
+    speed()
+
+
+def test_the_page_of_the_documentation_has_a_place_for_each_class():
     text = (Path(__file__).parents[1] / "docs" / "performance.md").read_text()
-    assert text.index(BEGIN) < text.index(END)
+    places = [text.index(marker) for name in list(TITLES)[:-1] for marker in markers(name)]
+    assert places == sorted(places)
 
 
 def test_install_sizes_follow_requirements():

@@ -68,6 +68,31 @@ def test_a_limit_on_instructions_is_respected(cpu, variable, limit, features, ar
         assert f"{variable}={limit.upper()}" in choice.reason
 
 
+@pytest.mark.parametrize(
+    ("limit", "bf16"),
+    [
+        ("", ("amx_bf16", "avx512_bf16")),
+        ("ALL", ("amx_bf16", "avx512_bf16")),
+        ("AVX512_CORE_AMX", ("amx_bf16", "avx512_bf16")),
+        ("AVX512_CORE_BF16", ("avx512_bf16",)),
+        ("AVX512_CORE_VNNI", ()),
+        ("AVX2", ()),
+    ],
+)
+def test_bfloat16_is_told_and_limited_too(cpu, limit, bf16):
+    cpu("avx512_vnni", "avx512_bf16", "amx_bf16", ONEDNN_MAX_CPU_ISA=limit)
+    assert this_host().bf16 == bf16
+
+
+def test_a_limit_is_told_where_it_is_one(cpu, monkeypatch):
+    cpu("avx512_vnni")
+    assert this_host().limit == ""
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "nonsense")
+    assert this_host().limit == ""
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "avx2")
+    assert this_host().limit == "ONEDNN_MAX_CPU_ISA=AVX2"
+
+
 def test_the_same_cpu_under_a_limit_is_another_for_compiled_graphs(cpu, monkeypatch):
     cpu("avx512_vnni")
     free = this_host().signature

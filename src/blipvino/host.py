@@ -24,10 +24,13 @@ VARIABLE = "BLIPVINO_ARITHMETIC"
 """The environment variable that stands in for "auto"."""
 EXACT_FEATURES = ("amx_int8", "avx512_vnni", "avx_vnni")
 """By CPUID, as Linux names them: instructions that add products of 8-bit numbers in 32 bits."""
+BF16_FEATURES = ("amx_bf16", "avx512_bf16")
+"""Likewise: instructions that multiply bfloat16."""
 _LIMITED_TO: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(("SSE41", "AVX", "AVX2", "AVX512_CORE"), ()),
     **dict.fromkeys(("AVX2_VNNI", "AVX2_VNNI_2"), ("avx_vnni",)),
-    **dict.fromkeys(("AVX512_CORE_VNNI", "AVX512_CORE_BF16", "AVX512_CORE_FP16"), ("avx_vnni", "avx512_vnni")),
+    "AVX512_CORE_VNNI": ("avx_vnni", "avx512_vnni"),
+    **dict.fromkeys(("AVX512_CORE_BF16", "AVX512_CORE_FP16"), ("avx_vnni", "avx512_vnni", "avx512_bf16")),
 }
 """Which of them are left by each value of ``ONEDNN_MAX_CPU_ISA``; every other value leaves all."""
 _ISA_VARIABLES = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
@@ -42,12 +45,16 @@ class Host:
         exact: those of `EXACT_FEATURES` that OpenVINO's kernels may use here.
         masked: those that the CPU has and ``ONEDNN_MAX_CPU_ISA`` forbids.
         x86: whether the paragraph above is about it at all.
+        bf16: those of `BF16_FEATURES` that OpenVINO's kernels may use here.
+        limit: the environment variable that limits instructions, ``NAME=VALUE``; empty where none does.
     """
 
     cpu: str
     exact: tuple[str, ...]
     masked: tuple[str, ...] = ()
     x86: bool = True
+    bf16: tuple[str, ...] = ()
+    limit: str = ""
 
     @property
     def signature(self) -> str:
@@ -73,12 +80,15 @@ def this_host() -> Host:
     """Describe the CPU that this process runs on, ``ONEDNN_MAX_CPU_ISA`` respected."""
     features = set(detected_info().features)
     has = tuple(feature for feature in EXACT_FEATURES if feature in features)
-    allowed = _LIMITED_TO.get(_isa_limit() or "", EXACT_FEATURES)
+    limit = _isa_limit() or ""
+    allowed = _LIMITED_TO.get(limit, (*EXACT_FEATURES, *BF16_FEATURES))
     return Host(
         cpu=brand_string() or platform.processor() or platform.machine(),
         exact=tuple(feature for feature in has if feature in allowed),
         masked=tuple(feature for feature in has if feature not in allowed),
         x86=platform.machine().lower() in ("x86_64", "amd64"),
+        bf16=tuple(feature for feature in BF16_FEATURES if feature in features and feature in allowed),
+        limit=f"{_isa_variable()}={limit}" if limit in _LIMITED_TO else "",
     )
 
 

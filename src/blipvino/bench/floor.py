@@ -52,16 +52,18 @@ def cross_kv_values(vision: VisionConfig, text: TextConfig) -> int:
 def floors(results: SpeedResults) -> tuple[Floor, ...]:
     """The floors of `vision` and of a decoding step, of each of our contenders whose parts were timed.
 
-    `vision` is bound by arithmetic, in INT8 where the recipe quantizes it. A step of one token is bound by memory: it
-    reads the graph's weights once, and the cross-attention keys and values, which are bf16 where the CPU has it.
+    `vision` is bound by arithmetic, in INT8 where the recipe quantizes it and 8-bit kernels run it. A step of one token
+    is bound by memory: it reads the graph's weights once, and the cross-attention keys and values, which are bf16 where
+    the CPU has it.
     """
     found = []
     native = "bf16" if "bf16" in results.peaks.macs else "f32"
+    in_float = results.machine.quantized in ("float", "simulated")
     for name, weights in results.facts.step_weights.items():
         parts = results.find("parts", name)
         if parts is None:
             continue
-        kind = native if name.endswith("-none") else "int8"
+        kind = native if in_float or name.endswith("-none") else "int8"
         bound = results.facts.vision_macs / results.peaks.macs[kind]
         limit = f"{results.facts.vision_macs / 1e9:.1f} GMAC at {results.peaks.macs[kind] / 1e9:.0f} GMAC/s ({kind})"
         found.append(Floor("vision", name, parts.part_medians["vision"], bound, limit))

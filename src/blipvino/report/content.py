@@ -51,6 +51,7 @@ def machine_rows(machine: Machine) -> tuple[tuple[str, str], ...]:
     """A machine as rows of a table of words."""
     return (
         ("processor", f"{machine.cpu}, {machine.cores} cores ({', '.join(machine.capabilities)})"),
+        *((("instructions", f"limited by {machine.limit}"),) if machine.limit else ()),
         ("quantized graphs", machine.arithmetic or "not recorded"),
         ("system", f"{machine.system}, Python {machine.python}"),
         ("libraries", ", ".join(f"{name} {version}" for name, version in machine.libraries.items())),

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import statistics
 
+from blipvino.bench.classes import TITLES
 from blipvino.bench.floor import floors
 from blipvino.bench.results import Series, SpeedResults
-from blipvino.bench.targets import OURS, Verdict, evaluate
+from blipvino.bench.targets import FP16, OURS, PREFIX, Verdict, evaluate
 from blipvino.report.content import machine_rows
 from blipvino.report.tables import TextTable
 from blipvino.report.units import MEGABYTE
@@ -18,6 +19,22 @@ LATENCIES = {
     "further answer": "answer, further question",
 }
 """Works whose latency at batch 1 is listed, and what to call them."""
+
+
+ARITHMETICS = {"int8": "8-bit", "float": "float", "simulated": "simulated"}
+"""What our quantized graphs computed in, in a word."""
+
+
+def speed_heading(results: SpeedResults) -> str:
+    """A heading in Markdown that names the class of the machine and the machine, and a line on it and the run."""
+    machine = results.machine
+    title = "Class not recorded" if machine.machine_class is None else TITLES[machine.machine_class]
+    forced = f", forced by `{machine.limit}`" if machine.limit else ""
+    told = machine.arithmetic or "arithmetic not recorded"
+    return (
+        f"## {title}: {machine.cpu}, {machine.cores} cores{forced}\n\n"
+        f"Measured {results.started[:10]}. Quantized graphs of blipvino: {told}.\n"
+    )
 
 
 def speed_tables(results: SpeedResults) -> tuple[TextTable, ...]:
@@ -52,7 +69,8 @@ def _threshold(verdict: Verdict) -> str:
 
 def _measured(verdict: Verdict) -> str:
     unit = verdict.target.unit
-    return f"{verdict.measured:.0f} {unit}" if unit == "MB" else f"{verdict.measured:.2f} {unit}"
+    figure = f"{verdict.measured:.0f} {unit}" if unit == "MB" else f"{verdict.measured:.2f} {unit}"
+    return f"{figure} ({verdict.where})" if verdict.where else figure
 
 
 def latency_tables(results: SpeedResults) -> tuple[TextTable, ...]:
@@ -64,12 +82,23 @@ def _latency_table(results: SpeedResults, work: str, label: str) -> TextTable:
     found = [series for name in results.measured if (series := results.find(work, name)) is not None]
     ours = results.find(work, OURS)
     rows = [
-        (results.label(one.contender), *_statistics(one), "" if ours is None else f"{one.median / ours.median:.2f}")
+        (
+            _contender(results, one.contender),
+            *_statistics(one),
+            "" if ours is None else f"{one.median / ours.median:.2f}",
+        )
         for one in found
     ]
     tokens = f", {found[0].new_tokens} tokens" if found and found[0].new_tokens > 1 else ""
     columns = ("ms", "median", "quartiles", "min", "n", "same", "× INT8")
     return TextTable(f"Latency: {label}{tokens}, batch 1", columns, tuple(rows))
+
+
+def _contender(results: SpeedResults, name: str) -> str:
+    """What to call a contender; one of ours that is quantized, with the arithmetic that ran."""
+    arithmetic = ARITHMETICS.get(results.machine.quantized)
+    quantized = name.startswith(PREFIX) and name != FP16
+    return results.label(name) + (f", {arithmetic} arithmetic" if quantized and arithmetic else "")
 
 
 def _statistics(series: Series) -> tuple[str, ...]:

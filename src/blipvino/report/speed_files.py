@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
+from blipvino.bench.classes import MachineClass
+from blipvino.bench.machine import classified
 from blipvino.bench.results import SpeedResults
 from blipvino.errors import OutputError
 from blipvino.output import make_folder, write_text
-from blipvino.report.speed import speed_tables
+from blipvino.report.speed import speed_heading, speed_tables
 from blipvino.report.tables import markdown
 
-BEGIN, END = "<!-- speed:begin -->", "<!-- speed:end -->"
 PLOTS = {
     "latency": "Where a caption's and an answer's time goes",
     "floor": "Our graphs beside the machine's limit",
@@ -51,26 +53,46 @@ def can_plot() -> bool:
 
 
 def speed_page(results: SpeedResults, pictures: dict[str, str]) -> str:
-    """Pictures and tables as Markdown."""
+    """Heading, pictures and tables as Markdown."""
     shown = "".join(f"![{title}]({file})\n\n" for file, title in pictures.items())
-    return shown + markdown(speed_tables(results))
+    return f"{speed_heading(results)}\n{shown}{markdown(speed_tables(results))}"
 
 
 def update_page(page: Path, results: SpeedResults) -> None:
-    """Replace what stands between the two markers of a page, and draw its pictures beside it.
+    """Replace the section of the machine's class in a page, between its markers, and draw its pictures beside it.
+
+    What is outside of them, other classes' sections among it, stays as it is, byte for byte.
 
     Raises:
-        OutputError: the page has no markers, or cannot be written.
+        InputError: the results do not tell the class of their machine.
+        OutputError: the page has no markers of that class, or cannot be read or written.
     """
-    before, after = _around_markers(page)
-    pictures = write_plots(results, page.parent, page.stem)
-    write_text(page, f"{before}{BEGIN}\n\n{speed_page(results, pictures)}\n{END}{after}")
+    machine = classified(results.machine)
+    assert machine.machine_class is not None
+    results = replace(results, machine=machine)
+    before, after = around_section(page, machine.machine_class)
+    pictures = write_plots(results, page.parent, f"{page.stem}-{machine.machine_class}")
+    write_text(page, f"{before}\n\n{speed_page(results, pictures)}\n{after}")
 
 
-def _around_markers(page: Path) -> tuple[str, str]:
-    text = page.read_text(encoding="utf-8")
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not (begin and end):
-        raise OutputError(f"{page}: expected the lines {BEGIN} and {END}; put them where the results go")
-    return before, after
+def markers(machine_class: MachineClass) -> tuple[str, str]:
+    """What a class's section of a page stands between."""
+    return f"<!-- speed:{machine_class}:begin -->", f"<!-- speed:{machine_class}:end -->"
+
+
+def around_section(page: Path, machine_class: MachineClass) -> tuple[str, str]:
+    """What a page has before and after a class's section, markers included.
+
+    Raises:
+        OutputError: the page has no such markers, or cannot be read.
+    """
+    begin, end = markers(machine_class)
+    try:
+        text = page.read_bytes().decode("utf-8")  # line ends stay as they are
+    except OSError as error:
+        raise OutputError(f"{page}: cannot be read ({error.strerror}); name a page with --page") from error
+    before, has_begin, rest = text.partition(begin)
+    _, has_end, after = rest.partition(end)
+    if not (has_begin and has_end):
+        raise OutputError(f"{page}: expected the lines {begin} and {end}; put them where results of this class go")
+    return before + begin, end + after

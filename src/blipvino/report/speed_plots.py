@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import matplotlib
+from PIL import Image
 
 matplotlib.use("Agg")  # no display is needed
 from matplotlib import pyplot
@@ -17,6 +19,7 @@ from blipvino.report.speed import growth
 
 DPI = 150
 WIDTH = 9.0
+COLOR_COUNT = 128
 COLORS = {
     "vision": "#3b6fb6",
     "question_kv": "#7aa6d8",
@@ -166,8 +169,11 @@ def draw_growth(results: SpeedResults, path: Path) -> bool:
 
 
 def _save(figure: Any, path: Path) -> None:
-    figure.savefig(path, dpi=DPI)
+    drawn = BytesIO()
+    figure.savefig(drawn, dpi=DPI)
     pyplot.close(figure)
+    few = Image.open(drawn).convert("RGB").quantize(COLOR_COUNT)  # a page has pictures of several machines
+    few.save(path, optimize=True)
 
 
 DRAWINGS: Mapping[str, Callable[[SpeedResults, Path], bool]] = {
