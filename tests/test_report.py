@@ -10,13 +10,16 @@ import pytest
 from conftest import save_tiny
 from huggingface_hub import ModelCard
 from PIL import Image
+from rich.console import Console
+from typer.testing import CliRunner
 
-from blipvino import Blip, optimize
+from blipvino import Blip, cli, optimize
 from blipvino.bench.cost import Cost, GroupSize, Latency
 from blipvino.bench.machine import Machine
 from blipvino.bundle import Bundle, BundleDetails, open_bundle
 from blipvino.cli import main
 from blipvino.data.demo import demo_sample
+from blipvino.demo import full_size, tour
 from blipvino.diagnose.results import Diagnosis, GraphError, LayerError
 from blipvino.errors import BundleError, DataError, InputError, OutputError
 from blipvino.evaluation.results import (
@@ -234,6 +237,32 @@ def test_the_verdict_is_made_of_the_figures():
     assert "99.6% [99.4, 99.8] of 100 questions as the original does" in page.text
     assert "accuracy drop of 0.40 [−0.60, 1.40] points" in page.text
     assert "captions an image 1.50 times as fast and answers a question about as fast" in page.text
+
+
+def timed(speed_up, weights=2_000_000):
+    """A report on two tasks of this speed-up, and graphs of this many bytes."""
+    sizes = tuple(GroupSize(graph, (graph,), weights, weights // 2) for graph in GRAPHS)
+    latencies = tuple(Latency(task, 100, speed_up, 1.0) for task in ("captioning", "question answering"))
+    return report(cost=replace(report().cost, sizes=sizes, graph_sizes=sizes, latencies=latencies))
+
+
+@pytest.mark.parametrize("speed_up", [0.97, 0.966, 0.98, 1.0, 1.03])
+def test_what_is_printed_as_three_percent_or_less_is_about_as_fast(speed_up):
+    page = Page(report_page(timed(speed_up)))
+    assert "captions an image about as fast and answers a question about as fast" in page.text
+    assert "times slower" not in page.text
+
+
+@pytest.mark.parametrize(("speed_up", "says"), [(0.95, "1.05 times slower"), (1.04, "1.04 times as fast")])
+def test_more_than_three_percent_is_worth_a_word(speed_up, says):
+    assert f"captions an image {says}" in Page(report_page(timed(speed_up))).text
+
+
+@pytest.mark.parametrize(
+    ("speed_up", "weights", "told"), [(0.97, 2_000_000, True), (1.2, 2_000_000, False), (0.97, 200_000_000, False)]
+)
+def test_a_small_model_that_gains_no_speed_is_told_to_be_too_small(speed_up, weights, told):
+    assert ("5 million parameters is too small" in Page(report_page(timed(speed_up, weights))).text) == told
 
 
 @pytest.mark.parametrize(
@@ -590,3 +619,64 @@ def test_commands_say_how_a_bundle_was_made():
     assert not list(remarks(made))
     photos = {"source": "folder:photos", "samples": 10, "images": 10, "seed": 1}
     assert "write it out in full" in " ".join(remarks(details(calibration=photos)))
+
+
+# The demo's terminal
+
+
+@pytest.fixture
+def demo_output(monkeypatch, tmp_path):
+    """Runs `blipvino demo` on figures of this file, so many columns wide, with what the timing gives or raises."""
+
+    def run_it(found, *options, columns=80):
+        def timing(_folder, _reporter):
+            if isinstance(found, Exception):
+                raise found
+            return found
+
+        said = tour.TourSample("out/scene-2.png", "a large red ring", "what size is the ring?", "large")
+        made = tour.Tour((said,), timed(0.97), tmp_path / "report.html")
+        monkeypatch.setattr(tour, "run_demo", lambda *_arguments, **_options: made)
+        monkeypatch.setattr(full_size, "time_full_size", timing)
+        monkeypatch.setattr(cli, "console", Console(width=columns))
+        return CliRunner().invoke(cli.app, ["demo", "-o", str(tmp_path), *options])
+
+    return run_it
+
+
+FULL_SIZE = full_size.FullSize(
+    full_size.Measured("FP16", 447_954_284, 1.2, 0.5, 900_000_000),
+    full_size.Measured("int8", 225_000_000, 0.8, 0.4, 600_000_000),
+    *(223_900_000, 20, 6, "float", "Float arithmetic with 8-bit weights: a CPU"),
+)
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_the_demo_says_in_words_that_its_own_model_is_as_fast_and_shows_the_full_size(demo_output, columns):
+    printed = demo_output(FULL_SIZE, columns=columns).stdout
+    words = " ".join(printed.split())
+    assert "captions an image about as fast and answers a question about as fast" in words
+    assert "too small to gain speed from 8 bits" in words
+    assert "0.97" not in words
+    assert "BLIP-base, random weights: speed and size depend on shapes alone." in words
+    assert "Float arithmetic with 8-bit weights: a CPU" in words
+    row = next(line for line in printed.splitlines() if "caption, 20 tokens" in line)
+    assert [cell.strip() for cell in row.split("│")[2:5]] == ["1,200 ms", "800 ms", "1.50"]
+    told = [line for line in printed.splitlines() if not line.startswith("Report: ")]
+    assert max(map(len, told)) <= columns
+
+
+def test_the_demos_json_has_the_latencies_and_the_full_size(demo_output):
+    content = json.loads(demo_output(FULL_SIZE, "--json").stdout)
+    assert content["latencies"][0]["speed_up"] == 0.97
+    assert content["full_size"]["speed_up"] == pytest.approx(1.5)
+    assert content["full_size"]["model"] == "BLIP-base, random weights"
+    assert json.loads(demo_output(FULL_SIZE, "--json", "--no-full-size").stdout)["full_size"] is None
+
+
+def test_a_machine_without_room_for_the_full_size_has_its_demo_all_the_same(demo_output):
+    shown = demo_output(OutputError("out: 1.3 GB needed for the time, 0.5 GB free"))
+    assert shown.exit_code == 0
+    assert "a large red ring" in shown.stdout
+    assert "Full size" not in shown.stdout
+    assert "blipvino: not timed at full size: out: 1.3 GB needed for the time, 0.5 GB free" in shown.stderr

@@ -41,7 +41,8 @@ from blipvino.runtime.images import load_image
 from blipvino.runtime.model import DEFAULT_BATCH_SIZE, Blip
 
 if TYPE_CHECKING:
-    from blipvino.report.results import Report
+    from blipvino.demo.full_size import FullSize
+    from blipvino.demo.tour import Tour
 
 app = typer.Typer(
     help="Small, fast, verified BLIP models on an ordinary CPU.",
@@ -632,6 +633,12 @@ def demo(
     ),
     recipe: RecipeOption = DEFAULT_RECIPE,
     samples: Annotated[int, typer.Option(help="Held-out questions whose answers are compared.")] = 500,
+    full_size: Annotated[
+        bool,
+        typer.Option(
+            help="Then time BLIP-base with random weights, FP16 beside int8: a minute, and 1.4 GB of disk for the time."
+        ),
+    ] = True,
     show: OpenFlag = False,
     as_json: JsonFlag = False,
     quiet: QuietFlag = False,
@@ -640,28 +647,67 @@ def demo(
     from blipvino.demo.tour import run_demo
 
     tour = run_demo(output, recipe, samples, show_progress=not quiet)
-    if as_json:
-        _print_json(tour.to_json())
-    else:
-        _tell_of_report(tour.page)
-        for sample in tour.samples:
-            typer.echo(f"{sample.image}\n  caption: {sample.caption}\n  {sample.question} {sample.answer}")
-        _print_report_tables(tour.report)
+    if not as_json:
+        _print_tour(tour)
     if show:
         open_page(tour.page)
+    if full_size:
+        tour = _timed_at_full_size(tour, output, Reporter(not quiet))
+    if as_json:
+        _print_json(tour.to_json())
+    elif tour.full_size is not None:
+        _print_full_size(tour.full_size)
 
 
 def _tell_of_report(page: Path) -> None:
     typer.echo(f"Report: {page.resolve().as_uri()}")
 
 
-def _print_report_tables(report: Report) -> None:
-    from blipvino.report.content import latency_table, size_table
-    from blipvino.report.evaluation import evaluation_tables
+def _print_tour(tour: Tour) -> None:
+    """What the demo's model says and how it stands; its latencies in words, since a model so small gains no speed."""
+    from blipvino.report.content import size_table
+    from blipvino.report.evaluation import answer_tables, caption_table
+    from blipvino.report.summary import sentences
     from blipvino.report.terminal import rich_table
 
-    for table in (size_table(report.cost), latency_table(report.cost), *evaluation_tables(report.evaluation)):
-        console.print(rich_table(table))
+    typer.echo("What the compressed demo model says of pictures that it never saw:")
+    for sample in tour.samples:
+        typer.echo(f"{sample.image}\n  caption: {sample.caption}\n  {sample.question} {sample.answer}")
+    evaluation = tour.report.evaluation
+    by_answer_type = list(answer_tables(evaluation))[:2]
+    for table in (size_table(tour.report.cost), *by_answer_type, caption_table(evaluation)):
+        if table.rows:
+            console.print(rich_table(table))
+    for sentence in sentences(tour.report):
+        _print_sentence(sentence)
+    _print_sentence("Accuracy by question type, latencies, error by layer and more pictures are in the report.")
+    _tell_of_report(tour.page)
+
+
+def _timed_at_full_size(tour: Tour, folder: Path, reporter: Reporter) -> Tour:
+    """The tour with the timing at full size; without it, said on standard error, where the machine has no room."""
+    from blipvino.demo.full_size import time_full_size
+
+    reporter.say("Now a model of full size, about a minute (--no-full-size does without)")
+    try:
+        return replace(tour, full_size=time_full_size(folder, reporter))
+    except BlipvinoError as error:  # the demo itself is done
+        typer.echo(f"blipvino: not timed at full size: {error}", err=True)
+        return tour
+
+
+def _print_full_size(found: FullSize) -> None:
+    from blipvino.report.full_size import full_size_summary, full_size_table
+    from blipvino.report.terminal import rich_table
+
+    console.print(rich_table(full_size_table(found)))
+    for sentence in full_size_summary(found):
+        _print_sentence(sentence)
+
+
+def _print_sentence(sentence: str) -> None:
+    """A sentence, its lines broken between words."""
+    console.print(sentence, highlight=False, markup=False)
 
 
 def _engine(precision: Precision, arithmetic: ArithmeticName, strict: bool) -> EngineOptions:

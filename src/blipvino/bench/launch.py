@@ -77,12 +77,20 @@ def peak_rss() -> int:
 
     ``ru_maxrss`` would do, but Linux hands it down: a child counts what its parent had before it.
     """
-    status = Path("/proc/self/status")
-    if status.exists():
-        line = next(line for line in status.read_text(encoding="ascii").splitlines() if line.startswith("VmHWM:"))
-        return int(line.split()[1]) * 1024
+    told = peak_rss_of("self")
+    if told is not None:
+        return told
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
+
+
+def peak_rss_of(process: int | str) -> int | None:
+    """The largest resident memory of a process, by its number; None where the system has no ``/proc`` that tells."""
+    status = Path(f"/proc/{process}/status")
+    if not status.exists():
+        return None
+    line = next(line for line in status.read_text(encoding="ascii").splitlines() if line.startswith("VmHWM:"))
+    return int(line.split()[1]) * 1024
 
 
 if __name__ == "__main__":

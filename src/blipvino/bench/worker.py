@@ -47,6 +47,11 @@ class Worker:
     def __exit__(self, *exception: object) -> None:
         self.close()
 
+    @property
+    def pid(self) -> int | None:
+        """The process, if there is one."""
+        return None if self._process is None else int(self._process.pid)
+
     def run(self, task: Task) -> Outcome:
         """Do a task; the first one starts the process and loads the contender.
 
@@ -101,7 +106,7 @@ def run_apart(function: Callable[..., Result], *arguments: Any, log: Path) -> Re
             return future.result()
         except BrokenProcessPool as error:
             raise ContenderError(f"its process died; see {log}") from error
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, SystemExit):  # the latter: the parent's SIGTERM
             for process in (pool._processes or {}).values():  # it ignores Ctrl-C, so that one process reports it
                 process.kill()
             raise

@@ -10,6 +10,7 @@ from PIL import Image
 
 from blipvino.compress.optimize import optimize
 from blipvino.compress.recipe import find_recipe
+from blipvino.demo.full_size import FullSize
 from blipvino.demo.questions import sample_questions
 from blipvino.demo.scenes import render, sample_scene, scene_rng
 from blipvino.output import make_folder, write_png
@@ -38,11 +39,12 @@ class TourSample:
 
 @dataclass(frozen=True)
 class Tour:
-    """All that the demo shows."""
+    """All that the demo shows; ``full_size`` is None where it was not timed."""
 
     samples: tuple[TourSample, ...]
     report: Report
     page: Path
+    full_size: FullSize | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Everything but the pictures."""
@@ -51,6 +53,7 @@ class Tour:
             "samples": [asdict(sample) for sample in self.samples],
             **self.report.cost.to_json(),
             "evaluation": self.report.evaluation.to_json(),
+            "full_size": None if self.full_size is None else self.full_size.to_json(),
         }
 
 

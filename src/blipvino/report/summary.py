@@ -15,6 +15,8 @@ from blipvino.report.units import megabytes, milliseconds
 
 SAME_SPEED = 0.03
 """A difference of latency that is not worth a word."""
+SMALL = 25_000_000
+"""Parameters below which a model's time goes into calls and not into arithmetic: 8 bits have little to speed up."""
 TASKS = {"captioning": ("captions an image", "Captions"), "question answering": ("answers a question", "Answers")}
 
 
@@ -26,8 +28,13 @@ def headline(report: Report) -> str:
 
 def verdict(report: Report) -> Markup:
     """What compression gained and cost, in a paragraph."""
-    sentences = (_size(report.cost), *_accuracy(report.evaluation), *_captions(report.evaluation), *_speed(report.cost))
-    return element("p", typeset(" ".join(sentences)), class_="verdict")
+    return element("p", typeset(" ".join(sentences(report))), class_="verdict")
+
+
+def sentences(report: Report) -> tuple[str, ...]:
+    """The verdict: size, answers, captions, speed."""
+    cost, evaluation = report.cost, report.evaluation
+    return (_size(cost), *_accuracy(evaluation), *_captions(evaluation), *_speed(cost))
 
 
 def tiles(report: Report) -> Markup:
@@ -80,11 +87,20 @@ def _speed(cost: Cost) -> Iterator[str]:
     told = [_pace(latency) for latency in cost.latencies]
     if told:
         yield f"On this machine it {' and '.join(told)}."
+    parameters = cost.total.original // 2  # in half precision
+    gains = any(latency.speed_up > 1 and not _as_fast(latency) for latency in cost.latencies)
+    if told and not gains and parameters < SMALL and cost.total.rate > 1.1:
+        yield f"A model of {parameters / 1e6:.0f} million parameters is too small to gain speed from 8 bits."
+
+
+def _as_fast(latency: Latency) -> bool:
+    """By the ratio as it is printed: 0.97 to 1.03."""
+    return abs(round(latency.speed_up, 2) - 1) < SAME_SPEED + 1e-9
 
 
 def _pace(latency: Latency) -> str:
     doing, _ = TASKS[latency.task]
-    if abs(latency.speed_up - 1) < SAME_SPEED:
+    if _as_fast(latency):
         return f"{doing} about as fast"
     if latency.speed_up > 1:
         return f"{doing} {latency.speed_up:.2f} times as fast"
@@ -110,7 +126,10 @@ def _figures(report: Report) -> Iterator[tuple[str, str, str]]:
         yield "Same captions", _percent(same), f"{_range(same, 1)} of {evaluation.data.captioned:,} images"
     for latency in cost.latencies:
         times = f"{milliseconds(latency.original)} → {milliseconds(latency.compressed)}"
-        yield TASKS[latency.task][1], f"{latency.speed_up:.2f}×", f"as fast: {times}"
+        if _as_fast(latency):
+            yield TASKS[latency.task][1], "≈ 1×", f"about as fast: {times}"
+        else:
+            yield TASKS[latency.task][1], f"{latency.speed_up:.2f}×", f"as fast: {times}"
 
 
 def _tile(name: str, figure: str, of: str) -> Markup:

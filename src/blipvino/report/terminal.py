@@ -9,7 +9,7 @@ from blipvino.report.tables import TextTable
 
 def rich_table(content: TextTable) -> Table:
     """The table as `rich` draws it."""
-    table = Table(title=content.title, title_justify="left", title_style="bold")
+    table = Table(title=content.title, title_justify="left", title_style="bold", show_header=any(content.columns))
     for number, column in enumerate(content.columns):
         numbers = content.numbers and number > 0
         table.add_column(column, justify="right" if numbers else "left", no_wrap=numbers)
