@@ -277,6 +277,7 @@ def test_command_line(bundle, copy):
     told = run(app, ["selftest", str(copy), "--arithmetic", "simulated"])
     assert told.exit_code == 1
     assert "vision falls short" in told.stdout
+    assert "in float instead" in told.stdout
 
 
 SCRIPT = """

@@ -785,10 +785,10 @@ def _print_info(bundle: Bundle, as_json: bool) -> None:
         here = asdict(choose_arithmetic())
         _print_json({"folder": str(bundle.folder), "here": here, **json.loads(bundle.manifest.to_json())})
         return
-    manifest = bundle.manifest
+    manifest, choice = bundle.manifest, choose_arithmetic()
     typer.echo(f"{bundle.folder}: {manifest.architecture} from {manifest.source.name}, every file whole")
     typer.echo(f"recipe {manifest.recipe.get('name')}, blipvino {manifest.blipvino_version}, {manifest.created}")
-    typer.echo(f"this machine: {choose_arithmetic().reason}")
+    typer.echo(f"this machine: {choice.reason}")
     if manifest.calibration:
         typer.echo("calibrated on " + ", ".join(f"{key} {value}" for key, value in manifest.calibration.items()))
     table = Table("graph", "treatment", "weights, KB", "compression rate")
@@ -823,6 +823,8 @@ def _main(
 ) -> None:
     if debug:
         logging.basicConfig(level=logging.DEBUG)
+    else:
+        logging.basicConfig(level=logging.WARNING, format="blipvino: %(message)s")
 
 
 def _terminate(number: int, _frame: FrameType | None) -> NoReturn:

@@ -169,6 +169,11 @@ def _calibrate(processors: Processors, options: CalibrationOptions, reporter: Re
     # Of many images one question each: the tutorial's shuffle scatters them too, and vision sees more images so.
     samples = take(source, options.samples, options.seed, spread=True)
     inputs = prepare_calibration(samples, processors.images, processors.texts, reporter)
+    if count_items(samples) < options.samples:
+        reporter.say(
+            f"Only {count_items(samples)} of {options.samples} calibration samples are there: ranges that fit so few "
+            "may not fit what is to come; calibrate on more"
+        )
     record = {"source": source.name, "samples": count_items(samples), "images": len(samples), "seed": options.seed}
     return _Calibration(source, samples, inputs, record)
 

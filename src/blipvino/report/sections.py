@@ -77,7 +77,7 @@ def latency(report: Report) -> Section | None:
     method = (
         f"Timed on {cost.machine.cpu}, {cost.machine.cores} cores. The two models take turns on every sample, and at "
         "going first, so that whatever else the machine does meets both. Both compute in the precision that is the "
-        "default here. On another machine the figures are others."
+        f"default here. {cost.machine.arithmetic}. On another machine the figures are others."
     )
     body = [legend(cost.names), figure(chart, told), table(latency_table(cost)), note(method)]
     return Section("latency", "Latency", join(body))

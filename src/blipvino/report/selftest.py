@@ -31,7 +31,9 @@ def selftest_summary(report: SelfTestReport) -> Iterator[str]:
         if not verdict.passed:
             yield f"{verdict.case} falls short: {verdict.shortfall}."
     if report.passed:
-        yield "Every graph computes what was expected of it."
+        yield "This CPU computes what was expected of every graph; how good the recipe is, `blipvino evaluate` tells."
+    elif report.choice.arithmetic != "float":
+        yield "Captions and answers compute a graph that falls short in float instead."
 
 
 def _decibels(value: float) -> str:

@@ -6,13 +6,20 @@ from rich.table import Table
 
 from blipvino.report.tables import TextTable
 
+LEAST_NAME = 20
+"""Columns that names keep where the terminal is narrow."""
+
 
 def rich_table(content: TextTable) -> Table:
     """The table as `rich` draws it."""
     table = Table(title=content.title, title_justify="left", title_style="bold", show_header=any(content.columns))
     for number, column in enumerate(content.columns):
         numbers = content.numbers and number > 0
-        table.add_column(column, justify="right" if numbers else "left", no_wrap=numbers)
+        # Figures are never cut; their headings wrap, and names as far as they remain to be told apart.
+        longest = max((len(row[number]) for row in content.rows), default=0)
+        table.add_column(
+            column, justify="right" if numbers else "left", min_width=longest if numbers else min(longest, LEAST_NAME)
+        )
     for row in content.rows:
         table.add_row(*row, end_section=row[0] == "all")
     return table

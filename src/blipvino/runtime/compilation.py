@@ -288,8 +288,11 @@ class Compiler:
         if way == list(self._ways())[-1]:
             raise BundleError(f"{what}; the bundle is damaged: run `blipvino optimize` again, or copy it again")
         if self.options.selftest == "strict":
-            raise BundleError(f"{what}; `blipvino selftest` tells more, arithmetic 'float' does without 8-bit kernels")
-        logger.warning("%s; it is computed in float instead", what)
+            raise BundleError(
+                f"{what}; `blipvino selftest` tells more, `--arithmetic float` (arithmetic='float') does without 8-bit "
+                "kernels"
+            )
+        logger.warning("%s; it is computed in float instead, as with --arithmetic float", what)
 
     def _cache_key(self, name: str, sizes: Sizes, way: Way, further: Mapping[str, Any]) -> GraphKey | None:
         """What this compiled graph is kept by: all that it depends on, so that nothing goes stale."""
