@@ -6,7 +6,7 @@ from rich.table import Table
 
 from blipvino.report.tables import TextTable
 
-LEAST_NAME = 20
+LEAST_NAME = 12
 """Columns that names keep where the terminal is narrow."""
 
 
