@@ -8,8 +8,9 @@ DEV := .venv-dev/bin/python
 demo: .venv/ready
 	.venv/bin/blipvino demo --output out/demo --open
 
+# Two files at a time: most tests run on one thread.
 test: lint
-	$(DEV) -m pytest
+	$(DEV) -m pytest --numprocesses 2 --dist loadfile
 
 test-all: lint
 	$(DEV) -m pytest -m "slow or not slow"

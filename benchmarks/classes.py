@@ -10,7 +10,6 @@ whatever 8-bit kernels this CPU has.
 from __future__ import annotations
 
 import argparse
-import os
 from pathlib import Path
 
 import numpy as np
@@ -21,11 +20,11 @@ from benchmarks.random_checkpoint import write_random_checkpoint
 from blipvino import CalibrationOptions, optimize
 from blipvino.diagnose.results import Diagnosis
 from blipvino.diagnose.run import DiagnoseOptions, diagnose_bundle
-from blipvino.host import VARIABLE, this_host
+from blipvino.host import ArithmeticOption, this_host
 from blipvino.manifest import MANIFEST_FILE
 from blipvino.report.diagnosis import decibels
 
-ARITHMETICS = ("float", "simulated", "int8")
+ARITHMETICS: tuple[ArithmeticOption, ...] = ("float", "simulated", "int8")
 GRAPHS = ("vision", "question_kv", "question", "answer_kv", "answer")
 
 
@@ -54,22 +53,22 @@ def main() -> None:
     parser.add_argument("--checkpoint", type=Path, help="use this one instead of random weights")
     parser.add_argument("--recipes", default="int8", help="names, separated by commas")
     parser.add_argument("--calibration-samples", type=int, default=64)
-    options = parser.parse_args()
-    checkpoint = options.checkpoint or options.work / "checkpoint"
+    asked = parser.parse_args()
+    checkpoint = asked.checkpoint or asked.work / "checkpoint"
     if not (checkpoint / "preprocessor_config.json").exists():  # what is written last
         write_random_checkpoint(checkpoint)
-    photographs, crops = write_photographs(options.work, options.calibration_samples)
+    photographs, crops = write_photographs(asked.work, asked.calibration_samples)
     print(f"SQNR in dB as it runs, end to end; {this_host().cpu}")
     print(f"| recipe, arithmetic | {' | '.join(GRAPHS)} |")
     print("|---" * (len(GRAPHS) + 1) + "|")
-    for recipe in options.recipes.split(","):
-        bundle = options.work / recipe
+    for recipe in asked.recipes.split(","):
+        bundle = asked.work / recipe
         if not (bundle / MANIFEST_FILE).exists():
-            seen = CalibrationOptions(f"folder:{crops}", options.calibration_samples)
+            seen = CalibrationOptions(f"folder:{crops}", asked.calibration_samples)
             optimize(checkpoint, bundle, recipe=recipe, calibration=seen)
         for arithmetic in ARITHMETICS:
-            os.environ[VARIABLE] = arithmetic
-            found = diagnose_bundle(bundle, f"folder:{photographs}", DiagnoseOptions(2), original=checkpoint)
+            options = DiagnoseOptions(2, arithmetic=arithmetic)
+            found = diagnose_bundle(bundle, f"folder:{photographs}", options, original=checkpoint)
             print(f"| {recipe}, {arithmetic} | {' | '.join(_errors(found))} |", flush=True)
 
 

@@ -137,7 +137,7 @@ def test_the_error_as_it_runs_here_is_that_of_the_kernels_that_run(tiny_vqa, bun
     monkeypatch.setenv(VARIABLE, arithmetic)
     found = diagnosed(bundle)
     (question,) = (graph for graph in found.graphs if graph.graph == "question")
-    error = question_error(tiny_vqa, Blip.load(bundle, options=EngineOptions(threads=1, selftest="off")))
+    error = question_error(tiny_vqa, Blip.load(bundle, options=EngineOptions(threads=1)))
     assert found.arithmetic == arithmetic
     assert question.as_run.sqnr == pytest.approx(error.sqnr, abs=0.1)
     if arithmetic == "float":  # activations are not rounded

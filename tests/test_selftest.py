@@ -4,6 +4,7 @@ import hashlib
 import json
 import logging
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -15,6 +16,9 @@ import openvino as ov
 import openvino.opset13 as ops
 import pytest
 from conftest import scene_image
+from PIL import Image
+from safetensors import safe_open
+from safetensors.numpy import save
 from typer.testing import CliRunner
 
 from blipvino import Blip, BundleError, CalibrationOptions, EngineOptions, open_bundle, optimize
@@ -23,6 +27,7 @@ from blipvino.compress.golden import natural_picture
 from blipvino.compress.storage import save_graph
 from blipvino.demo import CHECKPOINT
 from blipvino.graphs.arithmetic import in_float
+from blipvino.host import VARIABLE
 from blipvino.manifest import FileEntry
 from blipvino.runtime.bundled import run_selftest
 from blipvino.runtime.golden import GOLDEN_FILE, Golden, sampled
@@ -30,7 +35,6 @@ from blipvino.runtime.selftest import Verdict
 
 SIMULATED = EngineOptions(precision="f32", threads=1, arithmetic="simulated")
 FLOAT = EngineOptions(precision="f32", threads=1, arithmetic="float")
-KERNELS = EngineOptions(threads=1, arithmetic="int8")
 GRAPHS = ("vision", "question_kv", "question", "answer_kv", "answer")
 
 
@@ -174,14 +178,63 @@ def test_what_no_arithmetic_mends_is_refused(copy):
 
 
 def test_a_bundle_that_is_well_is_never_refused(bundle):
-    """A hundred loads, each with other sizes of texts; every graph that is compiled is tested."""
+    """A hundred loads, by turns in one arithmetic and the other, of which some answer and caption in all shapes."""
     for load in range(100):
-        blip = Blip.load(bundle, options=replace(FLOAT, selftest="strict"))
-        images = [scene_image(load)] * (1 + load % 2)
+        options = (FLOAT, SIMULATED)[load % 2]
+        blip = Blip.load(bundle, options=replace(options, selftest="strict"))
+        image, asked = scene_image(load), ["what color is it?", "how many circles are there?"]
         if load % 10 == 0:
-            blip.caption(images, num_beams=1 + load % 3, max_new_tokens=3)
+            blip.caption([image] * (1 + load // 10 % 2), num_beams=1 + load // 10 % 3, max_new_tokens=3)
+        elif load % 10 == 5:
+            blip.answer(image, asked[: 1 + load // 10 % 2])
         else:
-            blip.engine.image_embeds(blip.images.pixels(images))
+            blip.features(image)
+
+
+@pytest.mark.parametrize("images", [1, 2])
+def test_the_test_compiles_little_that_is_not_needed(bundle, images):
+    """No graph that the answer itself does not need."""
+    blip = Blip.load(bundle, options=FLOAT)
+    blip.answer([scene_image(3)] * images, ["what color is it?"] * images)
+    compiled = Counter(name for name, _ in blip.engine._compiler._requests)
+    assert compiled == {"question_kv": 1, "question": 1, "answer_kv": 1, "answer": 1}
+
+
+OLD_KERNELS = """
+import sys
+from blipvino import EngineOptions, open_bundle
+from blipvino.runtime.bundled import run_selftest
+report = run_selftest(open_bundle(sys.argv[1]), EngineOptions(threads=1, arithmetic="int8"))
+print(*(verdict.graph for verdict in report.verdicts if not verdict.passed))
+"""
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="only x86 CPUs have had kernels that overflow")
+def test_the_old_kernels_are_caught(bundle):
+    done = subprocess.run(
+        [sys.executable, "-c", OLD_KERNELS, str(bundle)],
+        env={**os.environ, "ONEDNN_MAX_CPU_ISA": "AVX2"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "vision" in done.stdout.split()
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="a limit on x86 instructions")
+def test_too_few_instructions_are_an_error_of_one_line(bundle, tmp_path):
+    image = tmp_path / "scene.png"
+    Image.fromarray(scene_image(3)).save(image)
+    done = subprocess.run(
+        [sys.executable, "-m", "blipvino", "caption", str(bundle), str(image), "--no-cache"],
+        env={**os.environ, "ONEDNN_MAX_CPU_ISA": "SSE41"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "AVX2 is the least" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_the_real_kernels_agree_with_their_numbers_where_they_are_exact(bundle):
@@ -227,6 +280,72 @@ def test_unreadable_golden_samples_are_refused(copy, content):
     reseal(copy)
     with pytest.raises(BundleError, match=GOLDEN_FILE):
         Blip.load(copy, options=FLOAT).caption(scene_image(3))
+
+
+def spoil(name, change):
+    """A damage to golden samples: what a tensor becomes, or the metadata."""
+    return pytest.param(name, change, id=f"{name}-{change.__name__}")
+
+
+def empty(values):
+    return values[..., :0]
+
+
+def out_of_range(values):
+    return values + 10**6
+
+
+def one_row_less(values):
+    return values[:-1]
+
+
+def no_numbers(values):
+    return np.full_like(values, np.nan)
+
+
+def nothing(values):
+    return np.zeros_like(values)
+
+
+def other_type(values):
+    return values.astype(np.float32)
+
+
+def gone(_values):
+    return None
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        *(spoil("input_ids", change) for change in (empty, out_of_range, one_row_less, other_type, gone)),
+        *(spoil("text.image", change) for change in (empty, out_of_range, one_row_less, other_type, gone)),
+        *(spoil("pixels", change) for change in (empty, one_row_less, other_type, gone)),
+        *(spoil("image_embeds", change) for change in (empty, one_row_less, gone)),
+        *(spoil("question_states", change) for change in (empty, one_row_less, gone)),
+        *(spoil("result.answer.question", change) for change in (empty, one_row_less, no_numbers, nothing, gone)),
+        *(spoil("result.vision", change) for change in (empty, one_row_less, no_numbers, nothing, gone)),
+    ],
+)
+def test_golden_samples_that_do_not_fit_are_refused(copy, name, change):
+    path = copy / GOLDEN_FILE
+    with safe_open(path, framework="numpy") as file:
+        metadata, tensors = file.metadata(), {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    tensors[name] = change(tensors[name])
+    path.write_bytes(save({key: np.ascontiguousarray(v) for key, v in tensors.items() if v is not None}, metadata))
+    reseal(copy)
+    with pytest.raises(BundleError, match=GOLDEN_FILE):
+        Blip.load(copy, options=FLOAT).answer(scene_image(3), "what color is it?")
+
+
+@pytest.mark.parametrize("ratio", [float("inf"), float("nan"), -1.0])
+def test_expectations_that_are_no_ratio_are_refused(copy, ratio):
+    golden = Golden.load(copy / GOLDEN_FILE)
+    expected = {case: replace(each, noise_to_signal=(ratio,) * 4) for case, each in golden.expected.items()}
+    replace(golden, expected=expected).save(copy / GOLDEN_FILE)
+    reseal(copy)
+    with pytest.raises(BundleError, match=GOLDEN_FILE):
+        run_selftest(open_bundle(copy), FLOAT)
 
 
 def test_a_bundle_without_golden_samples_runs_and_says_so_when_asked(copy):
@@ -297,7 +416,8 @@ for index in range(20):
 @pytest.mark.parametrize("limit", ["AVX2", None])
 def test_both_classes_of_cpu(bundle, limit):
     """The same bundle under the old instructions and under all that there are: right, and nearly the same texts."""
-    variables = {name: value for name, value in os.environ.items() if not name.endswith("MAX_CPU_ISA")}
+    left_out = (VARIABLE, "ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
+    variables = {name: value for name, value in os.environ.items() if name not in left_out}
     if limit is not None:
         variables["ONEDNN_MAX_CPU_ISA"] = limit
     command = [sys.executable, "-c", SCRIPT, str(bundle)]

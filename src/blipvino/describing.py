@@ -41,8 +41,7 @@ class Said:
         image: the file.
         text: the caption or the answer; empty with an ``error``.
         question: that the text answers; None of a caption.
-        finish_reason: "stop" or "length", of `Generated`; None where that is not known: of answers from a list, and of
-            captions that are drawn by a seed in several batches.
+        finish_reason: "stop" or "length", of `Generated`; None of answers from a list.
         error: why the image could not be read.
         first: whether this is the first that is said of this image.
     """
@@ -109,17 +108,9 @@ def captions(blip: Blip, images: Sequence[Path], prompt: str | None, options: Ma
     """
     reader = _Reader(blip.images, images)
     with closing(reader.pixels()) as readable:
-        if options.get("do_sample") and options.get("seed") is not None and len(images) > DEFAULT_BATCH_SIZE:
-            texts: Iterator[Texts] = ([(text, None)] for text in blip.caption_stream(readable, prompt, **options))
-        else:
-            texts = _captions(blip, readable, prompt, options)
+        stream = blip.caption_stream(readable, prompt, return_details=True, **options)
+        texts = ([(made.text, made.finish_reason)] for made in stream)
         yield from _in_order(reader, texts, [None])
-
-
-def _captions(blip: Blip, images: Iterator[Pixels], prompt: str | None, options: Mapping[str, Any]) -> Iterator[Texts]:
-    for features in blip.feature_stream(images):
-        for made in blip.caption(features, prompt, return_details=True, **options):
-            yield [(made.text, made.finish_reason)]
 
 
 def answers(

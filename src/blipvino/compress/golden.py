@@ -79,7 +79,7 @@ def with_expectations(golden: Golden, folder: Path, config: BlipConfig) -> Golde
     scales = output_scales(ov.Core().read_model(paths["question_kv"])) if "question_kv" in paths else {}
     expected = {}
     for graph, compiler in _one_by_one(graphs, config, replace(EXACT, arithmetic="simulated")):
-        runner = Runner(replace(golden, scales=scales), config, compiler.request, {})
+        runner = Runner(replace(golden, scales=scales), config, compiler.request)
         for case, sizes in _cases_of(graph, config, golden.inputs):
             made = runner.run(case, sizes, compiler.request(graph, sizes), whole=True)
             pairs = [(golden.results[case][place], run) for place, run in made.items()]
@@ -102,7 +102,7 @@ def _run_float(graphs: Mapping[str, GraphSource], inputs: GoldenInputs, config: 
     results: dict[str, Results] = {}
     for graph, compiler in _one_by_one(graphs, config, EXACT):
         inputs = _with_what_it_makes(graph, inputs, config, compiler)
-        runner = Runner(Golden(inputs, {}, {}), config, compiler.request, {})
+        runner = Runner(Golden(inputs, {}, {}), config, compiler.request)
         for case, sizes in _cases_of(graph, config, inputs):
             results[case] = list(runner.run(case, sizes, compiler.request(graph, sizes), whole=True).values())
     return Golden(inputs, results, {})
@@ -123,7 +123,7 @@ def _cases_of(graph: str, config: BlipConfig, inputs: GoldenInputs) -> list[tupl
 
 def _with_what_it_makes(graph: str, inputs: GoldenInputs, config: BlipConfig, compiler: Compiler) -> GoldenInputs:
     """The inputs with what later graphs need of this one."""
-    runner = Runner(Golden(inputs, {}, {}), config, compiler.request, {})
+    runner = Runner(Golden(inputs, {}, {}), config, compiler.request)
     for case, sizes in _cases_of(graph, config, inputs):
         request, source = compiler.request(graph, sizes), case.partition(".")[2]
         if graph == "vision":

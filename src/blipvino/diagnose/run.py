@@ -22,14 +22,15 @@ from blipvino.diagnose.results import Diagnosis, GraphError, LayerError
 from blipvino.errors import InputError
 from blipvino.graphs import graph_names
 from blipvino.graphs.handover import output_scales
-from blipvino.host import Choice
+from blipvino.host import ArithmeticOption, Choice
 from blipvino.manifest import library_versions
 from blipvino.metrics.sqnr import Fidelity
 from blipvino.progress import Reporter
-from blipvino.runtime.bundled import graph_files_of
+from blipvino.runtime.bundled import graph_files_of, selftest_of
 from blipvino.runtime.compilation import EngineOptions
 from blipvino.runtime.engine import Engine
 from blipvino.runtime.images import ImageProcessor
+from blipvino.runtime.selftest import SelfTestMode
 from blipvino.runtime.tokens import TextProcessor
 
 
@@ -40,6 +41,8 @@ class DiagnoseOptions:
     Attributes:
         samples: (image, question) pairs, or images of a source without questions; as many images as there are.
         seed: of the shuffle.
+        arithmetic: of what is quantized, as it runs here; if one is asked for, graphs that fall short of their
+            self-test are run all the same.
 
     Raises:
         InputError: a number is too small.
@@ -47,6 +50,7 @@ class DiagnoseOptions:
 
     samples: int = 20
     seed: int = DEFAULT_SEED
+    arithmetic: ArithmeticOption = "auto"
 
     def __post_init__(self) -> None:
         """Check the ranges."""
@@ -98,7 +102,7 @@ def diagnose_bundle(
             _graph_error(name, treatments[name], measured)
             for name, measured in measure(checkpoint, models, images, reporter, chain=True)
         )
-        errors, choice = _as_run(opened, checkpoint, images, reporter)
+        errors, choice = _as_run(opened, checkpoint, images, options.arithmetic, reporter)
     return Diagnosis(
         bundle=str(opened.folder),
         fingerprint=opened.fingerprint,
@@ -128,14 +132,19 @@ def _prepared(
 
 
 def _as_run(
-    bundle: Bundle, checkpoint: Checkpoint, images: list[CalibrationImage], reporter: Reporter
+    bundle: Bundle,
+    checkpoint: Checkpoint,
+    images: list[CalibrationImage],
+    arithmetic: ArithmeticOption,
+    reporter: Reporter,
 ) -> tuple[dict[str, Fidelity], Choice]:
     """The error of every graph as it runs here, and the arithmetic that it runs in."""
     config = checkpoint.config
     names = graph_names(config.architecture)
     original = Engine({name: BuiltGraph(checkpoint, name) for name in names}, config, EXACT)
-    # What runs here is to be shown, whether it is good enough or not.
-    engine = Engine(graph_files_of(bundle, names, check=False), config, EngineOptions(selftest="off"))
+    selftest: SelfTestMode = "warn" if arithmetic == "auto" else "off"
+    chosen = EngineOptions(arithmetic=arithmetic, selftest=selftest)
+    engine = Engine(graph_files_of(bundle, names, check=False), config, chosen, selftest_of(bundle, config))
     writer = bundle.folder / "question_kv.xml"
     scales = output_scales(ov.Core().read_model(writer)) if "question_kv" in names else {}
     return AsRun(original, engine, config, scales, ANSWER_STEPS).measure(images, reporter), engine.arithmetic

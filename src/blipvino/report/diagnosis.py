@@ -11,9 +11,9 @@ from blipvino.report.tables import TextTable
 SAME = 1.0
 """A difference in dB that needs no explanation."""
 WHY = {
-    "int8": "Its 8-bit kernels, and what is rounded to bfloat16 around them, make errors of their own.",
+    "int8": "The 8-bit kernels of this CPU, and what is rounded around them, make errors of their own.",
     "float": "Activations are not rounded to 8 bits here, so that what their rounding costs elsewhere is missing.",
-    "simulated": "What is not quantized is rounded to bfloat16 here.",
+    "simulated": "What is not quantized is not computed in float32 here.",
 }
 
 
@@ -43,7 +43,8 @@ def told_of_host(diagnosis: Diagnosis) -> str | None:
     if not apart:
         return None
     named = ", ".join(f"{graph.graph} {graph.gain_here:+.1f} dB" for graph in apart)
-    return f"Beside what the numbers say, as it runs here: {named}. {WHY[diagnosis.arithmetic]} {diagnosis.reason}."
+    told = f"Closeness to the original as it runs here, beside what the numbers say: {named}."
+    return f"{told} {WHY[diagnosis.arithmetic]} {diagnosis.reason}."
 
 
 def layer_table(diagnosis: Diagnosis, count: int) -> TextTable:

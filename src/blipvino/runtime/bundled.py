@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 
 from blipvino.bundle import Bundle, graph_files
 from blipvino.config import BlipConfig
@@ -47,7 +47,7 @@ def graph_files_of(bundle: Bundle, names: Sequence[str], check: bool) -> dict[st
         name: GraphFile(
             bundle.path(f"{name}.xml"),
             bundle.graph_digest(name),
-            partial(bundle.verify, graph_files(name)) if check else None,
+            cache(partial(bundle.verify, graph_files(name))) if check else None,  # once, however often it is compiled
         )
         for name in names
     }

@@ -170,7 +170,8 @@ class Compiler:
         selftest: SelfTest | None = None,
     ) -> None:
         self.options = options
-        self.choice = choose_arithmetic(options.arithmetic)
+        self._host = this_host()
+        self.choice = choose_arithmetic(options.arithmetic, self._host)
         self._source_width = config.text.hidden_size
         self._graphs = graphs
         self._selftest = None if options.selftest == "off" else selftest
@@ -210,7 +211,6 @@ class Compiler:
 
     def _compile(self, name: str, sizes: Sizes, properties: Mapping[str, Any] | None = None) -> ov.CompiledModel:
         logger.debug("compiling %s for %s", name, sizes)
-        logger.debug("compiling %s for %s", name, sizes)
         further = dict(properties or {})
         for way in self._ways():
             known = self._known(name, sizes, way, further)
@@ -219,7 +219,7 @@ class Compiler:
         fallen: Verdict | None = None
         for way in self._ways():
             chosen = way.properties(name, self._source_width) | further
-            compiled = self._core.compile_model(self._model(name, sizes, way), "CPU", chosen)
+            compiled = self._compiled(name, self._model(name, sizes, way), chosen)
             verdict = self._judged(name, sizes, compiled, way)
             if verdict is None or verdict.passed:
                 break
@@ -241,6 +241,21 @@ class Compiler:
             self._fell_short(Verdict.from_json(found.notes["fell_short"]), next(self._ways()))
         self._memory.append(found.memory)
         return found.compiled
+
+    def _compiled(self, name: str, model: ov.Model, properties: Mapping[str, Any]) -> ov.CompiledModel:
+        """Compile a graph.
+
+        Raises:
+            BundleError: OpenVINO cannot, on this CPU or what ``ONEDNN_MAX_CPU_ISA`` leaves of it.
+        """
+        try:
+            return self._core.compile_model(model, "CPU", dict(properties))
+        except RuntimeError as error:
+            reason = str(error).strip().splitlines()[-1]
+            limited = f", limited to {self._host.limit}" if self._host.limit else ""
+            raise BundleError(
+                f"{name}: OpenVINO cannot compile it for {self._host.cpu}{limited} ({reason}); AVX2 is the least"
+            ) from error
 
     def _ways(self) -> Iterator[Way]:
         """Ways to compute a graph: the chosen one, and what is fallen back to."""
@@ -265,10 +280,12 @@ class Compiler:
         return _with_bf16_cross_kv(model) if self.computes_in_bf16 else model
 
     def _allowance(self, name: str, way: Way) -> float:
+        if self.computes_in_bf16:
+            return COARSE
         if way.options.precision != "f32":
             # Where only weights are quantized, 8-bit kernels round activations as they come, in groups.
             rounds_as_they_come = way.arithmetic == "int8" and name not in self._quantized
-            if self.computes_in_bf16 or rounds_as_they_come:
+            if rounds_as_they_come:
                 return COARSE
         return ROUNDED if way.arithmetic == "int8" else EXACT
 
@@ -305,7 +322,7 @@ class Compiler:
             "instead_of": self.choice.arithmetic,
             "selftest": None if self._selftest is None else self._selftest.digest,
             "bf16": self.computes_in_bf16,
-            "host": this_host().signature,
+            "host": self._host.signature,
             # Virtual machines give different processors one name.
             "capabilities": sorted(self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")),
             "openvino": ov.get_version(),

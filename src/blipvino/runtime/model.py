@@ -210,8 +210,9 @@ class Blip:
         prompt: str | None = None,
         *,
         batch_size: int = DEFAULT_BATCH_SIZE,
+        return_details: bool = False,
         **options: Any,
-    ) -> Iterator[str]:
+    ) -> Iterator[Any]:
         """Captions of any number of images, one by one and in order, as they are ready.
 
         While a batch is decoded, the next one is looked at, and the images of the one after are read and resized:
@@ -221,6 +222,7 @@ class Blip:
             images: images in any form; an iterator is read no further ahead than needed.
             prompt: text that every caption continues; it is part of the result.
             batch_size: images that are decoded together.
+            return_details: yield `Generated` instead of texts.
             **options: `GenerationOptions`. With ``seed``, every caption is drawn as `caption` draws it.
 
         Raises:
@@ -229,7 +231,8 @@ class Blip:
         """
         chosen, start, size = _options(options), self.texts.prompt(prompt), self._stream_batch(batch_size)
         self._limits.check_generation(len(start), size, self.config.vision.num_positions, chosen)
-        return self._stream(streamed_images(images), start, size, chosen)
+        details = flag("return_details", return_details)
+        return self._stream(streamed_images(images), start, size, chosen, details)
 
     def feature_stream(
         self, images: Iterable[Image], *, batch_size: int = DEFAULT_BATCH_SIZE
@@ -249,14 +252,13 @@ class Blip:
         return size
 
     def _stream(
-        self, images: Iterator[Image], start: list[int], batch_size: int, options: GenerationOptions
-    ) -> Iterator[str]:
+        self, images: Iterator[Image], start: list[int], batch_size: int, options: GenerationOptions, details: bool
+    ) -> Iterator[Any]:
         seeds = np.random.SeedSequence(options.seed)
         self._prepare(self.config.vision.num_positions, batch_size, options)
         for features in self.feature_stream(images, batch_size=batch_size):
             draws = [np.random.default_rng(child) for child in seeds.spawn(len(features))]
-            for row in self._caption(features, start, draws, options):
-                yield self.texts.decode(row.token_ids)
+            yield from self._results(self._caption(features, start, draws, options), details, several=True)
 
     def _captions(
         self, images: Images, prompt: str | None, batch_size: int, show_progress: bool, options: dict[str, Any]

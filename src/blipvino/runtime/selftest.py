@@ -17,12 +17,12 @@ import numpy as np
 import numpy.typing as npt
 import openvino as ov
 
-from blipvino.config import BlipConfig
+from blipvino.config import BlipConfig, TextConfig
 from blipvino.errors import BundleError
 from blipvino.manifest import OPTIMIZE_AGAIN
 from blipvino.metrics.sqnr import Fidelity
 from blipvino.runtime.cross_kv import CrossKV, empty_cross_kv
-from blipvino.runtime.golden import Golden, GoldenInputs, sampled
+from blipvino.runtime.golden import LONGEST, Golden, GoldenInputs, sampled
 from blipvino.runtime.sizes import ANY, Sizes
 
 MARGIN = 2.0
@@ -101,7 +101,6 @@ class SelfTest:
         self._path = path
         self.digest = digest
         self._config = config
-        self._kept: dict[tuple[str, Sizes, str], CrossKV] = {}
 
     @cached_property
     def golden(self) -> Golden:
@@ -111,10 +110,7 @@ class SelfTest:
             BundleError: they cannot be read, or are of another model.
         """
         golden = Golden.load(self._path)
-        config, inputs = self._config.vision, golden.inputs
-        fits = inputs.pixels.shape[1:] == (config.image_size, config.image_size, 3)
-        fits = fits and inputs.image_embeds.shape == (1, config.num_positions, config.hidden_size)
-        if not fits or cases(self._config, inputs).keys() != golden.expected.keys():
+        if not (_inputs_fit(golden.inputs, self._config) and _results_fit(golden, self._config)):
             raise BundleError(f"{self._path}: golden samples of another model; {OPTIMIZE_AGAIN}")
         return golden
 
@@ -131,7 +127,7 @@ class SelfTest:
             allowance: the noise-to-signal ratio that the arithmetic may add.
         """
         case = case_of(name, sizes, self._config)
-        runner = Runner(self.golden, self._config, request_of, self._kept)
+        runner = Runner(self.golden, self._config, request_of)
         runs = runner.run(case, sizes, request, whole=False)
         return self._verdict(name, case, runs, allowance)
 
@@ -142,7 +138,7 @@ class SelfTest:
             request_of: of graphs compiled for this host.
             allowance: the noise-to-signal ratio that the arithmetic of a graph may add.
         """
-        runner = Runner(self.golden, self._config, request_of, {})
+        runner = Runner(self.golden, self._config, request_of)
         verdicts = []
         for case, (graph, sizes) in cases(self._config, self.golden.inputs).items():
             runs = runner.run(case, sizes, request_of(graph, sizes), whole=True)
@@ -172,7 +168,7 @@ def case_of(graph: str, sizes: Sizes, config: BlipConfig) -> str:
     """What a graph that is compiled for these sizes is given."""
     if graph not in ("answer_kv", "answer"):
         return graph
-    over_image = not config.answers_questions or sizes.positions in (ANY, config.vision.num_positions)
+    over_image = not config.answers_questions or sizes.positions == config.vision.num_positions
     return f"{graph}.{'image' if over_image else 'question'}"
 
 
@@ -182,15 +178,56 @@ def cases(config: BlipConfig, inputs: GoldenInputs) -> dict[str, tuple[str, Size
     found = {"vision": ("vision", Sizes(sources=1))}
     sources = {"image": Sizes(1, positions)}
     if inputs.input_ids is not None:
-        length = inputs.input_ids.shape[1]
         found["question_kv"] = ("question_kv", Sizes(1, positions))
-        found["question"] = ("question", Sizes(1, positions, 1, length))
-        sources["question"] = Sizes(1, length)
+        found["question"] = ("question", Sizes(1, positions, 1, LONGEST))
+        sources["question"] = Sizes(1, LONGEST)
     for source, sizes in sources.items():
         found[f"answer_kv.{source}"] = ("answer_kv", sizes)
     for source, sizes in sources.items():
         found[f"answer.{source}"] = ("answer", Sizes(1, sizes.positions, 1, 1))
     return found
+
+
+def _inputs_fit(inputs: GoldenInputs, config: BlipConfig) -> bool:
+    """Whether golden inputs are such as a model's graphs take."""
+    vision, text, ids = config.vision, config.text, inputs.input_ids
+    size, sources = vision.image_size, {"image", "question"} if config.answers_questions else {"image"}
+    fits = inputs.pixels.dtype == np.uint8 and inputs.pixels.ndim == 4 and len(inputs.pixels) > 0
+    fits = fits and inputs.pixels.shape[1:] == (size, size, 3)
+    fits = fits and inputs.image_embeds.shape == (1, vision.num_positions, vision.hidden_size)
+    fits = fits and inputs.texts.keys() == sources and all(_are_tokens(each, text) for each in inputs.texts.values())
+    if not config.answers_questions:
+        return fits and ids is None and inputs.question_states is None
+    if ids is None or inputs.question_states is None or len(ids) != 1 or not _are_tokens(ids[0], text):
+        return False
+    return fits and inputs.question_states.shape == (1, ids.shape[1], text.hidden_size)
+
+
+def _are_tokens(ids: npt.NDArray[Any], config: TextConfig) -> bool:
+    """Whether an array is the tokens of a text, ``[T]``, and so short that every compiled graph holds them."""
+    return bool(
+        ids.dtype == np.int64
+        and ids.ndim == 1
+        and 0 < len(ids) <= LONGEST
+        and ids.min() >= 0
+        and ids.max() < config.vocab_size
+    )
+
+
+def _results_fit(golden: Golden, config: BlipConfig) -> bool:
+    """Whether there is a result and an expectation of every run of every case, all of them numbers."""
+    inputs, named = golden.inputs, cases(config, golden.inputs).keys()
+    if not golden.results.keys() == golden.expected.keys() == named:
+        return False
+    runs = dict.fromkeys(named, 1) | {"vision": len(inputs.pixels)}
+    runs |= {f"answer.{source}": len(text) for source, text in inputs.texts.items()}
+    return all(
+        len(golden.results[case]) == len(golden.expected[case].noise_to_signal) == count
+        and all(np.isfinite(run).all() and _power(run) > 0 for run in golden.results[case])
+        and all(0 <= ratio < math.inf for ratio in golden.expected[case].noise_to_signal)
+        and 0 <= golden.expected[case].disagreement < math.inf
+        for case, count in runs.items()
+    )
 
 
 def token_gap(original: FloatArray, computed: FloatArray) -> float:
@@ -205,7 +242,6 @@ class Runner:
         golden: those; results and expectations are not looked at.
         config: of the model.
         request_of: of the graphs that make keys and values.
-        kept: keys and values that a writer's own run left for its reader; taken out when they are read.
     """
 
     def __init__(
@@ -213,13 +249,11 @@ class Runner:
         golden: Golden,
         config: BlipConfig,
         request_of: RequestOf,
-        kept: dict[tuple[str, Sizes, str], CrossKV],
     ) -> None:
         self._inputs = golden.inputs
         self._scales = golden.scales
         self._config = config
         self._request_of = request_of
-        self._kept = kept
         self._bound: CrossKV | None = None  # a request does not keep the memory alive that it reads
 
     def run(self, case: str, sizes: Sizes, request: ov.InferRequest, *, whole: bool) -> dict[int, FloatArray]:
@@ -233,7 +267,6 @@ class Runner:
         if graph in ("question_kv", "answer_kv"):
             states = self._states(source)
             made = _project(request, states, states.shape[1] if sizes.positions == ANY else sizes.positions)
-            self._kept[graph, sizes, source] = made
             return {0: sampled(made.as_floats(states.shape[1], self._scales))}
         return self._text(source, sizes, request)
 
@@ -289,10 +322,8 @@ class Runner:
         return states
 
     def _bind(self, writer: str, sizes: Sizes, source: str, reader: ov.InferRequest, positions: int) -> None:
-        """Give a reader keys and values of the golden source: those of the writer's own run, or made now."""
-        request = self._request_of(writer, sizes)  # its own self-test may be run by this
-        kept = self._kept.pop((writer, sizes, source), None)
-        self._bound = kept or _project(request, self._states(source), positions)
+        """Give a reader keys and values of the golden source."""
+        self._bound = _project(self._request_of(writer, sizes), self._states(source), positions)
         self._bound.bind(reader)
 
 
