@@ -108,7 +108,8 @@ def captions(blip: Blip, images: Sequence[Path], prompt: str | None, options: Ma
     """
     reader = _Reader(blip.images, images)
     with closing(reader.pixels()) as readable:
-        stream = blip.caption_stream(readable, prompt, return_details=True, **options)
+        together = min(len(images), DEFAULT_BATCH_SIZE)  # one image needs no graph for several
+        stream = blip.caption_stream(readable, prompt, batch_size=together, return_details=True, **options)
         texts = ([(made.text, made.finish_reason)] for made in stream)
         yield from _in_order(reader, texts, [None])
 
