@@ -739,8 +739,8 @@ def _tell(said: Generator[Said], images: Sequence[Path], questions: Sequence[str
     try:
         with closing(said), closing(Reporter(shown).track(said, "Looking", total)) as tracked:
             for one in tracked:
+                told.append(one)  # first, since the work may be stopped as soon as it is told
                 _tell_one(one, len(images) > 1, len(questions) > 1, None if as_json else output)
-                told.append(one)
     except (KeyboardInterrupt, SystemExit):  # what is done is not lost
         if as_json:
             _print_json([one.to_json() for one in told])
