@@ -161,7 +161,7 @@ def golden_pictures(source: str | None, samples: Sequence[Sample]) -> list[Image
 def natural_picture(size: int, seed: int) -> Pixels:
     """A picture with the statistics of bright photographs: a 1/f spectrum, and edges of things before one another.
 
-    Fields (1987, "Relations between the statistics of natural images and the response properties of cortical cells")
+    Field (1987, "Relations between the statistics of natural images and the response properties of cortical cells")
     found the spectrum; Lee, Mumford and Huang (2001, "Occlusion models for natural images") model the edges.
 
     Args:
