@@ -28,7 +28,7 @@ bench: .venv-dev/ready
 
 # Hours on two cores; resumes where it stopped. docs/demo-model.md tells what comes out.
 train-demo: .venv-dev/ready
-	$(DEV) -m blipvino.demo.train out/training
+	$(DEV) -m training.train out/training
 
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

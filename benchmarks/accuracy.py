@@ -20,21 +20,23 @@ from pathlib import Path
 from shutil import copyfile
 from typing import cast
 
-from blipvino import CalibrationOptions, Recipe, SearchOptions, Treatment, optimize
-from blipvino.bundle import Bundle, open_bundle
-from blipvino.checkpoint import load_checkpoint
-from blipvino.compress.recipe import AUTO
+from blipvino import Recipe, Treatment, optimize
+from blipvino.bundle.bundle import Bundle, open_bundle
+from blipvino.bundle.manifest import MANIFEST_FILE
+from blipvino.checkpoint.tensors import load_checkpoint
+from blipvino.compress.outliers import OutlierOptions, add_outliers
 from blipvino.demo import resolve
-from blipvino.diagnose.results import Diagnosis
-from blipvino.diagnose.run import DiagnoseOptions, diagnose_bundle
-from blipvino.evaluation.results import EvaluateOptions, Evaluation
-from blipvino.evaluation.run import RunOptions, evaluate_bundle
-from blipvino.host import ArithmeticOption
-from blipvino.manifest import MANIFEST_FILE
-from blipvino.outliers import OutlierOptions, add_outliers
-from blipvino.output import make_folder, write_text
-from blipvino.report.diagnosis import decibels
-from blipvino.report.evaluation import interval
+from blipvino.files.atomic import make_folder, write_text
+from blipvino.machine.host import ArithmeticOption
+from blipvino.measure.diagnosis.diagnose import DiagnoseOptions, diagnose_bundle
+from blipvino.measure.diagnosis.diagnosis import Diagnosis
+from blipvino.measure.evaluation.evaluate import RunOptions, evaluate_bundle
+from blipvino.measure.evaluation.evaluation import EvaluateOptions, Evaluation
+from blipvino.measure.report.tables.diagnosis_tables import decibels
+from blipvino.measure.report.tables.evaluation_tables import interval
+from blipvino.optimization.optimize import CalibrationOptions
+from blipvino.optimization.search.options import SearchOptions
+from blipvino.recipe import AUTO
 
 DATA = "demo:test"
 TOKENS = 32

@@ -17,12 +17,13 @@ from PIL import Image
 from sklearn.datasets import load_sample_images
 
 from benchmarks.random_checkpoint import write_random_checkpoint
-from blipvino import CalibrationOptions, optimize
-from blipvino.diagnose.results import Diagnosis
-from blipvino.diagnose.run import DiagnoseOptions, diagnose_bundle
-from blipvino.host import ArithmeticOption, this_host
-from blipvino.manifest import MANIFEST_FILE
-from blipvino.report.diagnosis import decibels
+from blipvino import optimize
+from blipvino.bundle.manifest import MANIFEST_FILE
+from blipvino.machine.host import ArithmeticOption, this_host
+from blipvino.measure.diagnosis.diagnose import DiagnoseOptions, diagnose_bundle
+from blipvino.measure.diagnosis.diagnosis import Diagnosis
+from blipvino.measure.report.tables.diagnosis_tables import decibels
+from blipvino.optimization.optimize import CalibrationOptions
 
 ARITHMETICS: tuple[ArithmeticOption, ...] = ("float", "simulated", "int8")
 GRAPHS = ("vision", "question_kv", "question", "answer_kv", "answer")

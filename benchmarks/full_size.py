@@ -16,9 +16,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from benchmarks.random_checkpoint import write_random_checkpoint
-from blipvino.bundle import Bundle, open_bundle
-from blipvino.compress.recipe import find_recipe
+from blipvino.bundle.bundle import Bundle, open_bundle
 from blipvino.graphs import GROUPS
+from blipvino.recipe import find_recipe
 
 TUTORIAL_FP16_KB = {"vision": 168145.68, "text encoder": 268087.17, "text decoder": 269303.42}
 TUTORIAL_RATE = {"vision": 1.980, "text encoder": 1.991, "text decoder": 1.988}

@@ -18,18 +18,18 @@ from tempfile import TemporaryDirectory
 
 import openvino as ov
 
-from blipvino.checkpoint import Checkpoint, load_checkpoint
+from blipvino.checkpoint.tensors import Checkpoint, load_checkpoint
 from blipvino.compress.calibration import CalibrationSet, Inputs, prepare_calibration
+from blipvino.compress.compressor import Compressor
 from blipvino.compress.floats import through
-from blipvino.compress.inputs import GraphInputs
-from blipvino.compress.optimize import Compressor
-from blipvino.compress.preprocessing import write_preprocessing
-from blipvino.compress.recipe import PTQ_INT8
+from blipvino.compress.graph_inputs import GraphInputs
 from blipvino.data import DEFAULT_SAMPLES, DEFAULT_SEED, open_source, take
 from blipvino.demo import resolve
 from blipvino.graphs import build_graph
 from blipvino.metrics.sqnr import Fidelity
+from blipvino.optimization.preprocessing import write_preprocessing
 from blipvino.progress import Reporter
+from blipvino.recipe import PTQ_INT8
 
 WITHOUT_SMOOTHING = replace(PTQ_INT8, smooth_quant_alpha=-1)
 TREATMENTS = tuple(replace(base, overflow_fix=fix) for base in (PTQ_INT8, WITHOUT_SMOOTHING) for fix in (False, True))

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import openvino as ov
 
-from blipvino.bundle import open_bundle
-from blipvino.runtime.compilation import EngineOptions
-from blipvino.runtime.sizes import Sizes, filled
+from blipvino.bundle.bundle import open_bundle
+from blipvino.runtime.compiling.compiler import EngineOptions
+from blipvino.runtime.compiling.sizes import Sizes, filled
 
 WARM_UP, RUNS = 3, 10
 

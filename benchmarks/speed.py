@@ -17,16 +17,16 @@ from pathlib import Path
 from rich.console import Console
 
 from benchmarks.random_checkpoint import write_random_checkpoint
-from blipvino.bench.classes import TITLES, class_of
-from blipvino.bench.machine import classified
-from blipvino.bench.results import SpeedResults
-from blipvino.bench.speed import SpeedOptions, run_speed
 from blipvino.errors import BlipvinoError, InputError
-from blipvino.host import this_host
+from blipvino.machine.cpu_classes import TITLES, class_of
+from blipvino.machine.host import this_host
+from blipvino.machine.record import classified
+from blipvino.measure.race.speed import SpeedOptions, run_speed
+from blipvino.measure.race.speed_files import around_section, update_page, write_speed
+from blipvino.measure.race.speed_results import SpeedResults
+from blipvino.measure.race.speed_tables import speed_tables
 from blipvino.progress import Reporter
-from blipvino.report.speed import speed_tables
-from blipvino.report.speed_files import around_section, update_page, write_speed
-from blipvino.report.terminal import rich_table
+from blipvino.text.terminal import rich_table
 
 PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
 

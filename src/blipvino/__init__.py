@@ -12,8 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from blipvino.bundle import Bundle, open_bundle
-from blipvino.compress.recipe import Recipe, Treatment, find_recipe
+from blipvino.bundle.bundle import Bundle, open_bundle
 from blipvino.errors import (
     BlipvinoError,
     BundleError,
@@ -24,15 +23,16 @@ from blipvino.errors import (
     InputError,
     OutputError,
 )
-from blipvino.runtime.compilation import EngineOptions
+from blipvino.recipe import Recipe, Treatment, find_recipe
+from blipvino.runtime.blip import Blip
+from blipvino.runtime.compiling.compiler import EngineOptions
+from blipvino.runtime.decoding.generation import Generated, GenerationOptions
+from blipvino.runtime.decoding.ranking import AnswerList, Ranking
 from blipvino.runtime.features import ImageFeatures
-from blipvino.runtime.generation import Generated, GenerationOptions
-from blipvino.runtime.model import Blip
-from blipvino.runtime.ranking import AnswerList, Ranking
 
 if TYPE_CHECKING:
-    from blipvino.compress.optimize import CalibrationOptions, optimize
-    from blipvino.compress.search.options import SearchOptions
+    from blipvino.optimization.optimize import CalibrationOptions, optimize
+    from blipvino.optimization.search.options import SearchOptions
 
 __version__ = "0.1.0"
 
@@ -66,7 +66,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     """Import the optimizer when it is first asked for: it brings NNCF, which takes seconds, and running needs none."""
     if name in ("CalibrationOptions", "SearchOptions", "optimize"):
-        from blipvino.compress import optimize as module  # noqa: PLC0415
+        from blipvino.optimization import optimize as module  # noqa: PLC0415
 
         return getattr(module, name)
     raise AttributeError(f"module 'blipvino' has no attribute {name!r}")

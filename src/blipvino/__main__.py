@@ -1,6 +1,6 @@
 """``python -m blipvino``."""
 
-from blipvino.cli import main
+from blipvino.cli.main import main
 
 if __name__ == "__main__":
     main()

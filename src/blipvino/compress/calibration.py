@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from blipvino.data import Sample
 from blipvino.progress import Reporter
-from blipvino.runtime.images import ImageProcessor
-from blipvino.runtime.tokens import TextProcessor
+from blipvino.runtime.inputs.images import ImageProcessor
+from blipvino.runtime.inputs.texts import TextProcessor
 
 Inputs = Mapping[str, npt.NDArray[np.generic]]
 

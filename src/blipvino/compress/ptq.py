@@ -14,10 +14,10 @@ from openvino._offline_transformations import compress_quantize_weights_transfor
 
 from blipvino.compress.calibration import Inputs
 from blipvino.compress.floats import dataset, run_float
-from blipvino.compress.recipe import PTQ_INT8, Treatment
 from blipvino.compress.statistics import Keep, record
 from blipvino.errors import CompressionError
 from blipvino.progress import Reporter
+from blipvino.recipe import PTQ_INT8, Treatment
 
 _RANGES: Mapping[str, RangeEstimatorParameters] = {
     "mean_minmax": RangeEstimatorParameters(),  # NNCF's default, which treats weights otherwise

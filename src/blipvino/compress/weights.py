@@ -12,8 +12,8 @@ import openvino.opset13 as ops
 
 from blipvino.compress.calibration import Inputs
 from blipvino.compress.floats import dataset
-from blipvino.compress.recipe import Treatment
 from blipvino.errors import CompressionError
+from blipvino.recipe import Treatment
 
 _MARK = "/activation"
 

@@ -11,9 +11,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from blipvino.data.files import load_image, member, read_json, require_file, require_folder, write_json
 from blipvino.data.samples import Sample, shuffled
 from blipvino.errors import DataError
+from blipvino.files.reading import load_image, member, read_json, require_file, require_folder, write_json
 
 
 @dataclass(frozen=True)

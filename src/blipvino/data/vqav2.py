@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from blipvino.data.coco import image_stem, integer_id
-from blipvino.data.files import load_image, member, read_json, require_file, require_folder, write_json
 from blipvino.data.samples import Question, Sample, shuffled
 from blipvino.errors import DataError
+from blipvino.files.reading import load_image, member, read_json, require_file, require_folder, write_json
 
 IMAGE_SUFFIXES = (".jpg", ".png")
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import openvino as ov
 
-from blipvino.checkpoint import Checkpoint
-from blipvino.config import CAPTIONING, QUESTION_ANSWERING
+from blipvino.checkpoint.config import CAPTIONING, QUESTION_ANSWERING
+from blipvino.checkpoint.tensors import Checkpoint
 from blipvino.errors import CheckpointError
 from blipvino.graphs.answer import answer_graph, answer_kv_graph
 from blipvino.graphs.question import question_graph, question_kv_graph

@@ -13,8 +13,8 @@ import openvino as ov
 import openvino.opset13 as ops
 from openvino.op.util import Variable, VariableInfo
 
-from blipvino.checkpoint import Checkpoint
-from blipvino.config import TextConfig
+from blipvino.checkpoint.config import TextConfig
+from blipvino.checkpoint.tensors import Checkpoint
 from blipvino.errors import CheckpointError
 from blipvino.graphs.layers import (
     MASKED,

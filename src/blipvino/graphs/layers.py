@@ -14,7 +14,7 @@ import numpy.typing as npt
 import openvino as ov
 import openvino.opset13 as ops
 
-from blipvino.checkpoint import Checkpoint
+from blipvino.checkpoint.tensors import Checkpoint
 
 Node: TypeAlias = ov.Node
 Array: TypeAlias = npt.NDArray[np.float32]

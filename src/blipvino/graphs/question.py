@@ -6,8 +6,8 @@ import numpy as np
 import openvino as ov
 import openvino.opset13 as ops
 
-from blipvino.checkpoint import Checkpoint
-from blipvino.config import TextConfig
+from blipvino.checkpoint.config import TextConfig
+from blipvino.checkpoint.tensors import Checkpoint
 from blipvino.graphs.layers import (
     CrossSource,
     Node,

@@ -6,8 +6,8 @@ import numpy as np
 import openvino as ov
 import openvino.opset13 as ops
 
-from blipvino.checkpoint import Checkpoint
-from blipvino.config import RESCALE_FACTOR, VisionConfig
+from blipvino.checkpoint.config import RESCALE_FACTOR, VisionConfig
+from blipvino.checkpoint.tensors import Checkpoint
 from blipvino.graphs.layers import (
     Node,
     Weights,

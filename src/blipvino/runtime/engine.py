@@ -10,14 +10,14 @@ import numpy as np
 import numpy.typing as npt
 import openvino as ov
 
-from blipvino.config import BlipConfig
-from blipvino.host import Choice
-from blipvino.runtime.compilation import Compiler, EngineOptions, GraphSource
-from blipvino.runtime.cross_kv import Arena, CrossKV, empty_cross_kv
-from blipvino.runtime.decoding import Branching, Decoding
-from blipvino.runtime.generation import Step
-from blipvino.runtime.selftest import SelfTest
-from blipvino.runtime.sizes import Sizes
+from blipvino.checkpoint.config import BlipConfig
+from blipvino.machine.host import Choice
+from blipvino.runtime.compiling.compiler import Compiler, EngineOptions, GraphSource
+from blipvino.runtime.compiling.selftest import SelfTest
+from blipvino.runtime.compiling.sizes import Sizes
+from blipvino.runtime.decoding.cross_kv import Arena, CrossKV, empty_cross_kv
+from blipvino.runtime.decoding.generation import Step
+from blipvino.runtime.decoding.steps import Branching, Decoding
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]

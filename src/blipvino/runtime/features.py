@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from blipvino.checks import shown
 from blipvino.errors import InputError
-from blipvino.runtime.checks import shown
-from blipvino.runtime.cross_kv import CrossKV
+from blipvino.runtime.decoding.cross_kv import CrossKV
 from blipvino.runtime.engine import Engine
-from blipvino.runtime.images import ImageProcessor, ImageSource
+from blipvino.runtime.inputs.images import ImageProcessor, ImageSource
 
 FloatArray = npt.NDArray[np.float32]
 Pixels = npt.NDArray[np.uint8]

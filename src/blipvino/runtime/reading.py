@@ -9,11 +9,11 @@ from typing import Any
 
 import openvino as ov
 
-from blipvino.bundle import Bundle, open_bundle
-from blipvino.config import BlipConfig, PreprocessorConfig, parse_config, parse_preprocessor
+from blipvino.bundle.bundle import Bundle, open_bundle
+from blipvino.bundle.manifest import OPTIMIZE_AGAIN
+from blipvino.checkpoint.config import BlipConfig, PreprocessorConfig, parse_config, parse_preprocessor
+from blipvino.checks import shown
 from blipvino.errors import BundleError, CheckpointError
-from blipvino.manifest import OPTIMIZE_AGAIN
-from blipvino.runtime.checks import shown
 
 GRAPH_PORTS: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
     name: (frozenset(inputs.split()), frozenset(outputs.split()))

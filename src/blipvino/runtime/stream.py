@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from blipvino.runtime.features import FeatureExtractor, ImageFeatures
-from blipvino.runtime.images import ImageProcessor, ImageSource
+from blipvino.runtime.inputs.images import ImageProcessor, ImageSource
 
 AHEAD = 2
 """Batches that are prepared while one is worked on."""

@@ -1,0 +1,1 @@
+"""A BLIP checkpoint: its configuration, its tensors, and where it comes from."""

@@ -1,0 +1,1 @@
+"""The command line: a file a verb, with no logic of its own."""

@@ -1,0 +1,215 @@
+"""Captions of image files and answers about them, in order and in bounded memory; files that are no image cost only
+their own text.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from blipvino.data.folder import IMAGE_SUFFIXES
+from blipvino.errors import ImageError, InputError
+from blipvino.runtime.blip import DEFAULT_BATCH_SIZE, Blip
+from blipvino.runtime.decoding.generation import FinishReason
+from blipvino.runtime.decoding.ranking import AnswerList
+from blipvino.runtime.features import ImageFeatures
+from blipvino.runtime.inputs.images import ImageProcessor
+
+AHEAD = 2 * DEFAULT_BATCH_SIZE
+"""Images that are read, and resized, before they are asked for."""
+
+Pixels = npt.NDArray[np.uint8]
+Texts = Sequence[tuple[str, FinishReason | None]]
+"""What is said of one image, an item a question (one of a caption), and how each text ended."""
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a model says of an image, or why it says nothing.
+
+    Attributes:
+        image: the file.
+        text: the caption or the answer; empty with an ``error``.
+        question: that the text answers; None of a caption.
+        finish_reason: "stop" or "length", of `Generated`; None of answers from a list.
+        error: why the image could not be read.
+        first: whether this is the first that is said of this image.
+    """
+
+    image: Path
+    text: str
+    question: str | None = None
+    finish_reason: FinishReason | None = None
+    error: ImageError | None = None
+    first: bool = True
+
+    @property
+    def marked(self) -> str:
+        """The text, with an ellipsis if it was cut off."""
+        return f"{self.text}…" if self.finish_reason == "length" else self.text
+
+    def to_json(self) -> dict[str, str]:
+        """``image``, ``question`` if any, and ``error``, or ``caption`` or ``answer`` and ``finish_reason``."""
+        row = {"image": str(self.image)}
+        if self.question is not None:
+            row["question"] = self.question
+        if self.error is not None:
+            return {**row, "error": str(self.error)}
+        row["caption" if self.question is None else "answer"] = self.text
+        return row if self.finish_reason is None else {**row, "finish_reason": self.finish_reason}
+
+
+def split_inputs(inputs: Sequence[str]) -> tuple[list[Path], list[str]]:
+    """Images, which come first, and questions: what exists as a file, or ends as image files do, is an image.
+
+    Raises:
+        InputError: there are no questions, or an image comes after one.
+    """
+    count = 1
+    while count < len(inputs) and _names_image(inputs[count]):
+        count += 1
+    images, questions = [Path(text) for text in inputs[:count]], list(inputs[count:])
+    form = 'give all images first and then the questions, such as a.jpg b.jpg "what is this?"'
+    if not questions:
+        raise InputError(f"no question after {inputs[-1]}; {form}")
+    late = next((text for text in questions if _names_image(text)), None)
+    if late is not None:
+        raise InputError(f"{late} is an image, but comes after a question; {form}")
+    return images, questions
+
+
+def _names_image(text: str) -> bool:
+    """Whether an argument is meant as an image; a link that leads nowhere is, too."""
+    return Path(text).suffix.lower() in IMAGE_SUFFIXES or os.path.lexists(text)
+
+
+def captions(blip: Blip, images: Sequence[Path], prompt: str | None, options: Mapping[str, Any]) -> Generator[Said]:
+    """Caption images one by one, as they are ready.
+
+    Args:
+        blip: the model.
+        images: the files.
+        prompt: text that every caption continues.
+        options: of `GenerationOptions`. With ``seed``, captions are drawn as `Blip.caption` draws them, images that
+            cannot be read left out.
+
+    Raises:
+        InputError: the prompt or an option is not allowed.
+    """
+    reader = _Reader(blip.images, images)
+    with closing(reader.pixels()) as readable:
+        together = min(len(images), DEFAULT_BATCH_SIZE)  # one image needs no graph for several
+        stream = blip.caption_stream(readable, prompt, batch_size=together, return_details=True, **options)
+        texts = ([(made.text, made.finish_reason)] for made in stream)
+        yield from _in_order(reader, texts, [None])
+
+
+def answers(
+    blip: Blip,
+    images: Sequence[Path],
+    questions: Sequence[str],
+    choice: Sequence[str] | None,
+    options: Mapping[str, Any],
+) -> Generator[Said]:
+    """Ask every question of every image: all about the first image, then all about the second, as they are ready.
+
+    Args:
+        blip: the model.
+        images: the files.
+        questions: what to ask of each.
+        choice: answers to rank; None generates them.
+        options: of `GenerationOptions`, to generate by. With ``seed``, an image's answers are those that it gets alone.
+
+    Raises:
+        InputError: a question, an answer of the choice or an option is not allowed, or the model answers no questions.
+    """
+    listed = None if choice is None else AnswerList(choice, blip.texts)
+    together = 1 if options.get("do_sample") else max(1, DEFAULT_BATCH_SIZE // len(questions))
+    reader = _Reader(blip.images, images)
+    with closing(reader.pixels()) as readable:
+        batches = blip.feature_stream(readable, batch_size=together)
+        texts = (told for features in batches for told in _answers(blip, features, questions, listed, options))
+        yield from _in_order(reader, texts, questions)
+
+
+def _answers(
+    blip: Blip,
+    features: Sequence[ImageFeatures],
+    questions: Sequence[str],
+    choice: AnswerList | None,
+    options: Mapping[str, Any],
+) -> Iterator[Texts]:
+    """The answers of each image, of a few that are asked together."""
+    asked = [(image, question) for image in features for question in questions]
+    sources, texts = [image for image, _ in asked], [question for _, question in asked]
+    if choice is None:
+        answered = blip.answer(sources, texts, return_details=True, **options)
+        said: Texts = [(one.text, one.finish_reason) for one in answered]
+    else:
+        said = [(one.answer, None) for one in blip.rank(sources, texts, choice)]
+    for first in range(0, len(said), len(questions)):
+        yield said[first : first + len(questions)]
+
+
+def _in_order(reader: _Reader, texts: Iterator[Texts], questions: Sequence[str | None]) -> Iterator[Said]:
+    """Put the texts of each readable image in their place among those that could not be read."""
+    for said in texts:
+        yield from reader.passed_over(questions)
+        path, _ = reader.seen.popleft()
+        for number, (question, (text, finish_reason)) in enumerate(zip(questions, said, strict=True)):
+            yield Said(path, text, question, finish_reason, first=number == 0)
+    yield from reader.passed_over(questions)
+
+
+class _Reader:
+    """Reads images ahead, on all cores, and hands on the pixels of those that can be read.
+
+    Attributes:
+        seen: images that have been read and not been told of yet, in order, with the error of those that could not be.
+    """
+
+    def __init__(self, processor: ImageProcessor, paths: Sequence[Path]) -> None:
+        self._processor = processor
+        self._paths = paths
+        self.seen: deque[tuple[Path, ImageError | None]] = deque()
+
+    def pixels(self) -> Generator[Pixels]:
+        """Yield resized images, ``[size, size, 3]``; no more than `AHEAD` are held."""
+        pool = ThreadPoolExecutor(os.cpu_count())
+        try:
+            paths = iter(self._paths)
+            waiting = deque((path, pool.submit(self._read, path)) for path in islice(paths, AHEAD))
+            while waiting:
+                path, reading = waiting.popleft()
+                waiting.extend((path, pool.submit(self._read, path)) for path in islice(paths, 1))
+                found = reading.result()
+                if isinstance(found, ImageError):
+                    self.seen.append((path, found))
+                else:
+                    self.seen.append((path, None))
+                    yield found
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    def passed_over(self, questions: Sequence[str | None]) -> Iterator[Said]:
+        """The images that could not be read, up to the next that could."""
+        while self.seen and self.seen[0][1] is not None:
+            path, error = self.seen.popleft()
+            for number, question in enumerate(questions):
+                yield Said(path, "", question, error=error, first=number == 0)
+
+    def _read(self, path: Path) -> Pixels | ImageError:
+        try:
+            return self._processor.pixels([path])[0]
+        except ImageError as error:
+            return error

@@ -1,0 +1,78 @@
+"""What a measurement was taken on."""
+
+from __future__ import annotations
+
+import os
+import platform
+from dataclasses import dataclass, replace
+
+import openvino as ov
+
+from blipvino.errors import InputError
+from blipvino.machine.cpu_classes import TITLES, MachineClass, class_of
+from blipvino.machine.host import choose_arithmetic, this_host
+from blipvino.machine.versions import library_versions
+
+
+@dataclass(frozen=True)
+class Machine:
+    """The machine and the libraries of a measurement.
+
+    Attributes:
+        cpu: the processor's name.
+        cores: logical cores that this process may use.
+        capabilities: number formats that OpenVINO lists for it.
+        system: operating system and its version.
+        python: Python's version.
+        libraries: versions of the libraries that matter.
+        arithmetic: of quantized graphs here, and why.
+        quantized: that arithmetic by its name: "int8", "float" or "simulated"; empty in records of before.
+        machine_class: of its CPU; None in records of before.
+        limit: the environment variable that forbade instructions, ``NAME=VALUE``; empty if none did.
+    """
+
+    cpu: str
+    cores: int
+    capabilities: tuple[str, ...]
+    system: str
+    python: str
+    libraries: dict[str, str]
+    arithmetic: str = ""
+    quantized: str = ""
+    machine_class: MachineClass | None = None
+    limit: str = ""
+
+
+def this_machine() -> Machine:
+    """Describe the machine that this process runs on."""
+    core, host = ov.Core(), this_host()
+    choice = choose_arithmetic(host=host)
+    return Machine(
+        cpu=str(core.get_property("CPU", "FULL_DEVICE_NAME")),
+        cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        capabilities=tuple(core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")),
+        system=f"{platform.system()} {platform.release()}",
+        python=platform.python_version(),
+        libraries=library_versions(),
+        arithmetic=choice.reason,
+        quantized=choice.arithmetic,
+        machine_class=class_of(host),
+        limit=host.limit,
+    )
+
+
+def classified(machine: Machine, asked: MachineClass | None = None) -> Machine:
+    """A machine with its class: the recorded one, else what its capabilities tell, else the one asked for.
+
+    Without bf16 capabilities do not tell the classes apart: OpenVINO lists INT8 with and without VNNI.
+
+    Raises:
+        InputError: nothing tells its class, or it is not the one asked for.
+    """
+    known = machine.machine_class or ("bf16" if "BF16" in machine.capabilities else None)
+    if known is None and asked is None:
+        names = ", ".join(TITLES)
+        raise InputError(f"results of {machine.cpu} do not tell its class of machine; give --class, one of {names}")
+    if known is not None and asked not in (None, known):
+        raise InputError(f"results of {machine.cpu} are of the class {known}, --class says {asked}; leave it out")
+    return replace(machine, machine_class=known or asked)

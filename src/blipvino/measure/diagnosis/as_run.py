@@ -1,0 +1,78 @@
+"""The error of a bundle's graphs by the kernels that run on this host, end to end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from blipvino.checkpoint.config import BlipConfig
+from blipvino.compress.calibration import CalibrationImage
+from blipvino.metrics.sqnr import Fidelity
+from blipvino.progress import Reporter
+from blipvino.runtime.decoding.cross_kv import CrossKV
+from blipvino.runtime.engine import Engine
+
+FloatArray = npt.NDArray[np.float32]
+
+
+class AsRun:
+    """Runs the original's graphs and a bundle's, each on what those before it made, and compares what they make.
+
+    Args:
+        original: the checkpoint's float graphs, in float32.
+        bundle: the bundle's graphs, as they run here.
+        config: of both.
+        scales: of the bundle's outputs that cross to another graph in 8 bits, by name.
+        steps: tokens of a text that the decoder is measured on.
+    """
+
+    def __init__(
+        self, original: Engine, bundle: Engine, config: BlipConfig, scales: Mapping[str, float], steps: int
+    ) -> None:
+        self._engines = original, bundle
+        self._config = config
+        self._scales = scales
+        self._steps = steps
+        self._errors: dict[str, Fidelity] = {}
+
+    def measure(self, images: Sequence[CalibrationImage], reporter: Reporter) -> dict[str, Fidelity]:
+        """The error of every graph's outputs over the samples, by the graph's name."""
+        for image in reporter.track(images, "Running both models", len(images)):
+            embeds = [engine.image_embeds(image.pixels) for engine in self._engines]
+            self._compare("vision", embeds)
+            if not self._config.answers_questions:
+                self._measure_text(embeds, np.ones(embeds[0].shape[:2], np.int64))
+                continue
+            sources = [engine.question_kv(states) for engine, states in zip(self._engines, embeds, strict=True)]
+            self._compare_kv("question_kv", sources, embeds[0].shape[1])
+            for question in image.questions:
+                tokens, mask = (np.asarray(question[name], np.int64) for name in ("input_ids", "attention_mask"))
+                states = [
+                    engine.question_states(tokens, mask, source)
+                    for engine, source in zip(self._engines, sources, strict=True)
+                ]
+                self._compare("question", states)
+                self._measure_text(states, mask)
+        return self._errors
+
+    def _measure_text(self, states: Sequence[FloatArray], mask: npt.NDArray[np.int64]) -> None:
+        """The original's greedy text: both decoders are given what it has said so far."""
+        sources = [engine.answer_kv(each) for engine, each in zip(self._engines, states, strict=True)]
+        self._compare_kv("answer_kv", sources, mask.shape[1])
+        steps = [engine.decoder(source, mask) for engine, source in zip(self._engines, sources, strict=True)]
+        token = self._config.text.bos_token_id
+        for _ in range(self._steps):
+            scores = [step(np.array([[token]]), np.zeros(1, np.int64)) for step in steps]
+            self._compare("answer", [score.logits() for score in scores])
+            token = int(scores[0].top_ids[0, 0])
+            if token == self._config.text.sep_token_id:
+                break
+
+    def _compare(self, graph: str, outputs: Sequence[FloatArray]) -> None:
+        self._errors[graph] = self._errors.get(graph, Fidelity()) + Fidelity.of(*outputs)
+
+    def _compare_kv(self, graph: str, sources: Sequence[CrossKV], positions: int) -> None:
+        for original, computed in zip(*(source.as_floats(positions, self._scales) for source in sources), strict=True):
+            self._compare(graph, [original, computed])

@@ -1,0 +1,310 @@
+"""Running an evaluation: what is asked, by which models, and what becomes of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Literal
+
+from blipvino.bundle.bundle import Bundle, open_bundle
+from blipvino.checkpoint.config import QUESTION_ANSWERING
+from blipvino.data import DEFAULT_SEED, open_source, read_answers
+from blipvino.errors import InputError
+from blipvino.files.atomic import make_folder
+from blipvino.machine.host import choose_arithmetic
+from blipvino.machine.record import this_machine
+from blipvino.measure.evaluation.evaluation import DataInfo, EvaluateOptions, Evaluation, Model, write_evaluation
+from blipvino.measure.evaluation.predictions import Answer, Header, Prediction, PredictionFile
+from blipvino.measure.evaluation.result_files import Texts, read_results, write_results
+from blipvino.measure.evaluation.scoring import answer_examples, caption_examples, score_answers, score_captions
+from blipvino.measure.evaluation.selection import Assignment, digest, select, select_known
+from blipvino.metrics.bootstrap import CONFIDENCE, RESAMPLES
+from blipvino.optimization.original import open_original
+from blipvino.progress import Reporter
+from blipvino.runtime.blip import Blip
+from blipvino.runtime.compiling.compiler import EngineOptions
+from blipvino.runtime.decoding.ranking import AnswerList
+from blipvino.runtime.features import ImageFeatures
+
+DEFAULT_BATCH_SIZE = 16
+EXAMPLES = 60
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How to go about it. Nothing here changes what is found.
+
+    Attributes:
+        folder: for predictions as they are made, result files and ``evaluation.json``. With the same folder a stopped
+            run goes on where it was. None keeps nothing.
+        restart: forget the predictions that the folder holds.
+        batch_size: images that are worked on together, each with its questions and its caption.
+        show_progress: on standard error.
+    """
+
+    folder: Path | None = None
+    restart: bool = False
+    batch_size: int = DEFAULT_BATCH_SIZE
+    show_progress: bool = True
+
+    def __post_init__(self) -> None:
+        """Check the batch size.
+
+        Raises:
+            InputError: it is too small.
+        """
+        if self.batch_size < 1:
+            raise InputError(f"batch_size is {self.batch_size}, expected at least 1")
+
+
+def evaluate_bundle(
+    bundle: str | Path,
+    data: str,
+    options: EvaluateOptions | None = None,
+    run: RunOptions | None = None,
+    *,
+    original: str | Path | None = None,
+    beside_original: bool = True,
+) -> Evaluation:
+    """Answer questions and caption images with a bundle and with its original, and score both.
+
+    Args:
+        bundle: a bundle's folder.
+        data: samples, as `open_source` takes them.
+        options: what to evaluate on, and how texts come about.
+        run: how to go about it.
+        original: a bundle or a checkpoint; by default what the bundle was made from.
+        beside_original: False evaluates the bundle alone.
+
+    Raises:
+        BlipvinoError: a bundle, the checkpoint or the data cannot be used, or the folder cannot be written or holds
+            predictions made otherwise.
+    """
+    options, run = options or EvaluateOptions(), run or RunOptions()
+    compressed, reporter = open_bundle(bundle), Reporter(run.show_progress)
+    task = _plan(compressed, data, options)
+    with _folder(run.folder) as folder:
+        predictor = _Predictor(task, options, folder, run, reporter)
+        asked = options.arithmetic != "auto"
+        engine = EngineOptions(options.precision, arithmetic=options.arithmetic, selftest="off" if asked else "warn")
+        after, before = predictor.predict("compressed", compressed, engine), None
+        if beside_original:
+            with open_original(original, compressed, reporter) as reference:
+                before = predictor.predict("original", reference, EngineOptions("f32"))
+        evaluation = _evaluation(task, after, before)
+        write_evaluation(evaluation, folder)
+    return evaluation
+
+
+def evaluate_results(
+    files: Sequence[Path], data: str, *, folder: Path | None = None, seed: int = DEFAULT_SEED
+) -> Evaluation:
+    """Score result files of the VQAv2 and COCO formats; no model is run.
+
+    Args:
+        files: one of answers, one of captions, or both.
+        data: the samples that they are about, as `open_source` takes them; those in the files are scored.
+        folder: for ``evaluation.json``.
+        seed: of the bootstrap.
+
+    Raises:
+        DataError: a file or the data cannot be used, or the data lacks what a file names.
+        InputError: several files are of one kind.
+        OutputError: the folder cannot be written.
+    """
+    texts, source = _merged(files), open_source(data)
+    assignments = select_known(source, texts.answers.keys(), texts.captions.keys(), seed)
+    names = " and ".join(path.name for path in files)
+    task = _Task(assignments, _data_info(data, source.name, assignments), None, f"read from {names}", seed)
+    name = files[0].stem if len(files) == 1 else "result files"
+    evaluation = _evaluation(task, Spoken(Model(name, ", ".join(map(str, files))), texts), None)
+    if folder is not None:
+        make_folder(folder)
+        write_evaluation(evaluation, folder)
+    return evaluation
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """A model, and what it says."""
+
+    model: Model
+    texts: Texts
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What is asked and captioned, and how; ``answers`` are those to choose from, if there are any."""
+
+    assignments: list[Assignment]
+    data: DataInfo
+    options: EvaluateOptions | None
+    answering: str
+    seed: int
+    answers: tuple[str, ...] | None = None
+    started: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+
+
+def _plan(bundle: Bundle, data: str, options: EvaluateOptions) -> _Task:
+    can_answer = bundle.manifest.architecture == QUESTION_ANSWERING
+    if not can_answer and (not options.captions or options.answers is not None):
+        raise InputError(f"{bundle.folder}: this bundle captions only; evaluate its captions, or a bundle that answers")
+    answers = None if options.answers is None else tuple(read_answers(Path(options.answers)))
+    source = open_source(data)
+    assignments = select(source, options.samples if can_answer else 0, options.captions, options.seed)
+    info = _data_info(data, source.name, assignments)
+    return _Task(assignments, info, options, _answering(options, answers), options.seed, answers)
+
+
+def _answering(options: EvaluateOptions, answers: tuple[str, ...] | None) -> str:
+    if answers is None:
+        return "generated"
+    which = (
+        "all"
+        if options.top_k is None or options.top_k >= len(answers)
+        else f"the {options.top_k} whose first token is likeliest"
+    )
+    return f"ranked among {len(answers):,} of {Path(str(options.answers)).name}, {which}"
+
+
+def _data_info(source: str, name: str, assignments: Sequence[Assignment]) -> DataInfo:
+    questions = sum(len(one.sample.questions) for one in assignments)
+    return DataInfo(source, name, len(assignments), questions, sum(one.captioned for one in assignments))
+
+
+@contextmanager
+def _folder(given: Path | None) -> Iterator[Path]:
+    """The given folder, made where there is none; or one for the time."""
+    if given is not None:
+        make_folder(given)
+        yield given
+        return
+    with TemporaryDirectory(prefix="blipvino-") as folder:
+        yield Path(folder)
+
+
+@dataclass(frozen=True)
+class _Predictor:
+    """Lets models answer and caption, and keeps what they say."""
+
+    task: _Task
+    options: EvaluateOptions
+    folder: Path
+    run: RunOptions
+    reporter: Reporter
+
+    def predict(self, role: Literal["original", "compressed"], bundle: Bundle, engine: EngineOptions) -> Spoken:
+        """What a bundle says of all assignments; what an earlier run left is not said again."""
+        path = self.folder / f"predictions-{role}.jsonl"
+        file = PredictionFile(path, self._header(bundle, engine), restart=self.run.restart)
+        missing = [one for one in self.task.assignments if one.sample.image_id not in file.known]
+        if missing:
+            # Each image is seen once, so that none is worth remembering.
+            blip = Blip.load(bundle, options=engine, image_cache_bytes=0, verify=False)
+            for predictions in self._predictions(blip, missing, f"{bundle.label}: answers and captions"):
+                file.append(predictions)
+        texts = Texts.of(file.known[one.sample.image_id] for one in self.task.assignments)
+        write_results(texts, self.folder, role)
+        place = bundle.manifest.source.name if role == "original" else str(bundle.folder)
+        return Spoken(Model(bundle.label, place, bundle.fingerprint, engine.precision), texts)
+
+    def _header(self, bundle: Bundle, engine: EngineOptions) -> Header:
+        options, answers = self.options, self.task.answers
+        return Header(
+            model=bundle.fingerprint,
+            precision=engine.precision,
+            arithmetic=choose_arithmetic(engine.arithmetic).arithmetic,
+            data=self.task.data.name,
+            samples=options.samples,
+            captions=options.captions,
+            seed=options.seed,
+            selection=digest(self.task.assignments),
+            max_new_tokens=options.max_new_tokens,
+            num_beams=options.num_beams,
+            answers=None if answers is None else hashlib.sha256(json.dumps(answers).encode()).hexdigest(),
+            top_k=None if answers is None else options.top_k,
+        )
+
+    def _predictions(
+        self, blip: Blip, assignments: Sequence[Assignment], description: str
+    ) -> Iterator[list[Prediction]]:
+        size = self.run.batch_size
+        batches = [assignments[first : first + size] for first in range(0, len(assignments), size)]
+        images = (one.sample.image() for one in assignments)
+        seen = zip(batches, blip.feature_stream(images, batch_size=size), strict=True)
+        speaker = _Speaker(blip, self.options, self.task.answers)
+        for batch, features in self.reporter.track(seen, description, len(batches)):
+            yield speaker.predict(batch, features)
+
+
+class _Speaker:
+    """A model that answers and captions as the options say."""
+
+    def __init__(self, blip: Blip, options: EvaluateOptions, answers: tuple[str, ...] | None) -> None:
+        self._blip = blip
+        self._answers = None if answers is None else AnswerList(answers, blip.texts)
+        self._top_k = options.top_k
+        self._generation: dict[str, Any] = {"max_new_tokens": options.max_new_tokens, "num_beams": options.num_beams}
+
+    def predict(self, batch: Sequence[Assignment], features: Sequence[ImageFeatures]) -> list[Prediction]:
+        """All that is asked about some images, decoded together."""
+        captioned = [image for image, one in zip(features, batch, strict=True) if one.captioned]
+        captions = iter(self._captions(captioned))
+        asked = [(image, q.text) for image, one in zip(features, batch, strict=True) for q in one.sample.questions]
+        answers = iter(self._answer([image for image, _ in asked], [text for _, text in asked]))
+        return [
+            Prediction(
+                one.sample.image_id,
+                tuple(Answer(question.question_id, next(answers)) for question in one.sample.questions),
+                next(captions) if one.captioned else None,
+            )
+            for one in batch
+        ]
+
+    def _captions(self, images: list[ImageFeatures]) -> list[str]:
+        return self._blip.caption(images, batch_size=max(1, len(images)), **self._generation)
+
+    def _answer(self, images: list[ImageFeatures], questions: list[str]) -> list[str]:
+        if not questions:
+            return []
+        if self._answers is not None:
+            size = len(questions)
+            rankings = self._blip.rank(images, questions, self._answers, top_k=self._top_k, batch_size=size)
+            return [ranking.answer for ranking in rankings]
+        return list(self._blip.answer(images, questions, batch_size=len(questions), **self._generation))
+
+
+def _evaluation(task: _Task, compressed: Spoken, original: Spoken | None) -> Evaluation:
+    after, before = compressed.texts, None if original is None else original.texts
+    captions = score_captions(task.assignments, before, after, task.seed)
+    return Evaluation(
+        compressed=compressed.model,
+        original=None if original is None else original.model,
+        data=task.data,
+        options=task.options,
+        answering=task.answering,
+        answers=score_answers(task.assignments, before, after, task.seed),
+        captions=captions.metrics,
+        caption_agreement=captions.agreement,
+        answer_examples=answer_examples(task.assignments, before, after, EXAMPLES),
+        caption_examples=caption_examples(task.assignments, before, after, EXAMPLES),
+        machine=this_machine(),
+        started=task.started,
+        confidence=CONFIDENCE,
+        resamples=RESAMPLES,
+    )
+
+
+def _merged(files: Sequence[Path]) -> Texts:
+    """The texts of result files, of which one may hold answers and one captions."""
+    read = [read_results(path) for path in files]
+    if sum(bool(texts.answers) for texts in read) > 1 or sum(bool(texts.captions) for texts in read) > 1:
+        raise InputError("several result files of one kind; give one of answers and one of captions at the most")
+    answers = {key: text for texts in read for key, text in texts.answers.items()}
+    return Texts(answers, {key: text for texts in read for key, text in texts.captions.items()})

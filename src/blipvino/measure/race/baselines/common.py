@@ -1,0 +1,101 @@
+"""What the baselines share: prepared inputs, the greedy loop, and how their parts are timed."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from blipvino.checkpoint.config import RESCALE_FACTOR, BlipConfig, TextConfig, parse_config, parse_preprocessor
+from blipvino.checkpoint.tensors import load_checkpoint
+from blipvino.measure.race.contender import Tokens
+from blipvino.runtime.inputs.images import ImageProcessor
+from blipvino.runtime.inputs.texts import TextProcessor
+
+FloatArray = npt.NDArray[np.float32]
+IntArray = npt.NDArray[np.int64]
+
+Step = Callable[[IntArray], FloatArray]
+"""One decoding step: the latest token of every row, ``[B, 1]``, to the logits ``[B, vocab]`` of the next."""
+
+_FILES = ("config.json", "preprocessor_config.json", "tokenizer.json")
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What prepares a baseline's inputs: blipvino's own processors, which cost less than upstream's."""
+
+    config: BlipConfig
+    images: ImageProcessor
+    texts: TextProcessor
+
+    @classmethod
+    def load(cls, folder: Path) -> Inputs:
+        """Read the files that `copy_inputs` wrote."""
+        config, preprocessor = (json.loads((folder / name).read_text(encoding="utf-8")) for name in _FILES[:2])
+        parsed = parse_config(config, str(folder))
+        images = ImageProcessor(parse_preprocessor(preprocessor, parsed.vision.image_size, str(folder)))
+        return cls(parsed, images, TextProcessor.from_file(folder / _FILES[2], parsed.text))
+
+    def pixel_values(self, images: Sequence[Image.Image]) -> FloatArray:
+        """Images, resized and normalised: float32 ``[B, 3, size, size]``, one multiplication and addition a value."""
+        mean, std = np.array(self.images.config.image_mean), np.array(self.images.config.image_std)
+        scale, shift = (RESCALE_FACTOR / std).astype(np.float32), (-mean / std).astype(np.float32)
+        values = np.ascontiguousarray(self.images.pixels(images).transpose(0, 3, 1, 2), dtype=np.float32)
+        values *= scale[:, None, None]
+        values += shift[:, None, None]
+        return values
+
+
+def copy_inputs(checkpoint: Path, folder: Path) -> None:
+    """Put what `Inputs` reads beside a baseline's graphs."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with load_checkpoint(checkpoint) as opened:
+        contents = [json.dumps(opened.raw_config), json.dumps(opened.preprocessor)]
+        contents.append(opened.require_tokenizer().read_text(encoding="utf-8"))
+    for name, content in zip(_FILES, contents, strict=True):
+        (folder / name).write_text(content, encoding="utf-8")
+
+
+def build_once(path: Path, write: Callable[[Path], object]) -> None:
+    """Let ``write`` make a file under another name and move it into place, unless it is there from an earlier run."""
+    if path.exists():
+        return
+    partial = path.with_name(f"{path.stem}.partial{path.suffix}")
+    write(partial)
+    weights = partial.with_suffix(".bin")
+    if weights.exists():  # an IR's other file goes first: where ``path`` is, all is
+        weights.replace(path.with_suffix(".bin"))
+    partial.replace(path)
+
+
+def greedy(step: Step, rows: int, config: TextConfig, new_tokens: int) -> Tokens:
+    """Decode exactly ``new_tokens`` tokens a row from the start token; the closing token is never chosen.
+
+    This is what `transformers` generates with ``min_new_tokens`` equal to ``max_new_tokens``.
+    """
+    tokens = np.full((rows, 1), config.bos_token_id, np.int64)
+    chosen = []
+    for _ in range(new_tokens):
+        logits = step(tokens)
+        logits[:, config.sep_token_id] = -np.inf
+        tokens = logits.argmax(axis=-1)[:, None]
+        chosen.append(tokens)
+    return [[int(token) for token in row] for row in np.concatenate(chosen, axis=1)]
+
+
+def median_seconds(run: Callable[[], object], *, runs: int = 5, warm_ups: int = 2) -> float:
+    """The median wall-clock time of a call."""
+    seconds = []
+    for _ in range(warm_ups + runs):
+        start = time.perf_counter()
+        run()
+        seconds.append(time.perf_counter() - start)
+    return statistics.median(seconds[warm_ups:])

@@ -1,0 +1,30 @@
+"""The report's section on the error of each graph and layer."""
+
+from __future__ import annotations
+
+from blipvino.measure.report.charts.layer_chart import layer_chart
+from blipvino.measure.report.charts.markup import Markup, element, join
+from blipvino.measure.report.page.parts import Section, figure, note, table
+from blipvino.measure.report.report import Report
+from blipvino.measure.report.tables.diagnosis_tables import graph_table, layer_table, summary, told_of_host
+
+WORST = 8
+
+
+def layers(report: Report) -> Section | None:
+    """Which graphs and layers the error comes from."""
+    diagnosis = report.diagnosis
+    if diagnosis is None or not any(graph.layers for graph in diagnosis.graphs):
+        return None
+    told = " ".join(filter(None, (f"Measured on {diagnosis.data}.", f"{summary(diagnosis)}.", told_of_host(diagnosis))))
+    shown = "Every layer's error, graph by graph, in the order of the layers."
+    explained = (
+        "SQNR is the signal's power over that of the error, in decibels: 10 dB more is a tenth of the error, and a bit "
+        "less costs 6 dB. Alone, a graph reads what the original's graphs before it make; in the chain, what the "
+        "compressed ones make. Both are computed as the numbers say; the last column is the chain by the kernels that "
+        "run on this machine. What a layer introduces is its error on the original's values; the accumulated one has "
+        "what comes to it from the layers before. A cosine of 1 is the same direction."
+    )
+    chart = figure(Markup(layer_chart(diagnosis)), shown)
+    body = [element("p", told), chart, table(graph_table(diagnosis)), table(layer_table(diagnosis, WORST))]
+    return Section("layers", "Error by layer", join([*body, note(explained)]))

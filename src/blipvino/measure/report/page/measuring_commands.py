@@ -1,0 +1,35 @@
+"""The commands that measure a bundle again, as the shell takes them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from blipvino.measure.report.report import Report
+from blipvino.optimization.commands import shell_command
+
+
+def evaluate_command(report: Report) -> str:
+    """The command that measures accuracy, as the report did."""
+    evaluation = report.evaluation
+    options: dict[str, Any] = {"data": evaluation.data.source}
+    if evaluation.options is not None:
+        asked = evaluation.options
+        options |= {"samples": asked.samples, "captions": asked.captions, "max-new-tokens": asked.max_new_tokens}
+        options |= {"num-beams": asked.num_beams, "seed": asked.seed, "answers": asked.answers}
+    return shell_command("evaluate", report.bundle.folder, options)
+
+
+def report_command(report: Report) -> str:
+    """The command that makes the report."""
+    asked = report.options
+    options = {
+        "data": report.data,
+        "samples": asked.samples,
+        "captions": asked.captions,
+        "latency-samples": asked.latency_samples,
+        "diagnose-samples": asked.diagnose_samples,
+        "max-new-tokens": asked.max_new_tokens,
+        "seed": asked.seed,
+        "output": "report.html",
+    }
+    return shell_command("report", report.bundle.folder, options)

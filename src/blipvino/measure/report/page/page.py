@@ -1,0 +1,45 @@
+"""The report's page: one HTML file that loads nothing, with no script, for light and dark, wide and narrow."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.resources import files
+
+from blipvino.machine.versions import installed_version
+from blipvino.measure.report.charts.markup import Markup, element, join
+from blipvino.measure.report.page.parts import Section
+from blipvino.measure.report.page.sections import sections
+from blipvino.measure.report.page.summary import headline, tiles, verdict
+from blipvino.measure.report.report import Report
+
+
+def report_page(report: Report) -> str:
+    """The file's text."""
+    summary = Section("summary", "Summary", join([verdict(report), tiles(report)]))
+    told = [summary, *sections(report)]
+    title = headline(report)
+    made = f"Made by blipvino {installed_version('blipvino')}, {report.made}."
+    header = element("header", element("p", "blipvino report", class_="kicker"), element("h1", title))
+    main = element("main", header, *map(_section, told), element("footer", element("p", made)))
+    body = element("body", _contents(told), main)
+    return f"<!doctype html>\n{element('html', _head(title), body, lang='en')}\n"
+
+
+def _head(title: str) -> Markup:
+    return element(
+        "head",
+        element("meta", charset="utf-8"),
+        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        element("meta", name="color-scheme", content="light dark"),
+        element("title", f"{title} – blipvino report"),
+        element("style", Markup(files("blipvino.measure.report").joinpath("report.css").read_text(encoding="utf-8"))),
+    )
+
+
+def _contents(told: Sequence[Section]) -> Markup:
+    links = (element("li", element("a", one.title, href=f"#{one.name}")) for one in told)
+    return element("nav", element("ol", *links), aria_label="Contents")
+
+
+def _section(one: Section) -> Markup:
+    return element("section", element("h2", one.title), one.body, id=one.name)

@@ -1,0 +1,1 @@
+"""What was measured, as tables of text for the terminal and the page alike."""

@@ -1,0 +1,69 @@
+"""A comparison as tables of text, for the terminal and the HTML report alike."""
+
+from __future__ import annotations
+
+from blipvino.machine.record import Machine
+from blipvino.measure.comparison import Agreement, Comparison
+from blipvino.measure.cost import Cost
+from blipvino.text.tables import TextTable
+
+KILOBYTE = 1024
+"""The tutorial's KB."""
+
+
+def comparison_tables(comparison: Comparison) -> tuple[TextTable, ...]:
+    """Sizes, latencies and agreement."""
+    return size_table(comparison.cost), latency_table(comparison.cost), agreement_table(comparison)
+
+
+def size_table(cost: Cost) -> TextTable:
+    """Weights of the tutorial's three models, and of all."""
+    before, after = cost.names
+    rows = [
+        (size.name, f"{size.original / KILOBYTE:,.2f}", f"{size.compressed / KILOBYTE:,.2f}", f"{size.rate:.3f}")
+        for size in (*cost.sizes, cost.total)
+    ]
+    return TextTable("Size", ("model", f"{before}, KB", f"{after}, KB", "compression rate"), tuple(rows))
+
+
+def latency_table(cost: Cost) -> TextTable:
+    """Median latencies."""
+    before, after = cost.names
+    rows = [
+        (row.task, str(row.samples), f"{row.original * 1e3:.1f}", f"{row.compressed * 1e3:.1f}", f"{row.speed_up:.2f}")
+        for row in cost.latencies
+    ]
+    columns = ("task", "samples", f"{before}, ms", f"{after}, ms", "speed-up")
+    return TextTable("Latency: medians, the two taking turns", columns, tuple(rows))
+
+
+def agreement_table(comparison: Comparison) -> TextTable:
+    """How often both say the same, with the accuracy of each where the data has the truth."""
+    before, after = comparison.cost.names
+    rows = [
+        (row.kind, str(row.count), _share(row), *_accuracies(row)) for row in (*comparison.answers, comparison.captions)
+    ]
+    columns = ("question type", "count", "agreement [95%]", f"accuracy {before}", f"accuracy {after}")
+    return TextTable("Answers", columns, tuple(rows))
+
+
+def machine_rows(machine: Machine) -> tuple[tuple[str, str], ...]:
+    """A machine as rows of a table of words."""
+    return (
+        ("processor", f"{machine.cpu}, {machine.cores} cores ({', '.join(machine.capabilities)})"),
+        *((("instructions", f"limited by {machine.limit}"),) if machine.limit else ()),
+        ("quantized graphs", machine.arithmetic or "not recorded"),
+        ("system", f"{machine.system}, Python {machine.python}"),
+        ("libraries", ", ".join(f"{name} {version}" for name, version in machine.libraries.items())),
+    )
+
+
+def _share(row: Agreement) -> str:
+    low, high = row.interval
+    return f"{row.share:.2%} [{100 * low:.1f}, {100 * high:.1f}]"
+
+
+def _accuracies(row: Agreement) -> tuple[str, str]:
+    if row.original is None or row.compressed is None:
+        return "", ""
+    return f"{row.original:.2%}", f"{row.compressed:.2%}"

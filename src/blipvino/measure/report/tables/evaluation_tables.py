@@ -1,0 +1,82 @@
+"""An evaluation as tables of text. All figures are times 100, each with its 95% interval."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from blipvino.measure.evaluation.evaluation import AnswerScore, Evaluation, Model
+from blipvino.metrics.bootstrap import Estimate
+from blipvino.text.tables import TextTable
+
+KINDS = {"all": "answer type", "answer type": "answer type", "question type": "question type"}
+"""What the questions of a row have in common, and the heading of the table that the row is in."""
+
+
+def evaluation_tables(evaluation: Evaluation) -> tuple[TextTable, ...]:
+    """What was evaluated, accuracy, its drop and agreement by type of question, and caption metrics."""
+    tables = (model_table(evaluation), *answer_tables(evaluation), caption_table(evaluation))
+    return tuple(table for table in tables if table.rows)
+
+
+def model_table(evaluation: Evaluation) -> TextTable:
+    """What was evaluated on what."""
+    data, resampling = evaluation.data, f"{evaluation.resamples:,} resamples of the images"
+    rows = [(model.name, _described(model.place, model.precision)) for model in _models(evaluation)]
+    rows.append(("data", f"{data.name}: {data.questions:,} questions, {data.captioned:,} images to caption"))
+    if data.questions:
+        rows.append(("answers", evaluation.answering))
+    rows.append(("intervals", f"{evaluation.confidence:.0%}, {resampling}"))
+    return TextTable("Evaluated", ("", ""), tuple(rows), numbers=False)
+
+
+def answer_tables(evaluation: Evaluation) -> Iterator[TextTable]:
+    """Accuracy by answer type and by question type; and drop and agreement, where there is an original."""
+    for heading in dict.fromkeys(KINDS.values()):
+        rows = [row for row in evaluation.answers if KINDS[row.kind] == heading]
+        if any(row.compressed for row in rows):
+            columns = (heading, "count", *evaluation.names)
+            cells = tuple((row.name, f"{row.questions:,}", *_accuracies(row, evaluation)) for row in rows)
+            yield TextTable(f"VQA accuracy by {heading}, %", columns, cells)
+        if evaluation.original is not None and rows:
+            columns = (heading, "drop of accuracy", "agreement")
+            cells = tuple((row.name, interval(row.drop), interval(row.agreement)) for row in rows)
+            yield TextTable(f"Beside the original by {heading}, %", columns, cells)
+
+
+def caption_table(evaluation: Evaluation) -> TextTable:
+    """Caption metrics, and how often both models say the same."""
+    beside = evaluation.original is not None
+    columns = ("metric", *evaluation.names, *(["drop"] if beside else []))
+    rows = [
+        (row.metric, *([interval(row.original, 1)] if beside else []), interval(row.compressed, 1))
+        + ((interval(row.drop, 1),) if beside else ())
+        for row in evaluation.captions
+    ]
+    if evaluation.caption_agreement is not None:
+        rows.append(("agreement", "", interval(evaluation.caption_agreement, 1), ""))
+    return TextTable("Captions: metrics × 100", columns, tuple(rows))
+
+
+def interval(estimate: Estimate | None, digits: int = 2) -> str:
+    """An estimate times 100 with its interval; nothing where there is none."""
+    if estimate is None:
+        return ""
+    rounded = (round(100 * number, digits) + 0.0 for number in (estimate.value, estimate.low, estimate.high))  # no -0
+    value, low, high = (f"{number:.{digits}f}" for number in rounded)
+    return f"{value} [{low}, {high}]"
+
+
+def _accuracies(row: AnswerScore, evaluation: Evaluation) -> Iterator[str]:
+    if evaluation.original is not None:
+        yield interval(row.original)
+    yield interval(row.compressed)
+
+
+def _models(evaluation: Evaluation) -> Iterator[Model]:
+    if evaluation.original is not None:
+        yield evaluation.original
+    yield evaluation.compressed
+
+
+def _described(place: str, precision: str | None) -> str:
+    return place if precision is None else f"{place}, precision {precision}"

@@ -1,0 +1,1 @@
+"""From a checkpoint to a bundle: optimize, the original, the model card, and the search for a recipe."""

@@ -1,0 +1,191 @@
+"""Making a bundle's golden samples: what the float model makes of them, and what is expected of the bundle's graphs."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import openvino as ov
+from PIL import Image
+
+from blipvino.bundle.golden import LONGEST, Expected, Golden, GoldenInputs, Results, rounded_to_8_bits
+from blipvino.checkpoint.config import BlipConfig
+from blipvino.checkpoint.tensors import Checkpoint
+from blipvino.compress.calibration import FALLBACK_QUESTIONS
+from blipvino.data import Sample
+from blipvino.graphs import build_graph, graph_names
+from blipvino.graphs.handover import output_scales
+from blipvino.metrics.sqnr import Fidelity
+from blipvino.optimization.preprocessing import Processors
+from blipvino.runtime.compiling.compiler import Compiler, EngineOptions, GraphFile, GraphSource
+from blipvino.runtime.compiling.selftest import Runner, cases, token_gap
+from blipvino.runtime.compiling.sizes import Sizes
+from blipvino.runtime.inputs.images import load_image
+
+EXACT = EngineOptions(precision="f32", arithmetic="float", selftest="off")
+TEXT_TOKENS = 4
+"""Tokens of a golden text, start token included."""
+LARGE_PICTURE = 2**18
+"""Bytes of a picture above which there is only one, so that a bundle's golden samples stay below 2 MB."""
+
+NATURAL_SIZE = 384
+"""Pixels of a side of a generated picture."""
+
+Pixels = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class BuiltGraph:
+    """A float graph of a checkpoint, built when it is read."""
+
+    checkpoint: Checkpoint
+    name: str
+    digest: None = None
+
+    @property
+    def place(self) -> str:
+        """The checkpoint."""
+        return self.checkpoint.source
+
+    def read(self, core: ov.Core) -> ov.Model:  # as `GraphSource` has it
+        """Build it."""
+        return build_graph(self.checkpoint, self.name)
+
+
+def golden_samples(checkpoint: Checkpoint, processors: Processors, pictures: Sequence[Image.Image]) -> Golden:
+    """Run the float model on pictures and a question. Nothing is expected of compressed graphs yet.
+
+    Args:
+        checkpoint: the original.
+        processors: of its inputs.
+        pictures: two; of large ones only the first is taken.
+    """
+    config = checkpoint.config
+    size = config.vision.image_size
+    pixels = processors.images.pixels(pictures[: 2 if 3 * size * size <= LARGE_PICTURE else 1])
+    graphs = {name: BuiltGraph(checkpoint, name) for name in graph_names(config.architecture)}
+    inputs = GoldenInputs(pixels, np.empty((0, 0, 0), np.float32), _question(processors, config))
+    return _run_float(graphs, inputs, config)
+
+
+def with_expectations(golden: Golden, folder: Path, config: BlipConfig) -> Golden:
+    """The same samples with what a folder's graphs make of them, rounded as their numbers say."""
+    paths = {name: folder / f"{name}.xml" for name in graph_names(config.architecture)}
+    graphs = {name: GraphFile(path) for name, path in paths.items()}
+    scales = output_scales(ov.Core().read_model(paths["question_kv"])) if "question_kv" in paths else {}
+    expected = {}
+    for graph, compiler in _one_by_one(graphs, config, replace(EXACT, arithmetic="simulated")):
+        runner = Runner(replace(golden, scales=scales), config, compiler.request)
+        for case, sizes in _cases_of(graph, config, golden.inputs):
+            made = runner.run(case, sizes, compiler.request(graph, sizes), whole=True)
+            pairs = [(golden.results[case][place], run) for place, run in made.items()]
+            noise = tuple(Fidelity.of(original, run).noise_to_signal for original, run in pairs)
+            gap = max(token_gap(original, run) for original, run in pairs) if graph == "answer" else 0.0
+            expected[case] = Expected(noise, gap)
+    return replace(golden, expected=expected, scales=scales)
+
+
+def _question(processors: Processors, config: BlipConfig) -> npt.NDArray[np.int64] | None:
+    """The golden question, int64 ``[1, T]``."""
+    if not config.answers_questions:
+        return None
+    tokens = processors.texts.question(FALLBACK_QUESTIONS[0])
+    return np.array([[*tokens[: LONGEST - 1], tokens[-1]] if len(tokens) > LONGEST else tokens], np.int64)
+
+
+def _run_float(graphs: Mapping[str, GraphSource], inputs: GoldenInputs, config: BlipConfig) -> Golden:
+    """Each graph on what those before it made."""
+    results: dict[str, Results] = {}
+    for graph, compiler in _one_by_one(graphs, config, EXACT):
+        inputs = _with_what_it_makes(graph, inputs, config, compiler)
+        runner = Runner(Golden(inputs, {}, {}), config, compiler.request)
+        for case, sizes in _cases_of(graph, config, inputs):
+            results[case] = list(runner.run(case, sizes, compiler.request(graph, sizes), whole=True).values())
+    return Golden(inputs, results, {})
+
+
+def _one_by_one(
+    graphs: Mapping[str, GraphSource], config: BlipConfig, options: EngineOptions
+) -> Iterator[tuple[str, Compiler]]:
+    """Every graph with a compiler of its own, in the order in which they run: together they would take gigabytes."""
+    for graph in graph_names(config.architecture):
+        yield graph, Compiler(graphs, config, options)
+        gc.collect()
+
+
+def _cases_of(graph: str, config: BlipConfig, inputs: GoldenInputs) -> list[tuple[str, Sizes]]:
+    return [(case, sizes) for case, (name, sizes) in cases(config, inputs).items() if name == graph]
+
+
+def _with_what_it_makes(graph: str, inputs: GoldenInputs, config: BlipConfig, compiler: Compiler) -> GoldenInputs:
+    """The inputs with what later graphs need of this one."""
+    runner = Runner(Golden(inputs, {}, {}), config, compiler.request)
+    for case, sizes in _cases_of(graph, config, inputs):
+        request, source = compiler.request(graph, sizes), case.partition(".")[2]
+        if graph == "vision":
+            inputs = replace(inputs, image_embeds=rounded_to_8_bits(runner.image_embeds(request, 0)))
+        elif graph == "question":
+            inputs = replace(inputs, question_states=runner.question_states(request, sizes))
+        elif graph == "answer":
+            text = _greedy(runner, source, sizes, request, config.text.bos_token_id)
+            inputs = replace(inputs, texts={**inputs.texts, source: text})
+    return inputs
+
+
+def _greedy(runner: Runner, source: str, sizes: Sizes, request: ov.InferRequest, start: int) -> npt.NDArray[np.int64]:
+    """The first tokens that the float model says, int64 ``[TEXT_TOKENS]``; it may go on behind the closing one."""
+    runner.start_text(source, sizes, request)
+    text = [start]
+    while len(text) < TEXT_TOKENS:
+        logits = runner.logits(np.array(text[-1:], np.int64), len(text) - 1, request)
+        text.append(int(logits.argmax()))
+    return np.array(text, np.int64)
+
+
+def golden_pictures(source: str | None, samples: Sequence[Sample]) -> list[Image.Image]:
+    """Two pictures like those that calibration saw, as far as they are generated: nobody's photographs are kept.
+
+    Args:
+        source: the calibration's; None where there was none.
+        samples: that it saw.
+    """
+    if source is not None and source.partition(":")[0] == "demo" and len(samples) > 1:
+        return [load_image(sample.image()) for sample in samples[:2]]
+    return [Image.fromarray(natural_picture(NATURAL_SIZE, seed)) for seed in (0, 1)]
+
+
+def natural_picture(size: int, seed: int) -> Pixels:
+    """A picture with the statistics of bright photographs: a 1/f spectrum, and edges of things before one another.
+
+    Field (1987, "Relations between the statistics of natural images and the response properties of cortical cells")
+    found the spectrum; Lee, Mumford and Huang (2001, "Occlusion models for natural images") model the edges.
+
+    Args:
+        size: of a side, in pixels.
+        seed: of all that is drawn.
+
+    Returns:
+        uint8 ``[size, size, 3]``.
+    """
+    rng = np.random.default_rng(seed)
+    rows, columns = np.indices((size, size)) / size
+    picture = np.stack([_one_over_f(size, rng) for _ in range(3)], -1) * 0.4 + _one_over_f(size, rng)[..., None] * 0.6
+    for radius in 0.4 / np.arange(1, 25):
+        x, y = rng.random(2)
+        leaf = (columns - x) ** 2 + (rows - y) ** 2 < radius**2
+        picture[leaf] = 0.3 * picture[leaf] + 0.5 * rng.standard_normal(3)
+    return np.clip(176 + 48 * picture, 0, 255).astype(np.uint8)
+
+
+def _one_over_f(size: int, rng: np.random.Generator) -> npt.NDArray[np.float64]:
+    """Noise whose amplitude falls with frequency, ``[size, size]``, of mean 0 and variance 1."""
+    frequencies = np.hypot(np.fft.fftfreq(size)[:, None], np.fft.rfftfreq(size)[None])
+    frequencies[0, 0] = np.inf
+    shape = (size, size // 2 + 1)
+    spectrum = (rng.standard_normal(shape) + 1j * rng.standard_normal(shape)) / frequencies
+    noise = np.fft.irfft2(spectrum, (size, size))
+    return np.asarray((noise - noise.mean()) / noise.std())

@@ -1,0 +1,78 @@
+"""What the runtime takes out of a bundle: its graphs and its self-test."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache, partial
+
+from blipvino.bundle.bundle import Bundle, graph_files
+from blipvino.bundle.golden import GOLDEN_FILE
+from blipvino.checkpoint.config import BlipConfig
+from blipvino.errors import BundleError
+from blipvino.graphs import graph_names
+from blipvino.machine.host import Choice
+from blipvino.runtime.compiling.compiler import Compiler, EngineOptions, GraphFile
+from blipvino.runtime.compiling.selftest import SelfTest, Verdict
+from blipvino.runtime.reading import read_config
+
+
+@dataclass(frozen=True)
+class SelfTestReport:
+    """The self-test of a bundle on this host.
+
+    Attributes:
+        choice: the arithmetic of its quantized graphs here.
+        verdicts: of every graph, in the order in which they run.
+    """
+
+    choice: Choice
+    verdicts: tuple[Verdict, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether every graph did."""
+        return all(verdict.passed for verdict in self.verdicts)
+
+
+def graph_files_of(bundle: Bundle, names: Sequence[str], check: bool) -> dict[str, GraphFile]:
+    """The graphs by name.
+
+    Args:
+        bundle: that has them.
+        names: of its architecture's graphs.
+        check: verify the files of each against the manifest when it is read.
+    """
+    return {
+        name: GraphFile(
+            bundle.path(f"{name}.xml"),
+            bundle.graph_digest(name),
+            cache(partial(bundle.verify, graph_files(name))) if check else None,  # once, however often it is compiled
+        )
+        for name in names
+    }
+
+
+def selftest_of(bundle: Bundle, config: BlipConfig) -> SelfTest | None:
+    """The self-test; None of a bundle that was made before there were any."""
+    if not bundle.has(GOLDEN_FILE):
+        return None
+    return SelfTest(bundle.path(GOLDEN_FILE), bundle.manifest.files[GOLDEN_FILE].sha256, config)
+
+
+def run_selftest(bundle: Bundle, options: EngineOptions) -> SelfTestReport:
+    """Compile every graph of a bundle as `Blip` would, fallbacks apart, and judge it on all golden samples.
+
+    Raises:
+        BundleError: the bundle has no golden samples.
+    """
+    config = read_config(bundle)
+    selftest = selftest_of(bundle, config)
+    if selftest is None:
+        raise BundleError(
+            f"{bundle.folder}: was made by blipvino {bundle.manifest.blipvino_version} without a self-test; "
+            "run `blipvino optimize` again"
+        )
+    compiler = Compiler(graph_files_of(bundle, graph_names(config.architecture), check=False), config, options)
+    verdicts = selftest.judge_whole(compiler.request, compiler.allowance)
+    return SelfTestReport(compiler.choice, tuple(verdicts))

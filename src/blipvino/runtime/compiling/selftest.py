@@ -1,0 +1,350 @@
+"""Whether the kernels that run here compute what a bundle's numbers say, on its golden samples.
+
+A graph's noise-to-signal ratio, measured against the float model, may be `MARGIN` times what `optimize` expected, plus
+what this host's arithmetic may add by itself.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import numpy as np
+import numpy.typing as npt
+import openvino as ov
+
+from blipvino.bundle.golden import LONGEST, Golden, GoldenInputs, sampled
+from blipvino.bundle.manifest import OPTIMIZE_AGAIN
+from blipvino.checkpoint.config import BlipConfig, TextConfig
+from blipvino.errors import BundleError
+from blipvino.metrics.sqnr import Fidelity
+from blipvino.runtime.compiling.sizes import ANY, Sizes
+from blipvino.runtime.decoding.cross_kv import CrossKV, empty_cross_kv
+
+MARGIN = 2.0
+"""Times the expected noise: 3 dB."""
+EXACT, ROUNDED, COARSE = 1e-6, 3e-4, 1e-3
+"""Noise-to-signal ratios that arithmetics may add: 60 dB of float32, 35 dB of 8-bit kernels, 30 dB of bfloat16."""
+NATS = 1.0
+"""What a text's worst disagreement may exceed the expected one by."""
+
+SelfTestMode = Literal["warn", "strict", "off"]
+RequestOf = Callable[[str, Sizes], ov.InferRequest]
+"""The request of a compiled graph, for these sizes."""
+FloatArray = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a self-test says of one graph.
+
+    Attributes:
+        graph: its name.
+        case: what it was given: "vision", "answer.image", …
+        sqnr: measured, in dB.
+        expected: by `optimize`, in dB.
+        required: the least that passes, in dB.
+        disagreement: of texts: how much less likely, in nats, the float model finds the likeliest token that was
+            computed here than its own, at the worst step.
+        expected_disagreement: by `optimize`.
+    """
+
+    graph: str
+    case: str
+    sqnr: float
+    expected: float
+    required: float
+    disagreement: float = 0.0
+    expected_disagreement: float = 0.0
+
+    @property
+    def passed(self) -> bool:
+        """Whether the graph may be used. What is no number does not pass."""
+        return self.sqnr >= self.required and self.disagreement <= self.expected_disagreement + NATS
+
+    @property
+    def shortfall(self) -> str:
+        """What is wrong, for people."""
+        if self.sqnr >= self.required:
+            return f"a token that the float model finds {self.disagreement:.1f} nats less likely"
+        return f"{self.sqnr:.1f} dB of SQNR, {self.expected:.1f} expected and {self.required:.1f} required"
+
+    def to_json(self) -> dict[str, Any]:
+        """All fields, and whether it passed; JSON has no infinity or NaN, so these are null."""
+        values = {name: _finite(value) if isinstance(value, float) else value for name, value in asdict(self).items()}
+        return {**values, "passed": self.passed}
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Self:
+        """The inverse of `to_json`: null is infinite SQNR where the graph passed."""
+        missing = math.inf if content["passed"] else math.nan
+        values: dict[str, Any] = {
+            name: missing if content[name] is None else content[name] for name in cls.__dataclass_fields__
+        }
+        return cls(**values)
+
+
+class SelfTest:
+    """The self-test of one bundle.
+
+    Args:
+        path: of its golden samples, which are read when they are first needed.
+        digest: of their content.
+        config: of the model.
+    """
+
+    def __init__(self, path: Path, digest: str, config: BlipConfig) -> None:
+        self._path = path
+        self.digest = digest
+        self._config = config
+
+    @cached_property
+    def golden(self) -> Golden:
+        """The golden samples.
+
+        Raises:
+            BundleError: they cannot be read, or are of another model.
+        """
+        golden = Golden.load(self._path)
+        if not (_inputs_fit(golden.inputs, self._config) and _results_fit(golden, self._config)):
+            raise BundleError(f"{self._path}: golden samples of another model; {OPTIMIZE_AGAIN}")
+        return golden
+
+    def judge(
+        self, name: str, sizes: Sizes, request: ov.InferRequest, request_of: RequestOf, allowance: float
+    ) -> Verdict:
+        """Run a graph that was just compiled once, and judge it: on a picture, a question, or one short text.
+
+        Args:
+            name: of the graph.
+            sizes: that it was compiled for.
+            request: of it.
+            request_of: of the graphs that make what this one reads.
+            allowance: the noise-to-signal ratio that the arithmetic may add.
+        """
+        case = case_of(name, sizes, self._config)
+        runner = Runner(self.golden, self._config, request_of)
+        runs = runner.run(case, sizes, request, whole=False)
+        return self._verdict(name, case, runs, allowance)
+
+    def judge_whole(self, request_of: RequestOf, allowance: Callable[[str], float]) -> list[Verdict]:
+        """Run and judge every graph on all that there is for it, in the order in which they run.
+
+        Args:
+            request_of: of graphs compiled for this host.
+            allowance: the noise-to-signal ratio that the arithmetic of a graph may add.
+        """
+        runner = Runner(self.golden, self._config, request_of)
+        verdicts = []
+        for case, (graph, sizes) in cases(self._config, self.golden.inputs).items():
+            runs = runner.run(case, sizes, request_of(graph, sizes), whole=True)
+            verdicts.append(self._verdict(graph, case, runs, allowance(graph)))
+        return verdicts
+
+    def _verdict(self, graph: str, case: str, runs: dict[int, FloatArray], allowance: float) -> Verdict:
+        expected, results = self.golden.expected[case], self.golden.results[case]
+        if any(results[place].shape != run.shape for place, run in runs.items()):
+            raise BundleError(f"{self._path}: golden samples of another model; {OPTIMIZE_AGAIN}")
+        measured = sum((Fidelity.of(results[place], run) for place, run in runs.items()), Fidelity())
+        noise = sum(expected.noise_to_signal[place] * _power(results[place]) for place in runs)
+        ratio = noise / sum(_power(results[place]) for place in runs)
+        gaps = [token_gap(results[place], run) for place, run in runs.items()] if graph == "answer" else [0.0]
+        return Verdict(
+            graph=graph,
+            case=case,
+            sqnr=measured.sqnr,
+            expected=_decibels(ratio),
+            required=_decibels(MARGIN * ratio + allowance),
+            disagreement=max(gaps),
+            expected_disagreement=expected.disagreement,
+        )
+
+
+def case_of(graph: str, sizes: Sizes, config: BlipConfig) -> str:
+    """What a graph that is compiled for these sizes is given."""
+    if graph not in ("answer_kv", "answer"):
+        return graph
+    over_image = not config.answers_questions or sizes.positions == config.vision.num_positions
+    return f"{graph}.{'image' if over_image else 'question'}"
+
+
+def cases(config: BlipConfig, inputs: GoldenInputs) -> dict[str, tuple[str, Sizes]]:
+    """Every case: its graph, and the sizes that it is compiled for where a text is made by itself."""
+    positions = config.vision.num_positions
+    found = {"vision": ("vision", Sizes(sources=1))}
+    sources = {"image": Sizes(1, positions)}
+    if inputs.input_ids is not None:
+        found["question_kv"] = ("question_kv", Sizes(1, positions))
+        found["question"] = ("question", Sizes(1, positions, 1, LONGEST))
+        sources["question"] = Sizes(1, LONGEST)
+    for source, sizes in sources.items():
+        found[f"answer_kv.{source}"] = ("answer_kv", sizes)
+    for source, sizes in sources.items():
+        found[f"answer.{source}"] = ("answer", Sizes(1, sizes.positions, 1, 1))
+    return found
+
+
+def _inputs_fit(inputs: GoldenInputs, config: BlipConfig) -> bool:
+    """Whether golden inputs are such as a model's graphs take."""
+    vision, text, ids = config.vision, config.text, inputs.input_ids
+    size, sources = vision.image_size, {"image", "question"} if config.answers_questions else {"image"}
+    fits = inputs.pixels.dtype == np.uint8 and inputs.pixels.ndim == 4 and len(inputs.pixels) > 0
+    fits = fits and inputs.pixels.shape[1:] == (size, size, 3)
+    fits = fits and inputs.image_embeds.shape == (1, vision.num_positions, vision.hidden_size)
+    fits = fits and inputs.texts.keys() == sources and all(_are_tokens(each, text) for each in inputs.texts.values())
+    if not config.answers_questions:
+        return fits and ids is None and inputs.question_states is None
+    if ids is None or inputs.question_states is None or len(ids) != 1 or not _are_tokens(ids[0], text):
+        return False
+    return fits and inputs.question_states.shape == (1, ids.shape[1], text.hidden_size)
+
+
+def _are_tokens(ids: npt.NDArray[Any], config: TextConfig) -> bool:
+    """Whether an array is the tokens of a text, ``[T]``, and so short that every compiled graph holds them."""
+    return bool(
+        ids.dtype == np.int64
+        and ids.ndim == 1
+        and 0 < len(ids) <= LONGEST
+        and ids.min() >= 0
+        and ids.max() < config.vocab_size
+    )
+
+
+def _results_fit(golden: Golden, config: BlipConfig) -> bool:
+    """Whether there is a result and an expectation of every run of every case, all of them numbers."""
+    inputs, named = golden.inputs, cases(config, golden.inputs).keys()
+    if not golden.results.keys() == golden.expected.keys() == named:
+        return False
+    runs = dict.fromkeys(named, 1) | {"vision": len(inputs.pixels)}
+    runs |= {f"answer.{source}": len(text) for source, text in inputs.texts.items()}
+    return all(
+        len(golden.results[case]) == len(golden.expected[case].noise_to_signal) == count
+        and all(np.isfinite(run).all() and _power(run) > 0 for run in golden.results[case])
+        and all(0 <= ratio < math.inf for ratio in golden.expected[case].noise_to_signal)
+        and 0 <= golden.expected[case].disagreement < math.inf
+        for case, count in runs.items()
+    )
+
+
+def token_gap(original: FloatArray, computed: FloatArray) -> float:
+    """By how many nats a token is less likely than the likeliest, by the original's logits ``[vocab]``."""
+    return float(original.max() - original[int(computed.argmax())])
+
+
+class Runner:
+    """Runs graphs on the golden inputs.
+
+    Args:
+        golden: those; results and expectations are not looked at.
+        config: of the model.
+        request_of: of the graphs that make keys and values.
+    """
+
+    def __init__(
+        self,
+        golden: Golden,
+        config: BlipConfig,
+        request_of: RequestOf,
+    ) -> None:
+        self._inputs = golden.inputs
+        self._scales = golden.scales
+        self._config = config
+        self._request_of = request_of
+        self._bound: CrossKV | None = None  # a request does not keep the memory alive that it reads
+
+    def run(self, case: str, sizes: Sizes, request: ov.InferRequest, *, whole: bool) -> dict[int, FloatArray]:
+        """Results of a case's runs by their number: of all pictures if it is run on the whole, else of one."""
+        graph, _, source = case.partition(".")
+        if graph == "vision":
+            pictures = len(self._inputs.pixels) if whole else 1
+            return {image: sampled([self.image_embeds(request, image)]) for image in range(pictures)}
+        if graph == "question":
+            return {0: sampled([self.question_states(request, sizes)])}
+        if graph in ("question_kv", "answer_kv"):
+            states = self._states(source)
+            made = _project(request, states, states.shape[1] if sizes.positions == ANY else sizes.positions)
+            return {0: sampled(made.as_floats(states.shape[1], self._scales))}
+        return self._text(source, sizes, request)
+
+    def image_embeds(self, request: ov.InferRequest, image: int) -> FloatArray:
+        """`vision` of one picture, float32 ``[1, S, D]``."""
+        request.infer({"pixels": self._inputs.pixels[image : image + 1]})
+        return np.array(request.get_tensor("image_embeds").data)
+
+    def question_states(self, request: ov.InferRequest, sizes: Sizes) -> FloatArray:
+        """`question` of the golden question, float32 ``[1, T, D]``."""
+        ids = self._inputs.input_ids
+        assert ids is not None
+        length = ids.shape[1]
+        padded = np.zeros((1, length if sizes.tokens == ANY else sizes.tokens), np.int64)
+        mask = padded.copy()
+        padded[:, :length], mask[:, :length] = ids, 1
+        self._bind("question_kv", Sizes(1, sizes.positions), "", request, sizes.positions)
+        request.set_tensor("input_ids", ov.Tensor(padded))
+        request.set_tensor("attention_mask", ov.Tensor(mask))
+        request.infer()
+        return np.array(request.get_tensor("question_states").data[:, :length])
+
+    def start_text(self, source: str, sizes: Sizes, request: ov.InferRequest) -> None:
+        """Bind what a text is about, and forget the text before."""
+        positions = self._states(source).shape[1]
+        padded = positions if sizes.positions == ANY else sizes.positions
+        one = source == "image" or sizes.rows == 1  # has a graph of its own; the sources of several texts share one
+        self._bind("answer_kv", Sizes(1, padded) if one else Sizes(), source, request, padded)
+        mask = np.zeros((1, padded), np.int64)
+        mask[:, :positions] = 1
+        request.set_tensor("source_mask", ov.Tensor(mask))
+        request.reset_state()
+
+    def logits(self, tokens: npt.NDArray[np.int64], past: int, request: ov.InferRequest) -> FloatArray:
+        """Of the token after these, float32 ``[vocab]``; ``past`` others were given before."""
+        request.set_tensor("input_ids", ov.Tensor(tokens[None].copy()))
+        request.set_tensor("position_ids", ov.Tensor(np.arange(past, past + len(tokens))[None]))
+        request.set_tensor("beam_idx", ov.Tensor(np.zeros(1, np.int32)))
+        request.infer()
+        return np.array(request.get_tensor("logits").data[0], np.float32)
+
+    def _text(self, source: str, sizes: Sizes, request: ov.InferRequest) -> dict[int, FloatArray]:
+        """The float model's text: token by token, since the first one attends to nothing else, or all at once."""
+        text = self._inputs.texts[source]
+        self.start_text(source, sizes, request)
+        if sizes.tokens == ANY:
+            return {len(text) - 1: self.logits(text, 0, request)}
+        return {step: self.logits(text[step : step + 1], step, request) for step in range(len(text))}
+
+    def _states(self, source: str) -> FloatArray:
+        states = self._inputs.question_states if source == "question" else self._inputs.image_embeds
+        assert states is not None
+        return states
+
+    def _bind(self, writer: str, sizes: Sizes, source: str, reader: ov.InferRequest, positions: int) -> None:
+        """Give a reader keys and values of the golden source."""
+        self._bound = _project(self._request_of(writer, sizes), self._states(source), positions)
+        self._bound.bind(reader)
+
+
+def _project(request: ov.InferRequest, states: FloatArray, length: int) -> CrossKV:
+    """Keys and values of states ``[1, S, D]`` that are padded to a length."""
+    padded = np.pad(states, [(0, 0), (0, length - states.shape[1]), (0, 0)])
+    made = empty_cross_kv(request.model_outputs, 1, length)
+    made.bind(request)
+    (port,) = request.model_inputs
+    request.set_tensor(port, ov.Tensor(padded))
+    request.infer()
+    return made
+
+
+def _power(values: FloatArray) -> float:
+    return float(np.square(values, dtype=np.float64).sum())
+
+
+def _decibels(ratio: float) -> float:
+    return -10 * math.log10(ratio) if ratio > 0 else math.inf
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

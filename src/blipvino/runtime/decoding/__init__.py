@@ -1,0 +1,1 @@
+"""Texts from the decoder: keys and values, steps, generation, ranking."""

@@ -1,0 +1,1 @@
+"""What callers give: images, questions and prompts, checked and prepared."""

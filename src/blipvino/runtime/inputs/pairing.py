@@ -1,0 +1,90 @@
+"""Images, questions and answers as callers give them, as lists: one or several, and each question with its image."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from io import IOBase
+
+import numpy as np
+
+from blipvino.checks import shown
+from blipvino.errors import InputError
+from blipvino.runtime.features import ImageFeatures
+from blipvino.runtime.inputs.images import ImageSource
+
+Image = ImageSource | ImageFeatures
+Images = Image | Sequence[Image]
+
+_ONE = str | bytes | bytearray | memoryview | np.ndarray
+"""What has a length and items, yet is one image."""
+
+
+def listed_images(images: Images) -> tuple[bool, list[Image]]:
+    """Whether there are several images, and the images as a list.
+
+    Raises:
+        InputError: an iterator, or something without an order.
+    """
+    if _is_iterator(images):
+        raise InputError(
+            f"images must be one image or a sequence of images, found {_kind(images)}; give a list of them, "
+            "or use caption_stream() or feature_stream()"
+        )
+    if isinstance(images, Mapping | Set):
+        raise InputError(f"images must be one image or a sequence of images, found {_kind(images)}")
+    if isinstance(images, Sequence) and not isinstance(images, _ONE):
+        return True, list(images)
+    return False, [images]  # anything else is one image; load_image refuses the rest
+
+
+def streamed_images(images: Iterable[Image]) -> Iterator[Image]:
+    """Images one after the other.
+
+    Raises:
+        InputError: one image alone, or something without an order.
+    """
+    one = isinstance(images, str | bytes | bytearray | memoryview)
+    one = one or (isinstance(images, np.ndarray) and images.ndim < 4)
+    if one or isinstance(images, Mapping | Set) or not isinstance(images, Iterable):
+        raise InputError(
+            f"images must be an iterable of images, in an order, found {_kind(images)}; caption() and features() take "
+            "one image"
+        )
+    return iter(images)
+
+
+def paired(images: Images, questions: str | Iterable[str]) -> tuple[list[Image], list[str]]:
+    """An image for every question and a question for every image.
+
+    Raises:
+        InputError: questions that are no texts, or not as many as images.
+    """
+    several, sources = listed_images(images)
+    asked = [questions] * len(sources) if isinstance(questions, str) else listed_texts("questions", questions)
+    if not several:
+        sources = sources * len(asked)
+    if len(sources) != len(asked):
+        raise InputError(f"{len(sources)} images but {len(asked)} questions; give one question each, or just one")
+    return sources, asked
+
+
+def listed_texts(what: str, texts: Iterable[str]) -> list[str]:
+    """Texts as a list, of any sequence or iterator. What its items are is the tokenizer's to check.
+
+    Raises:
+        InputError: not that, or something without an order.
+    """
+    scalar = isinstance(texts, np.ndarray) and not texts.ndim
+    if scalar or isinstance(texts, str | Mapping | Set) or not isinstance(texts, Iterable):
+        raise InputError(f"{what} must be a list of texts or another sequence, found {_kind(texts)} {shown(texts)}")
+    return list(texts)
+
+
+def _is_iterator(value: object) -> bool:
+    """Whether it gives its items once; an open file does, but what it gives are lines."""
+    return isinstance(value, Iterator) and not isinstance(value, IOBase)
+
+
+def _kind(value: object) -> str:
+    name = type(value).__name__
+    return f"{'an' if name[0] in 'aeiouAEIOU' else 'a'} {name}"

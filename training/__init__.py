@@ -1,0 +1,1 @@
+"""The trainer of the demo models; not part of the package."""
