@@ -11,13 +11,13 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from blipvino.arrays import AnyArray, FloatArray, IntArray, Pixels
 from blipvino.errors import BundleError
 
 GOLDEN_FILE = "selftest.safetensors"
@@ -27,8 +27,6 @@ SAMPLED = 16_384
 LONGEST = 8
 """Tokens of the golden question, at most: as many as the shortest text that graphs are compiled for."""
 
-FloatArray = npt.NDArray[np.float32]
-IntArray = npt.NDArray[np.int64]
 Results = list[FloatArray]
 """What a graph makes in each run of a case: of each picture, or at each step of a text; ``[K]`` each."""
 
@@ -45,7 +43,7 @@ class GoldenInputs:
         texts: the float model's own tokens, start token first, int64 ``[L]``: over the "image", over the "question".
     """
 
-    pixels: npt.NDArray[np.uint8]
+    pixels: Pixels
     image_embeds: FloatArray
     input_ids: IntArray | None = None
     question_states: FloatArray | None = None
@@ -86,7 +84,7 @@ class Golden:
         """Write the file."""
         inputs = self.inputs
         integers, scale = _in_8_bits(inputs.image_embeds)
-        tensors: dict[str, npt.NDArray[Any]] = {
+        tensors: dict[str, AnyArray] = {
             "pixels": inputs.pixels,
             "image_embeds": integers,
             "image_embeds.scale": scale,
@@ -144,7 +142,7 @@ def rounded_to_8_bits(image_embeds: FloatArray) -> FloatArray:
     return integers.astype(np.float32) * scale
 
 
-def sampled(arrays: list[npt.NDArray[Any]], count: int = SAMPLED) -> FloatArray:
+def sampled(arrays: list[AnyArray], count: int = SAMPLED) -> FloatArray:
     """Some elements of arrays, from all channels and positions of each alike: float32 ``[K]``."""
     return np.concatenate([_strided(array, max(1, count // len(arrays))) for array in arrays]).astype(np.float32)
 
@@ -155,17 +153,17 @@ def _in_8_bits(rows: FloatArray) -> tuple[npt.NDArray[np.int8], FloatArray]:
     return np.rint(rows / scale).astype(np.int8), scale.astype(np.float32)
 
 
-def _in_half(values: FloatArray) -> npt.NDArray[Any]:
+def _in_half(values: FloatArray) -> AnyArray:
     """In half precision, where that holds them."""
     return values.astype(np.float16) if np.abs(values).max() < np.finfo(np.float16).max else values
 
 
-def _strided(array: npt.NDArray[Any], count: int) -> npt.NDArray[Any]:
+def _strided(array: AnyArray, count: int) -> AnyArray:
     stride = max(1, array.size // count)
     while any(math.gcd(stride, length) > 1 for length in array.shape if length > 1):
         stride += 1  # a stride that shares no factor with any length meets every index of every axis
     return array.reshape(-1)[::stride]
 
 
-def _below(prefix: str, tensors: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
+def _below(prefix: str, tensors: Mapping[str, AnyArray]) -> dict[str, AnyArray]:
     return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}

@@ -14,9 +14,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
+from blipvino.arrays import Pixels
 from blipvino.data.folder import IMAGE_SUFFIXES
 from blipvino.errors import ImageError, InputError
 from blipvino.runtime.blip import DEFAULT_BATCH_SIZE, Blip
@@ -28,7 +26,6 @@ from blipvino.runtime.inputs.images import ImageProcessor
 AHEAD = 2 * DEFAULT_BATCH_SIZE
 """Images that are read, and resized, before they are asked for."""
 
-Pixels = npt.NDArray[np.uint8]
 Texts = Sequence[tuple[str, FinishReason | None]]
 """What is said of one image, an item a question (one of a caption), and how each text ended."""
 

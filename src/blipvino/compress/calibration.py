@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from blipvino.arrays import FloatArray, Pixels
 from blipvino.data import Sample
 from blipvino.progress import Reporter
 from blipvino.runtime.inputs.images import ImageProcessor
@@ -35,7 +36,7 @@ class CalibrationImage:
         questions: ``input_ids`` and ``attention_mask`` of each, int64 ``[1, T]``.
     """
 
-    pixels: npt.NDArray[np.uint8]
+    pixels: Pixels
     questions: tuple[Inputs, ...]
 
 
@@ -65,7 +66,7 @@ class CalibrationSet:
         """Inputs of `vision`, one an image."""
         return [{"pixels": image.pixels} for image in self.images]
 
-    def keep_embeds(self, image: int, embeds: npt.NDArray[np.float32]) -> None:
+    def keep_embeds(self, image: int, embeds: FloatArray) -> None:
         """Take the float `vision`'s output for the image of this number."""
         self._embeds[image] = embeds.astype(np.float16)
 
@@ -74,7 +75,7 @@ class CalibrationSet:
         """Whether every image's embeddings are known."""
         return len(self._embeds) == len(self.images)
 
-    def keep_states(self, question: int, states: npt.NDArray[np.float32]) -> None:
+    def keep_states(self, question: int, states: FloatArray) -> None:
         """Take the float `question`'s output for the question of this number, in the order of `question_inputs`."""
         self._states[question] = states.astype(np.float16)
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 import openvino as ov
 
+from blipvino.arrays import FloatArray
 from blipvino.checkpoint.tensors import Checkpoint
 from blipvino.compress.calibration import CalibrationSet, Inputs
 from blipvino.compress.floats import run_float, through
@@ -109,7 +109,7 @@ class FloatDecoder:
         decoder = ov.Core().compile_model(build_graph(checkpoint, "answer"), "CPU", options)
         self._request = decoder.create_infer_request()
 
-    def inputs(self, source_states: npt.NDArray[np.float32]) -> Inputs:
+    def inputs(self, source_states: FloatArray) -> Inputs:
         """Inputs of `answer` for a source ``[1, S, D]`` and its whole text in one step.
 
         They have ``source_states`` instead of the keys and values that `answer_kv` makes of them.

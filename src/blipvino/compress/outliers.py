@@ -15,19 +15,18 @@ import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
+from blipvino.arrays import AnyArray, FloatArray, IntArray
 from blipvino.checkpoint.config import QUESTION_ANSWERING, RETRIEVAL
 from blipvino.checkpoint.tensors import INDEX_FILE, WEIGHTS_FILE, Checkpoint
 from blipvino.errors import InputError, OutputError
 from blipvino.files.atomic import new_folder
 
-Tensors = dict[str, npt.NDArray[Any]]
+Tensors = dict[str, AnyArray]
 
 
 @dataclass(frozen=True)
@@ -190,9 +189,7 @@ def _writes_values(site: Site) -> bool:
     return site.name.endswith((".qkv", ".value"))
 
 
-def _scale(
-    checkpoint: Checkpoint, site: Site, channels: npt.NDArray[np.int64], factor: float, changed: Tensors
-) -> None:
+def _scale(checkpoint: Checkpoint, site: Site, channels: IntArray, factor: float, changed: Tensors) -> None:
     for module in site.writers:
         for name in (f"{module}.weight", f"{module}.bias"):
             _changeable(checkpoint, name, changed)[site.first_row + channels] *= np.float32(factor)
@@ -200,14 +197,14 @@ def _scale(
         _changeable(checkpoint, f"{module}.weight", changed)[:, channels] /= np.float32(factor)
 
 
-def _changeable(checkpoint: Checkpoint, name: str, changed: Tensors) -> npt.NDArray[np.float32]:
+def _changeable(checkpoint: Checkpoint, name: str, changed: Tensors) -> FloatArray:
     """A float32 copy of a tensor, the same one at every call."""
     if name not in changed:
         changed[name] = checkpoint.tensor(name).astype(np.float32)
     return changed[name]
 
 
-def _write(checkpoint: Checkpoint, changed: Mapping[str, npt.NDArray[Any]], folder: Path) -> None:
+def _write(checkpoint: Checkpoint, changed: Mapping[str, AnyArray], folder: Path) -> None:
     for path in sorted(checkpoint.folder.iterdir()):
         if path.suffix in (".json", ".txt") and path.name != INDEX_FILE and path.is_file():
             shutil.copyfile(path, folder / path.name)

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import nncf
 import numpy as np
-import numpy.typing as npt
 import openvino as ov
 import openvino.opset13 as ops
 from nncf.common.graph.transformations.commands import TargetType
@@ -25,12 +24,12 @@ from nncf.common.tensor_statistics.collectors import (
 from nncf.common.tensor_statistics.statistic_point import StatisticPointsContainer
 from nncf.tensor import Tensor
 
+from blipvino.arrays import FloatArray
 from blipvino.compress.calibration import Inputs
 from blipvino.compress.floats import run_float
 from blipvino.graphs.surgery import joined
 
-Array = npt.NDArray[np.float32]
-Keep = Callable[[int, Array], None]
+Keep = Callable[[int, FloatArray], None]
 """Takes a sample's number and the graph's output for it."""
 Port = tuple[str, int]
 """An output of a node, named alike in a graph, its clone and it smoothed: the node's friendly name, its index."""
@@ -46,8 +45,8 @@ class Recording:
         means: of the former's channels, over all samples, ``[C]``.
     """
 
-    extremes: Mapping[Port, Array]
-    means: Mapping[Port, Array]
+    extremes: Mapping[Port, FloatArray]
+    means: Mapping[Port, FloatArray]
 
     def answer(self, points: StatisticPointsContainer, model: ov.Model) -> None:
         """Fill what a step of NNCF's asks of a graph: the float one, or that one smoothed.
@@ -72,13 +71,13 @@ class Recording:
                     # NNCF finds in these two positions the minima and maxima that it would find in all of them.
                     collector.register_input_for_all_reducers(Tensor(extremes.reshape([1] * (rank - 2) + [2, -1])))
 
-    def _extremes(self, output: ov.Output) -> Array:
+    def _extremes(self, output: ov.Output) -> FloatArray:
         if _port(output) in self.extremes:
             return self.extremes[_port(output)]
         source, scale = _smoothing(output)
         return self._extremes(source) * scale
 
-    def _mean(self, output: ov.Output) -> Array:
+    def _mean(self, output: ov.Output) -> FloatArray:
         if _port(output) in self.means:
             return self.means[_port(output)]
         node = output.get_node()
@@ -143,8 +142,8 @@ def _recorder(
     return ov.Model([*(clone.get_results() if keeps else []), recorded], clone.get_parameters(), "recorder"), sizes
 
 
-def _run(recorder: ov.Model, inputs: Iterable[Inputs], keep: Keep | None) -> list[Array]:
-    rows: dict[int, Array] = {}
+def _run(recorder: ov.Model, inputs: Iterable[Inputs], keep: Keep | None) -> list[FloatArray]:
+    rows: dict[int, FloatArray] = {}
 
     def finished(sample: int, request: ov.InferRequest) -> None:
         rows[sample] = np.array(request.get_tensor("recorded").data)
@@ -190,7 +189,7 @@ def _ports(outputs: Iterable[ov.Output]) -> list[Port]:
     return list(dict.fromkeys(_port(output) for output in outputs))
 
 
-def _smoothing(output: ov.Output) -> tuple[ov.Output, Array]:
+def _smoothing(output: ov.Output) -> tuple[ov.Output, FloatArray]:
     """The tensor that SmoothQuant's new node scales, and the scale of each channel."""
     node = output.get_node()
     if "nncf_smooth_quant" not in node.get_friendly_name():

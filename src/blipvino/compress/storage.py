@@ -9,10 +9,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import openvino as ov
 import openvino.opset13 as ops
 
+from blipvino.arrays import FloatArray
 from blipvino.errors import BundleError
 from blipvino.graphs.surgery import number_operations
 
@@ -57,7 +57,7 @@ def store_in_fp16(model: ov.Model) -> None:
                     port.replace_source_output(half.output(0))
 
 
-def fits_fp16(values: npt.NDArray[np.float32], *, absolute: bool) -> bool:
+def fits_fp16(values: FloatArray, *, absolute: bool) -> bool:
     """Whether FP16 is precise enough: for terms of a sum in absolute size, else in relative size (2**-11)."""
     if values.size <= 1:
         return False  # saves nothing: ranges of quantizers and the like

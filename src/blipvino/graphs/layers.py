@@ -14,10 +14,11 @@ import numpy.typing as npt
 import openvino as ov
 import openvino.opset13 as ops
 
+from blipvino.arrays import FloatArray
 from blipvino.checkpoint.tensors import Checkpoint
 
 Node: TypeAlias = ov.Node
-Array: TypeAlias = npt.NDArray[np.float32]
+Array: TypeAlias = FloatArray
 
 MASKED = -1e4
 """Added to the score of a position that may not be attended to: exp() of it is 0 in float32, and fp16 holds it."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-FloatArray = npt.NDArray[np.float64]
+from blipvino.arrays import DoubleArray
 
 CONFIDENCE = 0.95
 RESAMPLES = 2000
@@ -29,7 +29,7 @@ class Estimate:
     high: float
 
 
-def resampled_sums(statistics: npt.ArrayLike, seed: int, resamples: int = RESAMPLES) -> FloatArray:
+def resampled_sums(statistics: npt.ArrayLike, seed: int, resamples: int = RESAMPLES) -> DoubleArray:
     """Sums of statistics over images that are drawn with replacement, as many as there are.
 
     Args:
@@ -52,7 +52,9 @@ def resampled_sums(statistics: npt.ArrayLike, seed: int, resamples: int = RESAMP
     return sums
 
 
-def estimate(figure: Callable[[FloatArray], FloatArray], statistics: npt.ArrayLike, resampled: FloatArray) -> Estimate:
+def estimate(
+    figure: Callable[[DoubleArray], DoubleArray], statistics: npt.ArrayLike, resampled: DoubleArray
+) -> Estimate:
     """A figure over all images, and its interval.
 
     Args:

@@ -22,11 +22,10 @@ from functools import partial
 from itertools import chain
 
 import numpy as np
-import numpy.typing as npt
 
+from blipvino.arrays import DoubleArray
 from blipvino.metrics.tokenization import Tokens
 
-FloatArray = npt.NDArray[np.float64]
 Ngrams = Counter[Tokens]
 
 LONGEST = 4
@@ -62,7 +61,7 @@ class ReferenceCaptions:
             for those, texts in zip(counted, references, strict=True)
         ]
 
-    def statistics(self, captions: Sequence[Tokens]) -> FloatArray:
+    def statistics(self, captions: Sequence[Tokens]) -> DoubleArray:
         """What `CAPTION_METRICS` are made of, for one caption of each image: ``[images, STATISTICS]``."""
         rows = np.zeros((len(captions), STATISTICS))
         for image, caption in enumerate(captions):
@@ -80,7 +79,7 @@ class ReferenceCaptions:
         return rows
 
 
-def bleu(sums: FloatArray, n: int) -> FloatArray:
+def bleu(sums: DoubleArray, n: int) -> DoubleArray:
     """BLEU of n-grams up to ``n``, of sums of statistics ``[..., STATISTICS]``."""
     precisions = (sums[..., _CORRECT] + _TINY) / (sums[..., _GUESSED] + _SMALL)
     score = np.prod(precisions[..., :n], axis=-1) ** (1 / n)
@@ -88,11 +87,11 @@ def bleu(sums: FloatArray, n: int) -> FloatArray:
     return score * np.exp(np.minimum(0, 1 - 1 / ratio))
 
 
-def _mean(sums: FloatArray, column: int) -> FloatArray:
+def _mean(sums: DoubleArray, column: int) -> DoubleArray:
     return sums[..., column] / sums[..., _IMAGES]
 
 
-CAPTION_METRICS: Mapping[str, Callable[[FloatArray], FloatArray]] = {
+CAPTION_METRICS: Mapping[str, Callable[[DoubleArray], DoubleArray]] = {
     **{f"BLEU-{n}": partial(bleu, n=n) for n in range(1, LONGEST + 1)},
     "ROUGE-L": partial(_mean, column=_ROUGE),
     "CIDEr-D": partial(_mean, column=_CIDER),

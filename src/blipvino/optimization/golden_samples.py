@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import openvino as ov
 from PIL import Image
 
+from blipvino.arrays import DoubleArray, IntArray, Pixels
 from blipvino.bundle.golden import LONGEST, Expected, Golden, GoldenInputs, Results, rounded_to_8_bits
 from blipvino.checkpoint.config import BlipConfig
 from blipvino.checkpoint.tensors import Checkpoint
@@ -34,8 +34,6 @@ LARGE_PICTURE = 2**18
 
 NATURAL_SIZE = 384
 """Pixels of a side of a generated picture."""
-
-Pixels = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -89,7 +87,7 @@ def with_expectations(golden: Golden, folder: Path, config: BlipConfig) -> Golde
     return replace(golden, expected=expected, scales=scales)
 
 
-def _question(processors: Processors, config: BlipConfig) -> npt.NDArray[np.int64] | None:
+def _question(processors: Processors, config: BlipConfig) -> IntArray | None:
     """The golden question, int64 ``[1, T]``."""
     if not config.answers_questions:
         return None
@@ -136,7 +134,7 @@ def _with_what_it_makes(graph: str, inputs: GoldenInputs, config: BlipConfig, co
     return inputs
 
 
-def _greedy(runner: Runner, source: str, sizes: Sizes, request: ov.InferRequest, start: int) -> npt.NDArray[np.int64]:
+def _greedy(runner: Runner, source: str, sizes: Sizes, request: ov.InferRequest, start: int) -> IntArray:
     """The first tokens that the float model says, int64 ``[TEXT_TOKENS]``; it may go on behind the closing one."""
     runner.start_text(source, sizes, request)
     text = [start]
@@ -181,7 +179,7 @@ def natural_picture(size: int, seed: int) -> Pixels:
     return np.clip(176 + 48 * picture, 0, 255).astype(np.uint8)
 
 
-def _one_over_f(size: int, rng: np.random.Generator) -> npt.NDArray[np.float64]:
+def _one_over_f(size: int, rng: np.random.Generator) -> DoubleArray:
     """Noise whose amplitude falls with frequency, ``[size, size]``, of mean 0 and variance 1."""
     frequencies = np.hypot(np.fft.fftfreq(size)[:, None], np.fft.rfftfreq(size)[None])
     frequencies[0, 0] = np.inf

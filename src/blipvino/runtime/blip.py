@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, Literal, NoReturn, Self, overload
 
 import numpy as np
-import numpy.typing as npt
 
+from blipvino.arrays import FloatArray, IntArray
 from blipvino.bundle.bundle import Bundle
 from blipvino.checkpoint.config import BlipConfig
 from blipvino.checks import flag, folder_path, integer, shown
@@ -29,9 +29,6 @@ from blipvino.runtime.inputs.pairing import Image, Images, listed_images, paired
 from blipvino.runtime.inputs.texts import TextProcessor, TokenBatch
 from blipvino.runtime.reading import find_bundle, read_config, read_preprocessor
 from blipvino.runtime.stream import AHEAD, looked_ahead
-
-FloatArray = npt.NDArray[np.float32]
-IntArray = npt.NDArray[np.int64]
 
 DEFAULT_BATCH_SIZE = 8
 

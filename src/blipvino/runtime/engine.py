@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import cached_property
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import openvino as ov
 
+from blipvino.arrays import AnyArray, FloatArray, IntArray, Pixels
 from blipvino.checkpoint.config import BlipConfig
 from blipvino.machine.host import Choice
 from blipvino.runtime.compiling.compiler import Compiler, EngineOptions, GraphSource
@@ -18,9 +17,6 @@ from blipvino.runtime.compiling.sizes import Sizes
 from blipvino.runtime.decoding.cross_kv import Arena, CrossKV, empty_cross_kv
 from blipvino.runtime.decoding.generation import Step
 from blipvino.runtime.decoding.steps import Branching, Decoding
-
-FloatArray = npt.NDArray[np.float32]
-IntArray = npt.NDArray[np.int64]
 
 TEXT_LENGTHS = (8, 16, 32, 64, 128, 256)
 """Texts are padded to the least of these that holds them, so that a few compiled graphs serve all lengths."""
@@ -52,7 +48,7 @@ class Engine:
         """The arithmetic of quantized graphs, and why it is that one."""
         return self._compiler.choice
 
-    def image_embeds(self, pixels: npt.NDArray[np.uint8]) -> FloatArray:
+    def image_embeds(self, pixels: Pixels) -> FloatArray:
         """uint8 ``[B, size, size, 3]`` -> float32 ``[B, S, D]``."""
         vision = self._config.vision
         embeds = np.empty((len(pixels), vision.num_positions, vision.hidden_size), np.float32)
@@ -156,7 +152,7 @@ class Engine:
         return self._compiler.queue("vision", Sizes(sources=1))
 
 
-def _padded(rows: npt.NDArray[Any], length: int) -> npt.NDArray[Any]:
+def _padded(rows: AnyArray, length: int) -> AnyArray:
     """``[B, S, ...]`` with zeros up to a length of ``S``; masks hide them."""
     missing = length - rows.shape[1]
     return np.pad(rows, [(0, 0), (0, missing)] + [(0, 0)] * (rows.ndim - 2)) if missing else rows

@@ -9,16 +9,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 
+from blipvino.arrays import FloatArray, Pixels
 from blipvino.checks import shown
 from blipvino.errors import InputError
 from blipvino.runtime.decoding.cross_kv import CrossKV
 from blipvino.runtime.engine import Engine
 from blipvino.runtime.inputs.images import ImageProcessor, ImageSource
-
-FloatArray = npt.NDArray[np.float32]
-Pixels = npt.NDArray[np.uint8]
 
 DEFAULT_CACHE_BYTES = 128 * 2**20
 

@@ -7,16 +7,14 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 
-import numpy as np
-import numpy.typing as npt
-
+from blipvino.arrays import Pixels
 from blipvino.runtime.features import FeatureExtractor, ImageFeatures
 from blipvino.runtime.inputs.images import ImageProcessor, ImageSource
 
 AHEAD = 2
 """Batches that are prepared while one is worked on."""
 
-Seen = ImageFeatures | npt.NDArray[np.uint8]
+Seen = ImageFeatures | Pixels
 
 
 def looked_ahead(

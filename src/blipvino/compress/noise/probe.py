@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import openvino as ov
 
+from blipvino.arrays import DoubleArray
 from blipvino.compress.calibration import Inputs
 from blipvino.compress.noise.joint import CHAINED, SUMS, Joint
 from blipvino.compress.noise.node_pairs import CompressedOperation
@@ -55,7 +56,7 @@ class Probe:
         self._request = compiled.create_infer_request()
         self._inputs = names
         self._outputs = [port.get_any_name() for port in compiled.outputs]
-        self._sums: npt.NDArray[np.float64] = np.zeros((0, 4))
+        self._sums: DoubleArray = np.zeros((0, 4))
 
     def run(self, inputs: Inputs) -> dict[str, npt.NDArray[np.generic]]:
         """Measure one sample; inputs that the graph does not have are passed over. Returns what it keeps, by name."""

@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
+from blipvino.arrays import FloatArray, IntArray
 from blipvino.checkpoint.config import BlipConfig
 from blipvino.compress.calibration import CalibrationImage
 from blipvino.metrics.sqnr import Fidelity
 from blipvino.progress import Reporter
 from blipvino.runtime.decoding.cross_kv import CrossKV
 from blipvino.runtime.engine import Engine
-
-FloatArray = npt.NDArray[np.float32]
 
 
 class AsRun:
@@ -57,7 +55,7 @@ class AsRun:
                 self._measure_text(states, mask)
         return self._errors
 
-    def _measure_text(self, states: Sequence[FloatArray], mask: npt.NDArray[np.int64]) -> None:
+    def _measure_text(self, states: Sequence[FloatArray], mask: IntArray) -> None:
         """The original's greedy text: both decoders are given what it has said so far."""
         sources = [engine.answer_kv(each) for engine, each in zip(self._engines, states, strict=True)]
         self._compare_kv("answer_kv", sources, mask.shape[1])

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
+from blipvino.arrays import DoubleArray
 from blipvino.data import Question
 from blipvino.measure.evaluation.evaluation import AnswerExample, AnswerScore, CaptionExample, CaptionScore
 from blipvino.measure.evaluation.result_files import Texts
@@ -18,7 +18,6 @@ from blipvino.metrics.caption_metrics import CAPTION_METRICS, STATISTICS, Refere
 from blipvino.metrics.tokenization import tokenize_caption
 from blipvino.metrics.vqa import vqa_accuracy
 
-FloatArray = npt.NDArray[np.float64]
 Kind = Literal["all", "answer type", "question type"]
 
 _COLUMNS = 5
@@ -80,14 +79,14 @@ def _accuracy(answer: str | None, question: Question) -> float | None:
     return vqa_accuracy(answer, question.answers) if answer is not None and question.answers else None
 
 
-def _answer_score(group: tuple[Kind, str], sums: FloatArray, resampled: FloatArray, beside: bool) -> AnswerScore:
+def _answer_score(group: tuple[Kind, str], sums: DoubleArray, resampled: DoubleArray, beside: bool) -> AnswerScore:
     totals = sums.sum(axis=0)
     known = bool(totals[_KNOWN])
 
     def share(column: int, of: int) -> Estimate:
         return estimate(lambda s: s[..., column] / s[..., of], sums, resampled)
 
-    def drop(s: FloatArray) -> FloatArray:
+    def drop(s: DoubleArray) -> DoubleArray:
         return (s[..., _ORIGINAL] - s[..., _COMPRESSED]) / s[..., _KNOWN]
 
     return AnswerScore(
@@ -134,11 +133,11 @@ def score_captions(
     return CaptionScores(metrics, agreement)
 
 
-def _caption_score(name: str, rows: FloatArray, resampled: FloatArray, beside: bool) -> CaptionScore:
+def _caption_score(name: str, rows: DoubleArray, resampled: DoubleArray, beside: bool) -> CaptionScore:
     """Of statistics of the compressed model's captions, followed by the original's where it has one beside it."""
     metric = CAPTION_METRICS[name]
 
-    def of(figure: Callable[[FloatArray], FloatArray]) -> Estimate:
+    def of(figure: Callable[[DoubleArray], DoubleArray]) -> Estimate:
         return estimate(figure, rows, resampled)
 
     compressed = of(lambda s: metric(s[..., :STATISTICS]))

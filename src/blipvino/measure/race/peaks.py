@@ -8,15 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import openvino as ov
 from openvino import opset15 as ops
 
+from blipvino.arrays import FloatArray
 from blipvino.machine.record import this_machine
 from blipvino.measure.race.speed_results import Peaks
 from blipvino.measure.race.timing import best_seconds
 
-FloatArray = npt.NDArray[np.float32]
 LAYERS = 4
 """Matrix products in a row, of which each hands INT8 to the next: the first one's quantization weighs little."""
 

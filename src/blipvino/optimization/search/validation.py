@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 
 import numpy as np
-import numpy.typing as npt
 
+from blipvino.arrays import FloatArray
 from blipvino.bundle.search_record import Score
 from blipvino.data import Sample, SampleSource, count_items
 from blipvino.errors import DataError
@@ -23,8 +23,6 @@ from blipvino.runtime.features import ImageFeatures
 KEPT_EMBEDS_BYTES = 2**30
 """Image embeddings that are kept between trials: 600 images of BLIP-base."""
 
-Pixels = npt.NDArray[np.uint8]
-Embeds = npt.NDArray[np.float32]
 Texts = list[list[str]]
 """Of each image: an answer to each of its questions, or its caption."""
 
@@ -73,7 +71,7 @@ class Validation:
 
     def __init__(self, samples: Sequence[Sample], original: Blip, seed: int, reporter: Reporter) -> None:
         self._seed, self._reporter = seed, reporter
-        self._embeds: OrderedDict[Treatment, list[Embeds]] = OrderedDict()
+        self._embeds: OrderedDict[Treatment, list[FloatArray]] = OrderedDict()
         answers = original.config.answers_questions and any(sample.questions for sample in samples)
         known = answers and any(question.answers for sample in samples for question in sample.questions)
         self._asked = [
@@ -109,7 +107,7 @@ class Validation:
         accuracy = 100 * statistics[:, 1].sum() / statistics[:, 2].sum()
         return Score(float(accuracy), drop.value, drop.low, drop.high)
 
-    def _seen(self, blip: Blip, vision: Treatment) -> Sequence[Embeds]:
+    def _seen(self, blip: Blip, vision: Treatment) -> Sequence[FloatArray]:
         if vision in self._embeds:
             self._embeds.move_to_end(vision)
             return self._embeds[vision]
@@ -119,11 +117,11 @@ class Validation:
             self._embeds.popitem(last=False)
         return looked
 
-    def _looked(self, blip: Blip) -> list[Embeds]:
+    def _looked(self, blip: Blip) -> list[FloatArray]:
         images = self._reporter.track(self._pixels, "Looking", self.images)
         return [blip.engine.image_embeds(pixels[None])[0] for pixels in images]
 
-    def _texts(self, blip: Blip, embeds: Sequence[Embeds]) -> Texts:
+    def _texts(self, blip: Blip, embeds: Sequence[FloatArray]) -> Texts:
         texts = []
         for number in self._reporter.track(range(self.images), "Answering", self.images):
             # Made anew for each: they grow when they are asked about, and are not to be kept.

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 import numpy as np
-import numpy.typing as npt
 import openvino as ov
 
+from blipvino.arrays import AnyArray, FloatArray, IntArray
 from blipvino.bundle.golden import LONGEST, Golden, GoldenInputs, sampled
 from blipvino.bundle.manifest import OPTIMIZE_AGAIN
 from blipvino.checkpoint.config import BlipConfig, TextConfig
@@ -35,7 +35,6 @@ NATS = 1.0
 SelfTestMode = Literal["warn", "strict", "off"]
 RequestOf = Callable[[str, Sizes], ov.InferRequest]
 """The request of a compiled graph, for these sizes."""
-FloatArray = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -203,7 +202,7 @@ def _inputs_fit(inputs: GoldenInputs, config: BlipConfig) -> bool:
     return fits and inputs.question_states.shape == (1, ids.shape[1], text.hidden_size)
 
 
-def _are_tokens(ids: npt.NDArray[Any], config: TextConfig) -> bool:
+def _are_tokens(ids: AnyArray, config: TextConfig) -> bool:
     """Whether an array is the tokens of a text, ``[T]``, and so short that every compiled graph holds them."""
     return bool(
         ids.dtype == np.int64
@@ -300,7 +299,7 @@ class Runner:
         request.set_tensor("source_mask", ov.Tensor(mask))
         request.reset_state()
 
-    def logits(self, tokens: npt.NDArray[np.int64], past: int, request: ov.InferRequest) -> FloatArray:
+    def logits(self, tokens: IntArray, past: int, request: ov.InferRequest) -> FloatArray:
         """Of the token after these, float32 ``[vocab]``; ``past`` others were given before."""
         request.set_tensor("input_ids", ov.Tensor(tokens[None].copy()))
         request.set_tensor("position_ids", ov.Tensor(np.arange(past, past + len(tokens))[None]))

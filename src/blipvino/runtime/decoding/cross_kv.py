@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import openvino as ov
 
-Array = npt.NDArray[Any]
+from blipvino.arrays import AnyArray, Pixels
 
 _ARRAY_TYPES: Mapping[str, np.dtype[Any]] = {
     "f32": np.dtype(np.float32),
@@ -29,7 +28,7 @@ class CrossKV:
     the CPU computes in it, or int8 where the reading graph is quantized.
     """
 
-    tensors: Mapping[str, Array]
+    tensors: Mapping[str, AnyArray]
 
     @property
     def batch(self) -> int:
@@ -58,7 +57,7 @@ class CrossKV:
             tensor = request.get_tensor(name)
             request.set_tensor(name, _shared_tensor(array, tensor.element_type))
 
-    def as_floats(self, positions: int, scales: Mapping[str, float]) -> list[Array]:
+    def as_floats(self, positions: int, scales: Mapping[str, float]) -> list[AnyArray]:
         """Keys and values of the first so many positions as numbers, for comparison.
 
         Args:
@@ -115,13 +114,13 @@ class Arena:
     def __init__(self) -> None:
         self._memory = np.empty(0, np.uint8)
 
-    def take(self, size: int) -> npt.NDArray[np.uint8]:
+    def take(self, size: int) -> Pixels:
         """So many bytes, which overlap with those of every earlier call."""
         if self._memory.nbytes < size:
             self._memory = np.empty(size, np.uint8)
         return self._memory[:size]
 
 
-def _shared_tensor(array: Array, element: ov.Type) -> ov.Tensor:
+def _shared_tensor(array: AnyArray, element: ov.Type) -> ov.Tensor:
     """An OpenVINO tensor over an array's own memory, which is contiguous and may be read-only."""
     return ov.Tensor(array, ov.Shape(array.shape), element)

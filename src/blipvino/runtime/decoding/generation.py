@@ -13,11 +13,10 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from blipvino.arrays import FloatArray, IntArray
 from blipvino.checks import flag, integer, real, shown
 from blipvino.errors import InputError
 
-IntArray = npt.NDArray[np.int64]
-FloatArray = npt.NDArray[np.float32]
 FinishReason = Literal["stop", "length"]
 
 

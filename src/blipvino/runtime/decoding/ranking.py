@@ -16,16 +16,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from blipvino.arrays import DoubleArray, IntArray
 from blipvino.checks import shown
 from blipvino.errors import InputError
 from blipvino.runtime.decoding.steps import Branching
 from blipvino.runtime.inputs.pairing import listed_texts
 from blipvino.runtime.inputs.texts import TextProcessor
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 
 DEFAULT_TOP_K = 128
 """Upstream's ``k_test``."""
@@ -104,7 +101,7 @@ def rank(decoder: Branching, start: list[int], answers: AnswerList, top_k: int |
     return Ranking(tuple(answers.texts[place] for place in order), tuple(scores[order].tolist()))
 
 
-def _after_first_token(decoder: Branching, answers: AnswerList, chosen: IntArray) -> FloatArray:
+def _after_first_token(decoder: Branching, answers: AnswerList, chosen: IntArray) -> DoubleArray:
     """Log-likelihoods of what follows the first token of some answers; the decoder has seen the prompt."""
     scores = np.zeros(len(chosen))
     known = np.zeros(1, np.int64)

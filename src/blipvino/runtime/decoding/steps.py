@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-import numpy.typing as npt
 import openvino as ov
 
+from blipvino.arrays import FloatArray, IntArray
 from blipvino.runtime.decoding.cross_kv import CrossKV
 from blipvino.runtime.decoding.generation import Scores
-
-IntArray = npt.NDArray[np.int64]
-FloatArray = npt.NDArray[np.float32]
 
 
 class Decoding:

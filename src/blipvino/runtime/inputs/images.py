@@ -6,17 +6,16 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from PIL import ExifTags, Image, ImageOps
 
+from blipvino.arrays import AnyArray, FloatArray, Pixels
 from blipvino.checkpoint.config import RESCALE_FACTOR, PreprocessorConfig
 from blipvino.errors import ImageError
 from blipvino.files.images import check_size, open_image
 
-ImageSource = Image.Image | str | Path | bytes | npt.NDArray[Any]
+ImageSource = Image.Image | str | Path | bytes | AnyArray
 """A PIL image, a path, the bytes of an image file, or a uint8 array ``[H, W]`` or ``[H, W, 1 | 3 | 4]``."""
 
 
@@ -83,7 +82,7 @@ def _upright(image: Image.Image) -> Image.Image:
     return ImageOps.exif_transpose(image) if turned else image
 
 
-def _from_array(array: npt.NDArray[Any]) -> Image.Image:
+def _from_array(array: AnyArray) -> Image.Image:
     channels = array.shape[2] if array.ndim == 3 else 1
     if array.dtype != np.uint8 or array.ndim not in (2, 3) or channels not in (1, 3, 4) or array.size == 0:
         raise ImageError(f"expected a uint8 array [H, W] or [H, W, 1 | 3 | 4], found {array.dtype} {list(array.shape)}")
@@ -117,7 +116,7 @@ def _on_white(image: Image.Image) -> Image.Image:
     return Image.alpha_composite(white, image).convert("RGB")
 
 
-def _eight_bits(values: npt.NDArray[Any], *, sixteen: bool) -> npt.NDArray[np.uint8]:
+def _eight_bits(values: AnyArray, *, sixteen: bool) -> Pixels:
     """Integer greyscale to 0..255; of 32-bit values the largest tells whether they are 16-bit ones."""
     scaled = values >> 8 if sixteen or values.max() > 255 else values
     return scaled.clip(0, 255).astype(np.uint8)
@@ -129,18 +128,18 @@ class ImageProcessor:
 
     config: PreprocessorConfig
 
-    def pixels(self, images: Sequence[ImageSource]) -> npt.NDArray[np.uint8]:
+    def pixels(self, images: Sequence[ImageSource]) -> Pixels:
         """Load and resize images: uint8 ``[B, size, size, 3]`` RGB, what `vision` takes."""
         if len(images) == 1:
             return self._resized(images[0])[None]
         with ThreadPoolExecutor() as pool:  # Pillow works without Python's lock
             return np.stack(list(pool.map(self._resized, images)))
 
-    def _resized(self, image: ImageSource) -> npt.NDArray[np.uint8]:
+    def _resized(self, image: ImageSource) -> Pixels:
         size, resample = self.config.size, Image.Resampling(self.config.resample)
         return np.asarray(load_image(image, least=_LEAST_SCALE * size).resize((size, size), resample))
 
-    def pixel_values(self, images: Sequence[ImageSource]) -> npt.NDArray[np.float32]:
+    def pixel_values(self, images: Sequence[ImageSource]) -> FloatArray:
         """The same images as ``BlipImageProcessor`` returns them: float32 ``[B, 3, size, size]``, normalised.
 
         The runtime does not need this (`vision` normalises by itself); baselines and other runtimes do. The order of

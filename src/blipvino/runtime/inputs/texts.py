@@ -7,14 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 from tokenizers import Tokenizer
 
+from blipvino.arrays import IntArray
 from blipvino.checkpoint.config import TextConfig
 from blipvino.checks import shown
 from blipvino.errors import BundleError, InputError
-
-IntArray = npt.NDArray[np.int64]
 
 MAX_CHARACTERS = 100_000
 """Of a text. Its tokens are counted after they are made, which takes seconds and gigabytes for one without end."""

@@ -10,17 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
+from blipvino.arrays import FloatArray, IntArray
 from blipvino.checkpoint.config import RESCALE_FACTOR, BlipConfig, TextConfig, parse_config, parse_preprocessor
 from blipvino.checkpoint.tensors import load_checkpoint
 from blipvino.measure.race.contender import Tokens
 from blipvino.runtime.inputs.images import ImageProcessor
 from blipvino.runtime.inputs.texts import TextProcessor
-
-FloatArray = npt.NDArray[np.float32]
-IntArray = npt.NDArray[np.int64]
 
 Step = Callable[[IntArray], FloatArray]
 """One decoding step: the latest token of every row, ``[B, 1]``, to the logits ``[B, vocab]`` of the next."""

@@ -18,18 +18,10 @@ from PIL import Image
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from blipvino.arrays import FloatArray, IntArray
 from blipvino.checkpoint.config import BlipConfig
 from blipvino.machine.record import this_machine
-from blipvino.measure.race.baselines.common import (
-    FloatArray,
-    Inputs,
-    IntArray,
-    Step,
-    build_once,
-    copy_inputs,
-    greedy,
-    median_seconds,
-)
+from blipvino.measure.race.baselines.common import Inputs, Step, build_once, copy_inputs, greedy, median_seconds
 from blipvino.measure.race.baselines.torch_graphs import Answer, CrossKV, Question, Vision, load_model
 from blipvino.measure.race.contender import Tokens
 

@@ -14,23 +14,14 @@ from typing import Any, Literal
 
 import nncf
 import numpy as np
-import numpy.typing as npt
 import openvino as ov
 import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from blipvino.arrays import AnyArray, FloatArray, IntArray
 from blipvino.checkpoint.config import BlipConfig
-from blipvino.measure.race.baselines.common import (
-    FloatArray,
-    Inputs,
-    IntArray,
-    Step,
-    build_once,
-    copy_inputs,
-    greedy,
-    median_seconds,
-)
+from blipvino.measure.race.baselines.common import Inputs, Step, build_once, copy_inputs, greedy, median_seconds
 from blipvino.measure.race.baselines.torch_graphs import TextDecoder, TextEncoder, Vision, load_model
 from blipvino.measure.race.contender import Tokens
 from blipvino.progress import Reporter
@@ -38,7 +29,7 @@ from blipvino.progress import Reporter
 VISION, TEXT_ENCODER, TEXT_DECODER = "blip_vision_model", "blip_text_encoder", "blip_text_decoder_with_past"
 """The notebooks' own names of the models; INT8 ones end in ``_int8``."""
 
-ModelInputs = dict[str, dict[str, npt.NDArray[Any]]]
+ModelInputs = dict[str, dict[str, AnyArray]]
 """One sample as each model that is quantized reads it, by the model's name."""
 
 ImageQuestion = tuple[Image.Image, str]
