@@ -20,11 +20,12 @@ from pathlib import Path
 from shutil import copyfile
 from typing import cast
 
-from blipvino import Recipe, Treatment, optimize
+from blipvino import Recipe, optimize
 from blipvino.bundle.bundle import Bundle, open_bundle
 from blipvino.bundle.manifest import MANIFEST_FILE
 from blipvino.checkpoint.tensors import load_checkpoint
 from blipvino.compress.outliers import OutlierOptions, add_outliers
+from blipvino.compress.recipes import AUTO
 from blipvino.demo import resolve
 from blipvino.files.atomic import make_folder, write_text
 from blipvino.machine.host import ArithmeticOption
@@ -35,8 +36,7 @@ from blipvino.measure.evaluation.evaluation import EvaluateOptions, Evaluation
 from blipvino.measure.report.tables.diagnosis_tables import decibels
 from blipvino.measure.report.tables.evaluation_tables import interval
 from blipvino.optimization.optimize import CalibrationOptions
-from blipvino.optimization.search.options import SearchOptions
-from blipvino.recipe import AUTO
+from blipvino.optimization.search.options import Search
 
 DATA = "demo:test"
 TOKENS = 32
@@ -55,7 +55,7 @@ class Measured:
     @property
     def size(self) -> int:
         """Bytes of its graphs' weights."""
-        return sum(self.bundle.graph_size(graph) for graph in self.bundle.manifest.recipe["treatments"])
+        return sum(self.bundle.graph_size(graph) for graph in self.bundle.manifest.recipe.treatments)
 
 
 def measure(source: str, recipe: str | Recipe, options: argparse.Namespace) -> list[Measured]:
@@ -68,9 +68,9 @@ def measure(source: str, recipe: str | Recipe, options: argparse.Namespace) -> l
     folder = options.output / name
     make_folder(folder)
     if not (folder / "bundle" / MANIFEST_FILE).exists():
-        search = SearchOptions(max_drop=options.max_drop, minutes=options.minutes) if recipe == AUTO else None
+        asked = Search(max_drop=options.max_drop, minutes=options.minutes) if recipe == AUTO else recipe
         calibration = CalibrationOptions(samples=options.calibration_samples)
-        optimize(source, folder / "bundle", recipe=recipe, calibration=calibration, search=search)
+        optimize(source, folder / "bundle", recipe=asked, calibration=calibration)
     diagnosis, rows = _diagnose(folder, options.diagnose_samples), []
     for arithmetic in options.arithmetics.split(","):
         evaluation = _evaluate(folder, arithmetic, options) if options.samples or options.captions else None
@@ -94,12 +94,12 @@ def _evaluate(folder: Path, arithmetic: str, options: argparse.Namespace) -> Eva
 def with_layers_in_float(row: Measured, count: int) -> Recipe:
     """A measured recipe with the worst layers of each graph of quantized activations left float, as a search does."""
     treatments = {}
-    for graph, content in row.bundle.manifest.recipe["treatments"].items():
-        treatment = Treatment.from_json(content)
+    for graph, treatment in row.bundle.manifest.recipe.treatments.items():
         if treatment.method == "ptq_int8":
             worst = [layer.node for layer in row.diagnosis.worst() if layer.graph == graph][:count]
-            treatment = replace(treatment, ignored=tuple(worst))
-        treatments[graph] = treatment
+            treatments[graph] = replace(treatment, ignored=tuple(worst))
+        else:
+            treatments[graph] = treatment
     return Recipe(f"{row.recipe}, {count} float", f"{row.recipe} with the worst layers of each graph float", treatments)
 
 

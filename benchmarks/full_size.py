@@ -17,8 +17,8 @@ from tempfile import TemporaryDirectory
 
 from benchmarks.random_checkpoint import write_random_checkpoint
 from blipvino.bundle.bundle import Bundle, open_bundle
-from blipvino.graphs import GROUPS
-from blipvino.recipe import find_recipe
+from blipvino.compress.recipes import find_recipe
+from blipvino.graphs.specs import groups
 
 TUTORIAL_FP16_KB = {"vision": 168145.68, "text encoder": 268087.17, "text decoder": 269303.42}
 TUTORIAL_RATE = {"vision": 1.980, "text encoder": 1.991, "text decoder": 1.988}
@@ -68,7 +68,7 @@ def _optimize(checkpoint: Path, bundle: Path, recipe: str, samples: int) -> floa
 
 def _groups(fp16: Bundle, compressed: Bundle) -> tuple[GroupResult, ...]:
     results = []
-    for group, graphs in GROUPS.items():
+    for group, graphs in groups().items():
         before, after = (sum(bundle.graph_size(graph) for graph in graphs) / 1024 for bundle in (fp16, compressed))
         results.append(GroupResult(group, before, TUTORIAL_FP16_KB[group], after, before / after, TUTORIAL_RATE[group]))
     return tuple(results)

@@ -25,7 +25,7 @@ from blipvino.compress.floats import through
 from blipvino.compress.graph_inputs import GraphInputs
 from blipvino.data import DEFAULT_SAMPLES, DEFAULT_SEED, open_source, take
 from blipvino.demo import resolve
-from blipvino.graphs import build_graph
+from blipvino.graphs.building import build_graph
 from blipvino.metrics.sqnr import Fidelity
 from blipvino.optimization.preprocessing import write_preprocessing
 from blipvino.progress import Reporter

@@ -14,7 +14,7 @@ import openvino as ov
 
 from blipvino.bundle.bundle import open_bundle
 from blipvino.runtime.compiling.compiler import EngineOptions
-from blipvino.runtime.compiling.sizes import Sizes, filled
+from blipvino.runtime.compiling.sizes import Sizes, reshaped
 
 WARM_UP, RUNS = 3, 10
 
@@ -40,7 +40,7 @@ def profile(path: Path, sizes: Sizes) -> dict[str, float]:
     """Mean seconds of a run by type of node and implementation."""
     core = ov.Core()
     model = core.read_model(path)
-    model.reshape({port.get_any_name(): filled(port, sizes) for port in model.inputs})
+    reshaped(model, path.stem, sizes)
     request = core.compile_model(
         model, "CPU", EngineOptions().properties() | {"PERF_COUNT": True}
     ).create_infer_request()

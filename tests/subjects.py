@@ -21,7 +21,8 @@ from blipvino.checkpoint.tensors import load_checkpoint
 from blipvino.data.demo import demo_sample
 from blipvino.demo.scenes import render, sample_scene
 from blipvino.demo.vocabulary import SPECIAL_TOKENS, build_tokenizer, save_tokenizer
-from blipvino.graphs import build_graph, graph_names
+from blipvino.graphs.building import build_graph
+from blipvino.graphs.specs import graph_names
 from blipvino.runtime.compiling.compiler import GraphFile
 from blipvino.runtime.decoding.generation import generate, row_generators
 from blipvino.runtime.engine import Engine

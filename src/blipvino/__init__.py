@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from blipvino.bundle.bundle import Bundle, open_bundle
+from blipvino.compress.recipes import find_recipe
 from blipvino.errors import (
     BlipvinoError,
     BundleError,
@@ -23,7 +24,7 @@ from blipvino.errors import (
     InputError,
     OutputError,
 )
-from blipvino.recipe import Recipe, Treatment, find_recipe
+from blipvino.recipe import Recipe, Treatment
 from blipvino.runtime.blip import Blip
 from blipvino.runtime.compiling.compiler import EngineOptions
 from blipvino.runtime.decoding.generation import Generated, GenerationOptions
@@ -32,7 +33,7 @@ from blipvino.runtime.features import ImageFeatures
 
 if TYPE_CHECKING:
     from blipvino.optimization.optimize import CalibrationOptions, optimize
-    from blipvino.optimization.search.options import SearchOptions
+    from blipvino.optimization.search.options import Search
 
 __version__ = "0.1.0"
 
@@ -55,7 +56,7 @@ __all__ = [
     "OutputError",
     "Ranking",
     "Recipe",
-    "SearchOptions",
+    "Search",
     "Treatment",
     "find_recipe",
     "open_bundle",
@@ -65,7 +66,7 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """Import the optimizer when it is first asked for: it brings NNCF, which takes seconds, and running needs none."""
-    if name in ("CalibrationOptions", "SearchOptions", "optimize"):
+    if name in ("CalibrationOptions", "Search", "optimize"):
         from blipvino.optimization import optimize as module  # noqa: PLC0415
 
         return getattr(module, name)

@@ -1,9 +1,9 @@
-"""Recipes: what precision each graph gets, and how. All of them are declared here."""
+"""Recipes: what precision each graph gets, and how."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, Self, get_args
 
 from blipvino.errors import InputError
@@ -168,19 +168,11 @@ class Recipe:
         name: what ``--recipe`` takes.
         summary: one line for people.
         treatments: by graph name.
-
-    Raises:
-        InputError: the activations of ``answer`` would be quantized: it has a state, which calibration cannot follow.
     """
 
     name: str
     summary: str
-    treatments: Mapping[str, Treatment] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        """Check that the decoder's activations stay float."""
-        if "answer" in self.treatments and self.treatments["answer"].method == "ptq_int8":
-            raise InputError(f"recipe {self.name!r}: answer cannot be ptq_int8; choose weights_int8 or weights_int4")
+    treatments: Mapping[str, Treatment]
 
     @property
     def needs_calibration(self) -> bool:
@@ -211,48 +203,23 @@ class Recipe:
         return f"{self.name}: {self.summary}" + (f" [{parts}]" if parts else "")
 
     def to_json(self) -> dict[str, Any]:
-        """For the manifest."""
+        """For the manifest: the name and the treatments; the summary is for people."""
         treatments = {graph: treatment.to_json() for graph, treatment in self.treatments.items()}
         return {"name": self.name, "treatments": treatments}
 
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Self:
+        """What `to_json` gave, without a summary.
 
-def _recipe(name: str, summary: str, encoders: Treatment, answer_kv: Treatment, answer: Treatment) -> Recipe:
-    treatments = {
-        "vision": encoders,
-        "question_kv": encoders,
-        "question": encoders,
-        "answer_kv": answer_kv,
-        "answer": answer,
-    }
-    return Recipe(name, summary, treatments)
-
-
-RECIPES: Mapping[str, Recipe] = {
-    recipe.name: recipe
-    for recipe in (
-        _recipe("int8", "the tutorial's: 8-bit encoders, 8-bit decoder weights", PTQ_INT8, WEIGHTS_INT8, WEIGHTS_INT8),
-        _recipe("int8-int4", "8-bit encoders, 4-bit decoder weights", PTQ_INT8, WEIGHTS_INT8, WEIGHTS_INT4),
-        _recipe("minmax", "as int8, of the plainest kind: a baseline", PTQ_MINMAX, WEIGHTS_INT8, WEIGHTS_INT8),
-        _recipe("none", "the original in FP16, nothing quantized", FP16, FP16, FP16),
-    )
-}
-DEFAULT_RECIPE = "int8"
-AUTO = "auto"
-TO_BE_FOUND = Recipe(AUTO, "the fastest within a limit of accuracy, found by measurement on this machine")
-"""Stands for what a search finds (`blipvino.optimization.search`); it has no treatments before."""
-
-
-def find_recipe(name: str) -> Recipe:
-    """The recipe of this name.
-
-    Raises:
-        InputError: there is none.
-    """
-    if name == AUTO:
-        return TO_BE_FOUND
-    if name not in RECIPES:
-        raise InputError(f"no recipe {name!r}; expected one of {', '.join(RECIPES)}, {AUTO}")
-    return RECIPES[name]
+        Raises:
+            KeyError: there is no name, or there are no treatments.
+            TypeError: the name is none.
+            InputError: a treatment is none that this version knows.
+        """
+        treatments = {graph: Treatment.from_json(treatment) for graph, treatment in content["treatments"].items()}
+        if not isinstance(content["name"], str):
+            raise TypeError(f"name is {content['name']!r}, expected str")
+        return cls(content["name"], "", treatments)
 
 
 def _listed(names: tuple[str, ...] | list[str]) -> str:

@@ -8,6 +8,7 @@ import signal
 import stat
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,16 +17,21 @@ from hypothesis import strategies as st
 
 from blipvino.bundle.bundle import open_bundle
 from blipvino.bundle.manifest import SCHEMA_VERSION, FileEntry, Manifest, SourceInfo
+from blipvino.bundle.records import CalibrationRecord, Measurements
+from blipvino.bundle.search_record import Race, Score, SearchRecord, Trial
 from blipvino.bundle.writing import BundleDetails, check_target, write_bundle
 from blipvino.errors import BundleError, OutputError
 from blipvino.files.atomic import new_folder, write_bytes
+from blipvino.recipe import FP16, PTQ_INT8, WEIGHTS_INT4, WEIGHTS_INT8, Recipe
 
 FILES = {"vision.xml": b"<net/>", "vision.bin": bytes(range(256)) * 40, "tokenizer.json": b"{}", "extra/notes.txt": b""}
+RECIPE = Recipe("mine", "", {"vision": PTQ_INT8})
+CALIBRATION = CalibrationRecord("demo:validation", 300, 290, 42)
 
 
 def details(**changes):
     source = SourceInfo("tester/blip-tiny", "c0ffee", "ab" * 32)
-    values = {"recipe": {"vision": "int8"}, "calibration": {"samples": 300}, "libraries": {"openvino": "2026.4"}}
+    values = {"recipe": RECIPE, "calibration": CALIBRATION, "libraries": {"openvino": "2026.4"}}
     return BundleDetails(source, "BlipForQuestionAnswering", **{**values, **changes})
 
 
@@ -64,7 +70,7 @@ def test_opens_as_written(bundle):
     opened = open_bundle(bundle)
     manifest = opened.manifest
     assert (manifest.source, manifest.architecture) == (details().source, "BlipForQuestionAnswering")
-    assert (manifest.recipe, manifest.calibration) == ({"vision": "int8"}, {"samples": 300})
+    assert (manifest.recipe, manifest.calibration) == (RECIPE, CALIBRATION)
     assert (manifest.schema_version, manifest.libraries) == (SCHEMA_VERSION, {"openvino": "2026.4"})
     assert manifest.created.endswith("+00:00")
     assert {name: opened.path(name).read_bytes() for name in manifest.files} == FILES
@@ -83,13 +89,13 @@ def test_details_may_be_filled_in_while_writing(tmp_path):
     late = details()
     with write_bundle(tmp_path / "bundle", late) as folder:
         fill(folder)
-        late.measurements = {"vision_ms": 107.5}
-    assert open_bundle(tmp_path / "bundle").manifest.measurements == {"vision_ms": 107.5}
+        late.measurements = Measurements(seconds={"vision": 107.5})
+    assert open_bundle(tmp_path / "bundle").manifest.measurements == Measurements(seconds={"vision": 107.5})
 
 
 def test_library_versions_are_recorded_by_default(tmp_path):
     source = SourceInfo("folder", None, "ab" * 32)
-    with write_bundle(tmp_path / "bundle", BundleDetails(source, "BlipForQuestionAnswering", {})) as folder:
+    with write_bundle(tmp_path / "bundle", BundleDetails(source, "BlipForQuestionAnswering", RECIPE)) as folder:
         fill(folder)
     manifest = open_bundle(tmp_path / "bundle").manifest
     assert {"openvino", "nncf"} <= manifest.libraries.keys()
@@ -105,10 +111,14 @@ def test_folder_follows_the_umask(tmp_path):
     assert stat.S_IMODE((tmp_path / "bundle").stat().st_mode) == 0o755
 
 
-@pytest.mark.parametrize("recipe", [{"folder": Path("x")}, {"loss": float("nan")}])
-def test_details_that_are_not_json_are_refused_before_the_work(tmp_path, recipe):
+@pytest.mark.parametrize(
+    "changes",
+    [{"recipe": Recipe(Path("x"), "", {})}, {"measurements": Measurements(seconds={"vision": float("nan")})}],
+    ids=["folder", "nan"],
+)
+def test_details_that_are_not_json_are_refused_before_the_work(tmp_path, changes):
     entered = False
-    with pytest.raises(BundleError, match="not JSON"), write_bundle(tmp_path / "bundle", details(recipe=recipe)):
+    with pytest.raises(BundleError, match="not JSON"), write_bundle(tmp_path / "bundle", details(**changes)):
         entered = True
     assert not entered
     assert not list(tmp_path.iterdir())
@@ -128,12 +138,32 @@ def test_links_are_refused(tmp_path):
 
 names = st.text("abcdefghijklmnopqrstuvwxyz._-é", min_size=1).filter(lambda name: name not in (".", ".."))
 digests = st.binary(min_size=32, max_size=32).map(bytes.hex)
-json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
-    max_leaves=8,
+numbers = st.floats(allow_nan=False, allow_infinity=False)
+treatments = st.dictionaries(
+    st.text(),
+    st.sampled_from([FP16, PTQ_INT8, WEIGHTS_INT8, replace(WEIGHTS_INT4, gptq=True, ignored=("a", "b"), ratio=0.5)]),
+    max_size=4,
 )
-mappings = st.dictionaries(st.text(), json_values, max_size=4)
+trials = st.builds(
+    Trial,
+    graph=st.none() | st.text(),
+    treatments=treatments,
+    score=st.none() | st.builds(Score, *[numbers] * 4),
+    race=st.none() | st.builds(Race, *[numbers] * 5),
+)
+searches = st.builds(
+    SearchRecord,
+    max_drop=numbers,
+    seconds=numbers,
+    trials=st.lists(trials, max_size=3).map(tuple),
+    arithmetic=st.none() | st.text(),
+)
+measurements = st.builds(
+    Measurements,
+    fp16_bytes=st.dictionaries(st.text(), st.integers(), max_size=3),
+    seconds=st.dictionaries(st.text(), numbers, max_size=3),
+    search=st.none() | searches,
+)
 manifests = st.builds(
     Manifest,
     schema_version=st.just(SCHEMA_VERSION),
@@ -141,9 +171,9 @@ manifests = st.builds(
     created=st.text(),
     source=st.builds(SourceInfo, name=st.text(), revision=st.none() | st.text(), sha256=digests),
     architecture=st.text(),
-    recipe=mappings,
-    calibration=st.none() | mappings,
-    measurements=st.none() | mappings,
+    recipe=st.builds(Recipe, name=st.text(), summary=st.just(""), treatments=treatments),
+    calibration=st.none() | st.builds(CalibrationRecord),
+    measurements=measurements,
     libraries=st.dictionaries(st.text(), st.text(), max_size=4),
     files=st.dictionaries(
         st.lists(names, min_size=1, max_size=3).map("/".join),
@@ -166,6 +196,8 @@ def test_unknown_keys_are_passed_over(bundle):
         content["added_later"] = 1
         content["source"]["licence"] = "bsd"
         content["files"]["vision.xml"]["mode"] = 7
+        content["recipe"]["added_later"] = content["calibration"]["added_later"] = 2
+        content["recipe"]["treatments"]["vision"]["added_later"] = 3
 
     edit_manifest(bundle, add)
     assert open_bundle(bundle).manifest == expected
@@ -195,6 +227,13 @@ def test_missing_field(bundle, field):
         ({"source": {"name": "x", "sha256": 1}}, r"source\.sha256 is 1, expected str"),
         ({"libraries": {"nncf": 3.4}}, r"libraries\.nncf is 3\.4, expected str"),
         ({"calibration": []}, r"calibration is \[\], expected dict"),
+        ({"calibration": {"source": "demo"}}, "calibration has no samples"),
+        ({"calibration": {"source": "demo", "samples": "3", "images": 3, "seed": 1}}, "calibration .*'3' is no int"),
+        ({"recipe": {"name": "mine"}}, "recipe has no treatments"),
+        ({"recipe": {"name": 3, "treatments": {}}}, "recipe cannot be read .*name is 3"),
+        ({"recipe": {"name": "x", "treatments": {"vision": {"method": "int2"}}}}, "recipe cannot be read .*'int2'"),
+        ({"recipe": {"name": "x", "treatments": {"vision": []}}}, "recipe cannot be read"),
+        ({"measurements": {"search": {"trials": 5}}}, "measurements has no measure"),
         ({"files": {"a.bin": 5}}, r"files\.a\.bin is 5, expected dict"),
         ({"files": {"a.bin": {"size": -1, "sha256": "ab" * 32}}}, r"files\.a\.bin has no valid size"),
         ({"files": {"a.bin": {"size": 1, "sha256": "xy"}}}, r"files\.a\.bin has no valid size"),
@@ -403,8 +442,8 @@ def test_full_disk_under_openvino(tiny_disk):
 def test_file_size_limit(tmp_path):
     """The honest error of a full disk, where nothing can be mounted: EFBIG past the process's file size limit."""
     script = (
-        "import sys; from blipvino.bundle.bundle import *; from blipvino.errors import BundleError\n"
-        "details = BundleDetails(SourceInfo('x', None, 'ab' * 32), 'BlipForQuestionAnswering', {})\n"
+        "import sys; from blipvino.bundle.writing import *; from blipvino.errors import BundleError\n"
+        "details = BundleDetails(SourceInfo('x', None, 'ab' * 32), 'BlipForQuestionAnswering', Recipe('x', '', {}))\n"
         "try:\n"
         "    with write_bundle(sys.argv[1], details) as folder:\n"
         "        (folder / 'vision.bin').write_bytes(bytes(1_000_000))\n"
@@ -428,16 +467,17 @@ WRITER = """
 import os, sys
 from pathlib import Path
 from blipvino.bundle import writing
-from blipvino.bundle.bundle import BundleDetails, write_bundle
+from blipvino.bundle.writing import BundleDetails, write_bundle
 from blipvino.bundle.manifest import SourceInfo
 from blipvino.files.atomic import new_folder, write_bytes
+from blipvino.recipe import Recipe
 
 def stop(*_):
     print("there", flush=True)
     sys.stdin.readline()
 
 moment, target = sys.argv[1], Path(sys.argv[2])
-details = BundleDetails(SourceInfo("x", None, "ab" * 32), "BlipForQuestionAnswering", {})
+details = BundleDetails(SourceInfo("x", None, "ab" * 32), "BlipForQuestionAnswering", Recipe("x", "", {}))
 if moment == "sealed":
     move = writing._move_into_place
     writing._move_into_place = lambda *args: (stop(), move(*args))

@@ -22,28 +22,39 @@ from blipvino.compress.calibration import prepare_calibration
 from blipvino.compress.embeddings import look_up_in_8_bits
 from blipvino.compress.graph_inputs import DECODER_TEXTS, GraphInputs
 from blipvino.compress.ptq import quantize_int8
+from blipvino.compress.recipes import RECIPE_NAMES
 from blipvino.compress.storage import fits_fp16, save_graph
 from blipvino.compress.weights import compress_weights
 from blipvino.data import open_source, take
-from blipvino.graphs import BUILDERS, build_graph
+from blipvino.graphs.building import build_graph
+from blipvino.graphs.specs import GRAPHS
 from blipvino.graphs.surgery import number_operations
 from blipvino.optimization.optimize import CalibrationOptions
 from blipvino.optimization.preprocessing import write_preprocessing
 from blipvino.progress import Reporter
-from blipvino.recipe import PTQ_INT8, PTQ_MINMAX, RECIPES, WEIGHTS_INT4, WEIGHTS_INT8, Recipe, Treatment
+from blipvino.recipe import PTQ_INT8, PTQ_MINMAX, WEIGHTS_INT4, WEIGHTS_INT8, Recipe, Treatment
 
 SILENT = Reporter(show=False)
 
 
 def test_every_recipe_treats_every_graph_and_says_how():
-    for recipe in RECIPES.values():
-        assert set(recipe.treatments) == set(BUILDERS)
-        assert all(graph in recipe.describe() for graph in BUILDERS)
+    for recipe in map(find_recipe, RECIPE_NAMES):
+        assert set(recipe.treatments) == set(GRAPHS)
+        assert all(graph in recipe.describe() for graph in GRAPHS)
 
 
 def test_an_unknown_recipe_is_refused_with_the_known_ones():
     with pytest.raises(InputError, match="int8, int8-int4, minmax, none"):
         find_recipe("int2")
+
+
+def test_activations_of_a_graph_with_a_state_are_not_quantized(tmp_path):
+    recipe = Recipe("mine", "", dict.fromkeys(GRAPHS, PTQ_INT8))
+    with pytest.raises(InputError, match="recipe 'mine': answer cannot be ptq_int8; choose weights_int8"):
+        optimize("demo", tmp_path / "bundle", recipe=recipe, show_progress=False)
+    with pytest.raises(InputError, match="recipe 'mine': no treatment for question_kv"):
+        optimize("demo", tmp_path / "bundle", recipe=Recipe("mine", "", {"vision": PTQ_INT8}), show_progress=False)
+    assert not list(tmp_path.iterdir())
 
 
 def test_group_size_changes_4_bit_weights_alone():
@@ -449,13 +460,13 @@ def test_encoders_may_have_compressed_weights_and_answer_kv_may_be_quantized(tin
     counted = {graph: quantizers(core.read_model(bundle.path(f"{graph}.xml"))) for graph in treatments}
     assert counted["vision"] == counted["question"] == counted["answer"] == 0
     assert counted["question_kv"] > 0 and counted["answer_kv"] > 0
-    assert bundle.manifest.recipe["treatments"]["question"]["group_size"] == 16
+    assert bundle.manifest.recipe.treatments["question"].group_size == 16
     assert isinstance(Blip.load(bundle).answer(scene_image(1), "what is it?"), str)
 
 
 def test_operations_are_named_within_their_graph_and_alike_whenever_it_is_built(tiny_vqa):
     with load_checkpoint(tiny_vqa.folder) as checkpoint:
-        for graph in BUILDERS:
+        for graph in GRAPHS:
             first, second = (
                 [node.get_friendly_name() for node in build_graph(checkpoint, graph).get_ordered_ops()] for _ in "ab"
             )
@@ -503,9 +514,9 @@ def test_the_number_of_cores_and_what_the_process_made_before_leave_no_trace_in_
     for cores, recipes in (("1", ["none", "int8"]), ("2", ["int8", "none"])):
         (tmp_path / cores).mkdir()
         subprocess.run([sys.executable, "-c", OPTIMIZES, str(tmp_path / cores), cores, *recipes], check=True)
-    for name in BUILDERS:
+    for name in GRAPHS:
         files = [f"none/{name}.xml", f"none/{name}.bin", f"int8/{name}.xml"]
-        if not RECIPES["int8"].treatments[name].needs_data:
+        if not find_recipe("int8").treatments[name].needs_data:
             files.append(f"int8/{name}.bin")
         for file in files:
             assert (tmp_path / "1" / file).read_bytes() == (tmp_path / "2" / file).read_bytes(), file

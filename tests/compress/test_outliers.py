@@ -14,7 +14,7 @@ from blipvino.cli.main import app
 from blipvino.compress.outliers import OutlierOptions, add_outliers, outlier_sites
 from blipvino.data.demo import demo_sample
 from blipvino.demo import CHECKPOINT
-from blipvino.graphs import build_graph
+from blipvino.graphs.building import build_graph
 
 
 def stressed(source, folder, **options):

@@ -14,20 +14,22 @@ from blipvino.bundle.search_record import Race, Score
 from blipvino.checkpoint.tensors import load_checkpoint
 from blipvino.compress.weights import compress_weights
 from blipvino.data import open_source, take
-from blipvino.graphs import build_graph
+from blipvino.graphs import specs
+from blipvino.graphs.building import build_graph
 from blipvino.optimization.optimize import CalibrationOptions
-from blipvino.optimization.search import candidates, strategy, workshop
-from blipvino.optimization.search.candidates import DEFAULTS, GENTLER_RANGES
-from blipvino.optimization.search.options import SearchOptions
-from blipvino.optimization.search.search import find_judges
+from blipvino.optimization.search import candidates, strategy, trial_runner
+from blipvino.optimization.search.candidates import GENTLER_RANGES
+from blipvino.optimization.search.options import Search
+from blipvino.optimization.search.search import take_validation_samples
 from blipvino.optimization.search.store import KEPT, GraphStore
-from blipvino.optimization.search.strategy import Search
+from blipvino.optimization.search.strategy import RecipeSearch
 from blipvino.optimization.search.summary import search_summary, search_table
 from blipvino.optimization.search.validation import Validation, agreement
 from blipvino.progress import Reporter
 from blipvino.recipe import FP16, PTQ_INT8, PTQ_MINMAX, WEIGHTS_INT4, WEIGHTS_INT8, Treatment
 
 SILENT = Reporter(show=False)
+DEFAULTS = {name: spec.default for name, spec in specs.GRAPHS.items()}
 GRAPHS = tuple(DEFAULTS)
 BITS = {"fp16": 16, "ptq_int8": 8, "weights_int8": 8, "weights_int4": 4}
 LAYERS = tuple(f"layer {number}" for number in range(12))
@@ -81,7 +83,7 @@ def harmless(graph, treatment):
 
 
 def search(lab, **options):
-    return Search(lab, SearchOptions(**options), SILENT).run()
+    return RecipeSearch(lab, Search(**options), SILENT).run()
 
 
 def tried(found, phase, graph=None):
@@ -240,8 +242,8 @@ def test_layers_of_what_cannot_be_built_are_not_ranked():
 
 def test_no_trial_begins_after_the_limit_of_time():
     ticks = iter(range(1000))
-    options = SearchOptions(minutes=5 / 60)
-    found = Search(Lab(harmless), options, SILENT, clock=lambda: next(ticks)).run()
+    options = Search(minutes=5 / 60)
+    found = RecipeSearch(Lab(harmless), options, SILENT, clock=lambda: next(ticks)).run()
     assert found.outcome == "out of time"
     assert len(found.trials) == 4
     assert found.treatments == [trial for trial in found.trials if trial.decision == "kept"][-1].treatments
@@ -314,21 +316,21 @@ def test_a_race_is_decided_only_when_the_difference_is_certain():
 )
 def test_search_options_are_checked(options, says):
     with pytest.raises(InputError, match=says):
-        SearchOptions(**options)
+        Search(**options)
 
 
-def test_a_search_is_of_the_recipe_auto_alone(tmp_path):
-    with pytest.raises(InputError, match="'int8' is not searched for"):
-        optimize("demo", tmp_path / "bundle", search=SearchOptions(), show_progress=False)
+def test_a_recipe_is_named_given_or_searched_for(tmp_path):
+    with pytest.raises(InputError, match="recipe is 8, expected a name, a Recipe or a Search"):
+        optimize("demo", tmp_path / "bundle", recipe=8, show_progress=False)
 
 
 def test_judges_are_not_among_the_calibration_samples():
     source = open_source("demo")
     seen = take(source, 50, 42, spread=True)
-    judges = find_judges(SearchOptions(validation_samples=100), source, seen)
-    assert not {sample.image_id for sample in judges.samples} & {sample.image_id for sample in seen}
-    assert sum(len(sample.questions) for sample in judges.samples) == 100
-    other = find_judges(SearchOptions(validation="demo:train", validation_samples=8), source, seen)
+    validation = take_validation_samples(Search(validation_samples=100), source, seen)
+    assert not {sample.image_id for sample in validation.samples} & {sample.image_id for sample in seen}
+    assert sum(len(sample.questions) for sample in validation.samples) == 100
+    other = take_validation_samples(Search(validation="demo:train", validation_samples=8), source, seen)
     assert other.source == "demo:train"
 
 
@@ -339,7 +341,7 @@ def test_a_source_that_calibration_uses_up_leaves_no_judges(tmp_path):
         Image.fromarray(scene_image(number)).save(tmp_path / f"{number}.png")
     source = open_source(str(tmp_path))
     with pytest.raises(DataError, match="--validation"):
-        find_judges(SearchOptions(), source, take(source, 3))
+        take_validation_samples(Search(), source, take(source, 3))
 
 
 def test_agreement_is_the_share_of_common_words():
@@ -421,7 +423,7 @@ def test_the_store_forgets_what_was_not_used_for_longest(store):
 
 def test_ctrl_c_in_a_real_search_writes_the_best_so_far(tiny_vqa, tmp_path, monkeypatch):
     calls = []
-    score = workshop.Workshop.score
+    score = trial_runner.TrialRunner.score
 
     def interrupted(self, treatments):
         calls.append(treatments)
@@ -429,20 +431,19 @@ def test_ctrl_c_in_a_real_search_writes_the_best_so_far(tiny_vqa, tmp_path, monk
             raise KeyboardInterrupt
         return score(self, treatments)
 
-    monkeypatch.setattr(workshop.Workshop, "score", interrupted)
-    monkeypatch.setattr(workshop, "LEAST_RACE_SECONDS", 0.0)
+    monkeypatch.setattr(trial_runner.TrialRunner, "score", interrupted)
+    monkeypatch.setattr(trial_runner, "LEAST_RACE_SECONDS", 0.0)
     bundle = optimize(
         *(tiny_vqa.folder, tmp_path / "bundle"),
-        recipe="auto",
+        recipe=Search(max_drop=99.0, validation_samples=8, latency_samples=2),
         calibration=CalibrationOptions(samples=4),
-        search=SearchOptions(max_drop=99.0, validation_samples=8, latency_samples=2),
         show_progress=False,
     )
-    record = bundle.manifest.measurements["search"]
+    record = bundle.manifest.measurements.search.to_json()
     assert record["outcome"] == "interrupted"
     assert [trial["phase"] for trial in record["trials"][:2]] == ["start", "start"]
-    assert bundle.manifest.recipe["name"] == "auto"
-    assert bundle.manifest.recipe["treatments"] == record["trials"][1]["treatments"]
+    assert bundle.manifest.recipe.to_json()["name"] == "auto"
+    assert bundle.manifest.recipe.to_json()["treatments"] == record["trials"][1]["treatments"]
     assert list(tmp_path.iterdir()) == [bundle.folder]
     assert isinstance(Blip.load(bundle).answer(scene_image(0), "what is it?"), str)
 
@@ -453,20 +454,20 @@ def test_a_real_search_leaves_the_worst_layers_in_float(tiny_captioner, tmp_path
         drop = 0.0 if set(treatments.values()) == {FP16} else 9.0
         return Score(90 - drop, drop, drop, drop)
 
-    monkeypatch.setattr(workshop.Workshop, "score", hopeless)
-    monkeypatch.setattr(strategy, "DEFAULTS", {**dict.fromkeys(GRAPHS, FP16), "vision": PTQ_MINMAX})
+    monkeypatch.setattr(trial_runner.TrialRunner, "score", hopeless)
+    for name, spec in specs.GRAPHS.items():
+        monkeypatch.setitem(specs.GRAPHS, name, replace(spec, default=PTQ_MINMAX if name == "vision" else FP16))
     for name in ("ALPHAS", "GENTLER_RANGES"):  # straight to the layers
         monkeypatch.setattr(candidates, name, ())
-    monkeypatch.setattr(strategy.Search, "_improve", lambda search: None)
-    monkeypatch.setattr(workshop, "LEAST_RACE_SECONDS", 0.0)
+    monkeypatch.setattr(strategy.RecipeSearch, "_improve", lambda search: None)
+    monkeypatch.setattr(trial_runner, "LEAST_RACE_SECONDS", 0.0)
     bundle = optimize(
         *(tiny_captioner.folder, tmp_path / "bundle"),
-        recipe="auto",
+        recipe=Search(validation_samples=4, latency_samples=2),
         calibration=CalibrationOptions(samples=4),
-        search=SearchOptions(validation_samples=4, latency_samples=2),
         show_progress=False,
     )
-    trials = bundle.manifest.measurements["search"]["trials"]
+    trials = bundle.manifest.measurements.search.to_json()["trials"]
     alone = [trial["treatments"]["vision"] for trial in trials if trial["phase"] == "alone"]
     ignored = [set(treatment["ignored"]) for treatment in alone if treatment.get("ignored")]
     assert [len(names) for names in ignored] == [1, 2, 4]
@@ -476,17 +477,16 @@ def test_a_real_search_leaves_the_worst_layers_in_float(tiny_captioner, tmp_path
 
 
 def test_a_captioner_is_searched_by_its_captions(tiny_captioner, tmp_path, monkeypatch):
-    monkeypatch.setattr(workshop, "LEAST_RACE_SECONDS", 0.0)
+    monkeypatch.setattr(trial_runner, "LEAST_RACE_SECONDS", 0.0)
     bundle = optimize(
         *(tiny_captioner.folder, tmp_path / "bundle"),
-        recipe="auto",
+        recipe=Search(validation_samples=4, latency_samples=2, max_drop=30.0, minutes=1.0),
         calibration=CalibrationOptions(samples=4),
-        search=SearchOptions(validation_samples=4, latency_samples=2, max_drop=30.0, minutes=1.0),
         show_progress=False,
     )
-    record = bundle.manifest.measurements["search"]
+    record = bundle.manifest.measurements.search.to_json()
     assert record["measure"] == "agreement of captions"
-    assert set(bundle.manifest.recipe["treatments"]) == {"vision", "answer_kv", "answer"}
+    assert set(bundle.manifest.recipe.to_json()["treatments"]) == {"vision", "answer_kv", "answer"}
     kept = [trial for trial in record["trials"] if trial["decision"] == "kept"]
-    assert kept[-1]["treatments"] == bundle.manifest.recipe["treatments"]
+    assert kept[-1]["treatments"] == bundle.manifest.recipe.to_json()["treatments"]
     assert kept[-1]["size"] == sum(bundle.graph_size(graph) for graph in ("vision", "answer_kv", "answer"))

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from blipvino import Blip, optimize
-from blipvino.checkpoint.config import CAPTIONING, QUESTION_ANSWERING, BlipConfig, TextConfig, VisionConfig
+from blipvino.checkpoint.architectures import CAPTIONING, QUESTION_ANSWERING
+from blipvino.checkpoint.config import BlipConfig, TextConfig, VisionConfig
 from blipvino.checkpoint.random_weights import BLIP_BASE, tensor_shapes, write_random_checkpoint
 from blipvino.demo.scenes import render, sample_scene
 from blipvino.errors import CheckpointError, CompressionError, OutputError

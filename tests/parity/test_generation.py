@@ -15,7 +15,7 @@ from subjects import Subject, scene_image, scene_questions
 
 from blipvino import CheckpointError, GenerationOptions, InputError
 from blipvino.checkpoint.tensors import load_checkpoint
-from blipvino.graphs import build_graph
+from blipvino.graphs.building import build_graph
 from blipvino.runtime.decoding import generation
 
 

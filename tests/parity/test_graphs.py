@@ -12,7 +12,9 @@ import pytest
 from subjects import scene_image, write_preprocessor
 
 from blipvino.checkpoint.tensors import load_checkpoint
-from blipvino.graphs import BUILDERS, build_graph, cross_port, graph_names
+from blipvino.graphs.building import build_graph
+from blipvino.graphs.specs import GRAPHS, graph_names
+from blipvino.graphs.text import cross_port
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
@@ -387,4 +389,4 @@ def test_full_size(base_expectations):
 
 
 def test_every_graph_is_compared_here():
-    assert set(BUILDERS) == {"vision", "question_kv", "question", "answer_kv", "answer"}
+    assert set(GRAPHS) == {"vision", "question_kv", "question", "answer_kv", "answer"}

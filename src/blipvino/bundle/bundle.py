@@ -42,7 +42,7 @@ class Bundle:
     @property
     def label(self) -> str:
         """What to call it beside others: its recipe, "FP16" for one that is not compressed."""
-        name = str(self.manifest.recipe.get("name"))
+        name = self.manifest.recipe.name
         return "FP16" if name == "none" else name
 
     def has(self, name: str) -> bool:

@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, fields
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
-from blipvino.errors import BundleError
+from blipvino.bundle.records import CalibrationRecord, Measurements
+from blipvino.errors import BundleError, InputError
+from blipvino.files.records import decode
+from blipvino.recipe import Recipe
 
 SCHEMA_VERSION = 2
 MANIFEST_FILE = "manifest.json"
@@ -45,9 +49,9 @@ class Manifest:
     created: str
     source: SourceInfo
     architecture: str
-    recipe: Mapping[str, Any]
-    calibration: Mapping[str, Any] | None
-    measurements: Mapping[str, Any] | None
+    recipe: Recipe
+    calibration: CalibrationRecord | None
+    measurements: Measurements
     libraries: dict[str, str]
     files: dict[str, FileEntry]
 
@@ -55,10 +59,18 @@ class Manifest:
         """The manifest as the text of ``manifest.json``.
 
         Raises:
-            BundleError: the recipe, calibration or measurements hold what JSON cannot.
+            BundleError: a measurement is no finite number, which JSON cannot hold.
         """
+        records = {
+            "recipe": self.recipe.to_json(),
+            "calibration": None if self.calibration is None else self.calibration.to_json(),
+            "measurements": self.measurements.to_json(),
+        }
+        content = {each.name: getattr(self, each.name) for each in fields(self)}
+        content |= {"source": asdict(self.source), **records}
+        content["files"] = {name: asdict(entry) for name, entry in self.files.items()}
         try:
-            return json.dumps(asdict(self), indent=2, allow_nan=False) + "\n"
+            return json.dumps(content, indent=2, allow_nan=False) + "\n"
         except (TypeError, ValueError) as error:
             raise BundleError(f"{MANIFEST_FILE}: a value in the bundle's details is not JSON ({error})") from error
 
@@ -88,9 +100,13 @@ class Manifest:
                 sha256=_take(source, "sha256", str, where, "source."),
             ),
             architecture=_take(content, "architecture", str, where),
-            recipe=_take(content, "recipe", dict, where),
-            calibration=_take_optional(content, "calibration", dict, where),
-            measurements=_take_optional(content, "measurements", dict, where),
+            recipe=_take_record(content, "recipe", Recipe.from_json, where),
+            calibration=None
+            if content.get("calibration") is None
+            else _take_record(content, "calibration", partial(decode, CalibrationRecord), where),
+            measurements=Measurements()
+            if content.get("measurements") is None
+            else _take_record(content, "measurements", partial(decode, Measurements), where),
             libraries={name: _take(libraries, name, str, where, "libraries.") for name in libraries},
             files={name: _take_entry(entries, name, where) for name in entries},
         )
@@ -120,6 +136,7 @@ def _check_schema(content: Mapping[str, Any], where: str | Path) -> None:
 
 
 _Value = TypeVar("_Value", str, int, dict[str, Any])
+_Record = TypeVar("_Record")
 
 
 def _take(content: Mapping[str, Any], name: str, kind: type[_Value], where: str | Path, prefix: str = "") -> _Value:
@@ -137,6 +154,19 @@ def _take_optional(
 ) -> _Value | None:
     """A field of the manifest that may be absent or null."""
     return None if content.get(name) is None else _take(content, name, kind, where, prefix)
+
+
+def _take_record(
+    content: Mapping[str, Any], name: str, read: Callable[[dict[str, Any]], _Record], where: str | Path
+) -> _Record:
+    """A record of the manifest, in its type."""
+    value = _take(content, name, dict, where)
+    try:
+        return read(value)
+    except KeyError as error:
+        raise BundleError(f"{where}: {name} has no {error.args[0]}; {OPTIMIZE_AGAIN}") from error
+    except (TypeError, ValueError, AttributeError, InputError) as error:
+        raise BundleError(f"{where}: {name} cannot be read ({error}); {OPTIMIZE_AGAIN}") from error
 
 
 def _take_entry(entries: Mapping[str, Any], name: str, where: str | Path) -> FileEntry:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, Self
 
+from blipvino.machine.record import Machine
 from blipvino.recipe import FP16, Treatment
 
 Treatments = Mapping[str, Treatment]
@@ -121,6 +122,46 @@ class Trial:
     def what(self) -> str:
         """What is new in it, for people."""
         return described(self.phase, self.graph, self.treatments)
+
+
+@dataclass(frozen=True)
+class SearchRecord:
+    """A search, as the manifest of the bundle that it made records it.
+
+    Attributes:
+        measure: what accuracy means: "VQA accuracy", or the agreement with the original's texts.
+        outcome: how it ended.
+        max_drop: points that might be lost.
+        decide_by: what was compared with it: the measured drop ("estimate"), or the end of its interval ("bound").
+        source: of the validation samples.
+        samples: how many (image, question) pairs, or images of a source without questions.
+        images: how many.
+        seed: of their shuffle, and of the intervals.
+        latency_samples: images that recipes were timed on.
+        seconds: that it took.
+        machine: where.
+        trials: all that was tried, in order.
+        arithmetic: of quantized graphs there: "int8", "float" or "simulated"; None in records of before.
+    """
+
+    measure: str
+    outcome: Outcome
+    max_drop: float
+    decide_by: str
+    source: str
+    samples: int
+    images: int
+    seed: int
+    latency_samples: int
+    seconds: float
+    machine: Machine
+    trials: tuple[Trial, ...]
+    arithmetic: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """For the manifest."""
+        values = {each.name: getattr(self, each.name) for each in fields(self)}
+        return {**values, "machine": asdict(self.machine), "trials": [trial.to_json() for trial in self.trials]}
 
 
 @dataclass(frozen=True)

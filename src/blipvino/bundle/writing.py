@@ -6,19 +6,20 @@ import errno
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from blipvino.bundle.bundle import sha256_of
 from blipvino.bundle.manifest import MANIFEST_FILE, SCHEMA_VERSION, FileEntry, Manifest, SourceInfo
+from blipvino.bundle.records import CalibrationRecord, Measurements
 from blipvino.errors import BundleError
 from blipvino.files.staging import Stage, sweep
 from blipvino.machine.versions import installed_version, library_versions
+from blipvino.recipe import Recipe
 
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _HASH_THREADS = 4
@@ -31,17 +32,17 @@ class BundleDetails:
     Attributes:
         source: the checkpoint.
         architecture: its class, such as ``BlipForQuestionAnswering``.
-        recipe: the precision of each graph, and how it got it. Everything in it must be JSON.
-        calibration: the samples that quantisation saw; None where it saw none.
-        measurements: what was measured on the host that wrote the bundle, if anything.
+        recipe: the precision of each graph, and how it got it.
+        calibration: the samples that quantization saw; None where it saw none.
+        measurements: what was measured on the host that wrote the bundle.
         libraries: versions of the libraries that made the graphs.
     """
 
     source: SourceInfo
     architecture: str
-    recipe: Mapping[str, Any]
-    calibration: Mapping[str, Any] | None = None
-    measurements: Mapping[str, Any] | None = None
+    recipe: Recipe
+    calibration: CalibrationRecord | None = None
+    measurements: Measurements = field(default_factory=Measurements)
     libraries: dict[str, str] = field(default_factory=library_versions)
 
 

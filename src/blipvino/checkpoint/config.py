@@ -6,12 +6,8 @@ from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields, replace
 from typing import Any, TypeVar
 
+from blipvino.checkpoint.architectures import ARCHITECTURES, CAPTIONING
 from blipvino.errors import CheckpointError
-
-QUESTION_ANSWERING = "BlipForQuestionAnswering"
-CAPTIONING = "BlipForConditionalGeneration"
-RETRIEVAL = "BlipForImageTextRetrieval"
-ARCHITECTURES = (QUESTION_ANSWERING, CAPTIONING, RETRIEVAL)
 
 
 @dataclass(frozen=True)
@@ -86,7 +82,7 @@ class BlipConfig:
     @property
     def answers_questions(self) -> bool:
         """Whether the checkpoint has a question encoder that feeds its decoder."""
-        return self.architecture == QUESTION_ANSWERING
+        return ARCHITECTURES[self.architecture].answers_questions
 
 
 @dataclass(frozen=True)
@@ -174,7 +170,7 @@ def parse_config(content: Mapping[str, Any], source: str) -> BlipConfig:
     # As in transformers' BlipConfig, whatever the file says: the text model attends to the vision model's width.
     text = replace(_section(TextConfig, content, "text_config", source), encoder_hidden_size=vision.hidden_size)
     _check_shapes(vision, text, source)
-    if architecture == QUESTION_ANSWERING and text.hidden_size != vision.hidden_size:
+    if ARCHITECTURES[architecture].answers_questions and text.hidden_size != vision.hidden_size:
         raise CheckpointError(
             f"{source}: text_config.hidden_size {text.hidden_size} is not vision_config.hidden_size "
             f"{vision.hidden_size}, so the decoder, which reads the latter, cannot read questions, and transformers "

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
-from blipvino.checkpoint.config import CAPTIONING, BlipConfig, PreprocessorConfig, TextConfig, VisionConfig
+from blipvino.checkpoint.architectures import CAPTIONING
+from blipvino.checkpoint.config import BlipConfig, PreprocessorConfig, TextConfig, VisionConfig
 from blipvino.checkpoint.tensors import CONFIG_FILE, WEIGHTS_FILE
 from blipvino.demo import CHECKPOINT
 from blipvino.errors import CheckpointError

@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from blipvino.bundle.bundle import Bundle, graph_files
-from blipvino.graphs import BUILDERS
+from blipvino.graphs.specs import GRAPHS
 from blipvino.runtime.compiling.cache import CacheEntry, CompiledCache
 from blipvino.text.tables import TextTable
 from blipvino.text.units import megabytes
@@ -32,7 +32,7 @@ def cache_line(cache: CompiledCache) -> str:
 
 def bundle_line(cache: CompiledCache, bundle: Bundle) -> str:
     """How much of the cache is this bundle's."""
-    names = [name for name in BUILDERS if all(map(bundle.has, graph_files(name)))]
+    names = [name for name in GRAPHS if all(map(bundle.has, graph_files(name)))]
     digests = {bundle.graph_digest(name) for name in names}
     own = [entry for entry in cache.entries() if entry.digest in digests]
     return f"cache: {len(own)} compiled graphs of this bundle, {megabytes(_total(own))}, in {cache.folder}"

@@ -24,6 +24,7 @@ from blipvino.bundle.bundle import Bundle, open_bundle
 from blipvino.cli import describing
 from blipvino.cli.browser import open_page
 from blipvino.cli.describing import Said
+from blipvino.compress.recipes import AUTO, DEFAULT_RECIPE, RECIPE_NAMES, find_recipe
 from blipvino.data.answers import read_answers
 from blipvino.data.samples import DEFAULT_SAMPLES, DEFAULT_SEED
 from blipvino.errors import BlipvinoError, InputError, OutputError
@@ -31,7 +32,7 @@ from blipvino.files.atomic import check_png, make_folder, write_png
 from blipvino.machine.host import choose_arithmetic
 from blipvino.measure.report.pictures import visualize
 from blipvino.progress import Reporter
-from blipvino.recipe import AUTO, DEFAULT_RECIPE, RECIPES, TO_BE_FOUND, Treatment, find_recipe
+from blipvino.recipe import Recipe
 from blipvino.runtime.blip import DEFAULT_BATCH_SIZE, Blip
 from blipvino.runtime.compiling.bundled import run_selftest
 from blipvino.runtime.compiling.cache import CompiledCache, cache_limit, default_cache
@@ -98,7 +99,7 @@ CacheOption = Annotated[
 ]
 NoCacheFlag = Annotated[bool, typer.Option("--no-cache", help="Keep no compiled graphs.")]
 RecipeOption = Annotated[
-    str, typer.Option(help=f"One of {', '.join(RECIPES)}, {AUTO}; `blipvino info` lists what each does.")
+    str, typer.Option(help=f"One of {', '.join(RECIPE_NAMES)}, {AUTO}; `blipvino info` lists what each does.")
 ]
 CalibrationOption = Annotated[
     str,
@@ -198,10 +199,10 @@ def optimize(
     """Turn a BLIP checkpoint into a small, fast bundle."""
     from blipvino.optimization.optimize import CalibrationOptions
     from blipvino.optimization.optimize import optimize as run
-    from blipvino.optimization.search.options import SearchOptions
+    from blipvino.optimization.search.options import Search
 
-    chosen = find_recipe(recipe) if group_size is None else find_recipe(recipe).with_group_size(group_size)
-    if chosen != TO_BE_FOUND:
+    chosen = _chosen_recipe(recipe, group_size)
+    if isinstance(chosen, Recipe):
         searching = ("max_drop", "validation", "validation_samples", "search_minutes", "decide_by")
         _refuse_idle(context, searching, f"without --recipe {AUTO}")
         if not chosen.needs_calibration:
@@ -219,14 +220,26 @@ def optimize(
     bundle = run(
         source,
         output,
-        recipe=chosen,
+        recipe=chosen or Search(seed=seed, **given),
         calibration=CalibrationOptions(calibration, samples, seed),
-        search=SearchOptions(seed=seed, **given) if given or chosen == TO_BE_FOUND else None,
         overwrite=force,
         revision=revision,
         show_progress=not quiet,
     )
     _print_info(bundle, as_json)
+
+
+def _chosen_recipe(name: str, group_size: int | None) -> Recipe | None:
+    """The recipe of this name, with another group size if one is given; None if it is to be searched for.
+
+    Raises:
+        InputError: there is none, or it has no groups.
+    """
+    if name != AUTO:
+        return find_recipe(name) if group_size is None else find_recipe(name).with_group_size(group_size)
+    if group_size is not None:
+        raise InputError(f"recipe {AUTO!r} has no 4-bit weights to group; use int8-int4, or leave the size out")
+    return None
 
 
 @app.command(epilog='Example: blipvino caption blip-vqa photo.jpg other.png --prompt "a picture of"')
@@ -584,6 +597,7 @@ def info(
 ) -> None:
     """Show what a bundle holds, after checking that it is whole; or list the recipes. Tells the cache's size, too."""
     from blipvino.cli.cache_text import bundle_line, cache_line
+    from blipvino.optimization.search.options import Search
 
     if bundle is not None:
         opened = open_bundle(bundle)
@@ -591,10 +605,10 @@ def info(
         if not as_json:
             typer.echo(bundle_line(CompiledCache(cache), opened))
     elif as_json:
-        _print_json([recipe.to_json() for recipe in RECIPES.values()])
+        _print_json([find_recipe(name).to_json() for name in RECIPE_NAMES])
     else:
-        for recipe in (*RECIPES.values(), TO_BE_FOUND):
-            typer.echo(recipe.describe())
+        for line in (*(find_recipe(name).describe() for name in RECIPE_NAMES), Search().describe()):
+            typer.echo(line)
         typer.echo(f"this machine: {choose_arithmetic().reason}")
         typer.echo(cache_line(CompiledCache(cache, cache_limit())))
 
@@ -787,21 +801,21 @@ def _print_info(bundle: Bundle, as_json: bool) -> None:
         return
     manifest, choice = bundle.manifest, choose_arithmetic()
     typer.echo(f"{bundle.folder}: {manifest.architecture} from {manifest.source.name}, every file whole")
-    typer.echo(f"recipe {manifest.recipe.get('name')}, blipvino {manifest.blipvino_version}, {manifest.created}")
+    typer.echo(f"recipe {manifest.recipe.name}, blipvino {manifest.blipvino_version}, {manifest.created}")
     typer.echo(f"this machine: {choice.reason}")
     if manifest.calibration:
-        typer.echo("calibrated on " + ", ".join(f"{key} {value}" for key, value in manifest.calibration.items()))
+        recorded = manifest.calibration.to_json()
+        typer.echo("calibrated on " + ", ".join(f"{key} {value}" for key, value in recorded.items()))
     table = Table("graph", "treatment", "weights, KB", "compression rate")
-    measurements = manifest.measurements or {}
-    originals = measurements.get("fp16_bytes", {})
-    for graph, treatment in manifest.recipe.get("treatments", {}).items():
+    originals = manifest.measurements.fp16_bytes
+    for graph, treatment in manifest.recipe.treatments.items():
         if bundle.has(f"{graph}.bin"):
             size = bundle.graph_size(graph)
             rate = f"{originals[graph] / size:.3f}" if graph in originals else ""
-            table.add_row(graph, str(Treatment.from_json(treatment)), f"{size / 1024:,.2f}", rate)
+            table.add_row(graph, str(treatment), f"{size / 1024:,.2f}", rate)
     console.print(table)
-    if "search" in measurements:
-        _print_search(measurements["search"])
+    if manifest.measurements.search is not None:
+        _print_search(manifest.measurements.search)
 
 
 def _print_search(record: Any) -> None:

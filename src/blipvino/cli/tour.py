@@ -8,6 +8,7 @@ from typing import Any
 
 from PIL import Image
 
+from blipvino.compress.recipes import find_recipe
 from blipvino.demo.questions import sample_questions
 from blipvino.demo.scenes import render, sample_scene, scene_rng
 from blipvino.files.atomic import make_folder, write_png
@@ -16,7 +17,6 @@ from blipvino.measure.report.pictures import visualize
 from blipvino.measure.report.report import Report, ReportOptions
 from blipvino.measure.report.write_report import write_report
 from blipvino.optimization.optimize import optimize
-from blipvino.recipe import find_recipe
 from blipvino.runtime.blip import Blip
 
 MAX_NEW_TOKENS = 32

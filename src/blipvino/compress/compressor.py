@@ -13,7 +13,8 @@ from blipvino.compress.graph_inputs import GraphInputs
 from blipvino.compress.ptq import quantize_int8
 from blipvino.compress.storage import fp16_bytes
 from blipvino.compress.weights import compress_weights
-from blipvino.graphs import build_graph
+from blipvino.graphs.building import build_graph
+from blipvino.graphs.specs import GRAPHS
 from blipvino.progress import Reporter
 from blipvino.recipe import Treatment
 
@@ -60,7 +61,7 @@ class Compressor:
             look_up_in_8_bits(quantized)
             return quantized
         dynamic = {port.get_any_name(): port.get_partial_shape() for port in model.inputs}
-        looks = name == "vision" and self._checkpoint.config.answers_questions
+        looks = GRAPHS[name].makes_image_embeds and self._checkpoint.config.answers_questions
         keep = self._inputs.calibration.keep_embeds if looks else None
         quantized = quantize_int8(
             self._inputs.for_one_image(model), inputs, self._reporter, treatment=treatment, keep=keep

@@ -11,7 +11,8 @@ from blipvino.arrays import FloatArray
 from blipvino.checkpoint.tensors import Checkpoint
 from blipvino.compress.calibration import CalibrationSet, Inputs
 from blipvino.compress.floats import run_float, through
-from blipvino.graphs import build_graph
+from blipvino.graphs.building import build_graph
+from blipvino.graphs.specs import GRAPHS
 from blipvino.graphs.surgery import joined
 from blipvino.progress import Reporter
 from blipvino.runtime.decoding.cross_kv import CrossKV
@@ -20,8 +21,6 @@ from blipvino.runtime.decoding.steps import Decoding
 
 DECODER_TEXTS = 128
 """Texts that 4-bit weights are chosen on, NNCF's number."""
-WRITERS = {"question": "question_kv", "answer": "answer_kv"}
-"""The graphs that read keys and values, and those that make them."""
 
 
 class GraphInputs:
@@ -41,24 +40,24 @@ class GraphInputs:
 
     def of(self, name: str) -> Sequence[Inputs]:
         """One graph's inputs, sample by sample; instead of keys and values they have what `writer` makes them of."""
-        if name == "vision":
+        reads = GRAPHS[name].reads
+        if reads == "pixels":
             return self.calibration.vision_inputs()
         self._know_embeds()
-        if name == "question_kv":
+        if reads == "image_embeds":
             return self.calibration.question_kv_inputs()
-        if name == "question":
+        if reads == "questions":
             return self.calibration.question_inputs()
         self._know_states()
-        if name == "answer_kv":
+        if reads == "source_states":
             return self.calibration.answer_kv_inputs()
         self._texts = self._texts or self._decoded()
         return self._texts
 
     def writer(self, name: str) -> ov.Model | None:
         """The float graph that makes this graph's keys and values, if it reads any."""
-        if name not in WRITERS:
-            return None
-        return self.for_one_image(build_graph(self._checkpoint, WRITERS[name]))
+        made_by = GRAPHS[name].keys_from
+        return None if made_by is None else self.for_one_image(build_graph(self._checkpoint, made_by))
 
     def for_one_image(self, model: ov.Model) -> ov.Model:
         """The graph for a single image: a static shape runs faster, and ranges are averaged over images anyway."""

@@ -21,7 +21,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
 from blipvino.arrays import AnyArray, FloatArray, IntArray
-from blipvino.checkpoint.config import QUESTION_ANSWERING, RETRIEVAL
+from blipvino.checkpoint.architectures import ARCHITECTURES, RETRIEVAL
 from blipvino.checkpoint.tensors import INDEX_FILE, WEIGHTS_FILE, Checkpoint
 from blipvino.errors import InputError, OutputError
 from blipvino.files.atomic import new_folder
@@ -157,7 +157,7 @@ def _embedding_sites(checkpoint: Checkpoint) -> Iterator[Site]:
         yield Site(norm, width, (norm,), (*readers, "vision_proj"))
         last = f"{_text_layers(checkpoint)[-1]}.output.LayerNorm"
         yield Site(last, config.text.hidden_size, (last,), ("text_proj", "itm_head"))
-    elif config.architecture == QUESTION_ANSWERING:
+    elif config.answers_questions:
         last = f"text_encoder.encoder.layer.{config.text.num_hidden_layers - 1}.output.LayerNorm"
         yield Site(norm, width, (norm, last), tuple(readers))
     else:
@@ -174,11 +174,9 @@ def _text_sites(checkpoint: Checkpoint) -> Iterator[Site]:
 
 def _text_layers(checkpoint: Checkpoint) -> list[str]:
     """The layers of the text encoder and decoder, as far as the checkpoint has them."""
-    encoder, decoder = "text_encoder.encoder", "text_decoder.bert.encoder"
-    models = {QUESTION_ANSWERING: (encoder, decoder), RETRIEVAL: (encoder,)}
-    present = models.get(checkpoint.config.architecture, (decoder,))
+    models = ARCHITECTURES[checkpoint.config.architecture].text_models
     layers = range(checkpoint.config.text.num_hidden_layers)
-    return [f"{model}.layer.{number}" for model in present for number in layers]
+    return [f"{model}.encoder.layer.{number}" for model in models for number in layers]
 
 
 def _projections(layer: str, attention: str) -> tuple[str, str]:

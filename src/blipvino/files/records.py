@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import types
+from collections.abc import Mapping
 from typing import Any, Union, get_args, get_origin, get_type_hints
+
+_PLAIN: Mapping[type, tuple[type, ...]] = {str: (str,), bool: (bool,), int: (int,), float: (float, int)}
 
 
 def decode(kind: Any, value: Any) -> Any:
@@ -15,7 +18,7 @@ def decode(kind: Any, value: Any) -> Any:
 
     Raises:
         KeyError: a field is missing.
-        TypeError: a dataclass or a tuple is written as something else.
+        TypeError: a value is of another type.
     """
     if dataclasses.is_dataclass(kind):
         hints = get_type_hints(kind)
@@ -24,10 +27,13 @@ def decode(kind: Any, value: Any) -> Any:
     arguments = get_args(kind)
     if get_origin(kind) is tuple:
         return tuple(decode(arguments[0], item) for item in value)
-    if get_origin(kind) is dict:
+    if get_origin(kind) in (dict, Mapping):
         return {key: decode(arguments[1], item) for key, item in value.items()}
     if get_origin(kind) in (Union, types.UnionType) and value is not None:
         return decode(arguments[0], value)
+    expected = _PLAIN.get(kind) if isinstance(kind, type) else None
+    if expected is not None and (not isinstance(value, expected) or isinstance(value, bool) is not (kind is bool)):
+        raise TypeError(f"{value!r} is no {kind.__name__}")
     return value
 
 

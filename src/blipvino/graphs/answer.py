@@ -16,25 +16,7 @@ from openvino.op.util import Variable, VariableInfo
 from blipvino.checkpoint.config import TextConfig
 from blipvino.checkpoint.tensors import Checkpoint
 from blipvino.errors import CheckpointError
-from blipvino.graphs.layers import (
-    MASKED,
-    Array,
-    CrossSource,
-    Node,
-    Weights,
-    additive_mask,
-    constant,
-    dimension,
-    gelu,
-    integers,
-    layer_norm,
-    linear,
-    merge_heads,
-    named,
-    output,
-    parameter,
-    split_heads,
-)
+from blipvino.graphs import layers as nn
 from blipvino.graphs.text import (
     attention_output,
     cross_attention,
@@ -53,12 +35,12 @@ TOP_TOKENS = 16
 class DecoderState:
     """The step's inputs that every self-attention needs, and the assignments that they leave behind."""
 
-    beam_idx: Node
-    position_ids: Node
-    sinks: list[Node] = field(default_factory=list)
-    mask: Node | None = None
+    beam_idx: nn.Node
+    position_ids: nn.Node
+    sinks: list[nn.Node] = field(default_factory=list)
+    mask: nn.Node | None = None
 
-    def extend(self, name: str, new: Node, config: TextConfig) -> Node:
+    def extend(self, name: str, new: nn.Node, config: TextConfig) -> nn.Node:
         """Append ``[R, H, T, d]`` to a remembered tensor, its rows first reordered by ``beam_idx``."""
         heads, head_size = config.num_attention_heads, config.head_size
         info = VariableInfo()
@@ -66,22 +48,22 @@ class DecoderState:
         info.data_type = ov.Type.f32
         info.variable_id = name
         variable = Variable(info)
-        rows = dimension(self.beam_idx, 0)
-        empty = ops.broadcast(constant(0.0), ops.concat([rows, integers(heads, 0, head_size)], 0))
-        past = ops.gather(ops.read_value(empty, variable), self.beam_idx, constant(0, np.int64))
+        rows = nn.dimension(self.beam_idx, 0)
+        empty = ops.broadcast(nn.constant(0.0), ops.concat([rows, nn.integers(heads, 0, head_size)], 0))
+        past = ops.gather(ops.read_value(empty, variable), self.beam_idx, nn.constant(0, np.int64))
         present = ops.concat([past, new], 2)
         self.sinks.append(ops.assign(present, variable))
         return present
 
-    def causal_mask(self) -> Node:
+    def causal_mask(self) -> nn.Node:
         """Additive mask ``[R, 1, T, S]``: a token sees itself and what came before. Made once, at the first layer."""
         if self.mask is None:
             # Of the positions and not of the keys' shape: OpenVINO fuses keys and attention into one node, and a mask
             # made of that node's output would be a loop (a step of static length failed to compile).
-            length = ops.add(ops.reduce_max(self.position_ids, integers(0, 1), False), constant(1, np.int64))
-            key_positions = ops.range(constant(0, np.int64), length, constant(1, np.int64), "i64")
-            later = ops.greater(key_positions, ops.unsqueeze(self.position_ids, integers(1, 3)))
-            self.mask = ops.select(later, constant(MASKED), constant(0.0))
+            length = ops.add(ops.reduce_max(self.position_ids, nn.integers(0, 1), False), nn.constant(1, np.int64))
+            key_positions = ops.range(nn.constant(0, np.int64), length, nn.constant(1, np.int64), "i64")
+            later = ops.greater(key_positions, ops.unsqueeze(self.position_ids, nn.integers(1, 3)))
+            self.mask = ops.select(later, nn.constant(nn.MASKED), nn.constant(0.0))
         return self.mask
 
 
@@ -101,71 +83,74 @@ def answer_graph(checkpoint: Checkpoint) -> ov.Model:
     being a multiple of ``B``.
     """
     config = checkpoint.config.text
-    w = Weights(checkpoint, "text_decoder.bert")
-    input_ids = parameter([-1, -1], np.int64, "input_ids")
-    position_ids = parameter([-1, -1], np.int64, "position_ids")
-    beam_idx = parameter([-1], np.int32, "beam_idx")
-    source_mask = parameter([-1, -1], np.int64, "source_mask")
+    w = nn.Weights(checkpoint, "text_decoder.bert")
+    input_ids = nn.parameter([-1, -1], np.int64, "input_ids")
+    position_ids = nn.parameter([-1, -1], np.int64, "position_ids")
+    beam_idx = nn.parameter([-1], np.int32, "beam_idx")
+    source_mask = nn.parameter([-1, -1], np.int64, "source_mask")
     cross = cross_parameters(config)
-    mask = additive_mask(source_mask, [1, 2])
+    mask = nn.additive_mask(source_mask, [1, 2])
     state = DecoderState(beam_idx, position_ids)
     words = word_table(w, config)
     x = embeddings(words, input_ids, position_ids, w / "embeddings", config)
     for layer in range(config.num_hidden_layers):
-        source = CrossSource(cross[2 * layer], cross[2 * layer + 1], mask)
+        source = nn.CrossSource(cross[2 * layer], cross[2 * layer + 1], mask)
         x = decoder_layer(x, state, source, w / "encoder.layer" / layer, config)
-    last = ops.gather(x, constant(-1, np.int64), constant(1, np.int64))
-    logits = language_model_head(last, words, Weights(checkpoint, "text_decoder.cls.predictions"), config)
-    results = [output(logits, "logits"), *token_selection(logits, config)]
+    last = ops.gather(x, nn.constant(-1, np.int64), nn.constant(1, np.int64))
+    logits = language_model_head(last, words, nn.Weights(checkpoint, "text_decoder.cls.predictions"), config)
+    results = [nn.output(logits, "logits"), *token_selection(logits, config)]
     return ov.Model(results, state.sinks, [input_ids, position_ids, beam_idx, source_mask, *cross], "answer")
 
 
-def decoder_layer(x: Node, state: DecoderState, source: CrossSource, w: Weights, config: TextConfig) -> Node:
+def decoder_layer(
+    x: nn.Node, state: DecoderState, source: nn.CrossSource, w: nn.Weights, config: TextConfig
+) -> nn.Node:
     """Causal self-attention, cross-attention to the source, feed-forward; each with residual and post-norm."""
     x = self_attention(x, state, w / "attention", config)
     x = cross_attention(x, source, w / "crossattention", config)
     return feed_forward(x, w, config)
 
 
-def self_attention(x: Node, state: DecoderState, w: Weights, config: TextConfig) -> Node:
+def self_attention(x: nn.Node, state: DecoderState, w: nn.Weights, config: TextConfig) -> nn.Node:
     """Attention to the row's own tokens so far, whose keys and values are remembered from step to step."""
     width, heads, head_size = config.hidden_size, config.num_attention_heads, config.head_size
     query, key, value = (
-        split_heads(linear(x, w / "self" / name, width, width), heads, head_size) for name in ("query", "key", "value")
+        nn.split_heads(nn.linear(x, w / "self" / name, width, width), heads, head_size)
+        for name in ("query", "key", "value")
     )
     keys = state.extend(f"{w.prefix}.key", key, config)
     values = state.extend(f"{w.prefix}.value", value, config)
     context = ops.scaled_dot_product_attention(query, keys, values, state.causal_mask())
-    return attention_output(merge_heads(context, width), x, w, config)
+    return attention_output(nn.merge_heads(context, width), x, w, config)
 
 
-def language_model_head(x: Node, words: Node, w: Weights, config: TextConfig) -> Node:
+def language_model_head(x: nn.Node, words: nn.Node, w: nn.Weights, config: TextConfig) -> nn.Node:
     """``[R, D] -> [R, vocab]``: transform, then the output layer, whose weight is mostly the word embeddings again."""
-    x = gelu(linear(x, w / "transform.dense", config.hidden_size, config.hidden_size))
-    x = layer_norm(x, w / "transform.LayerNorm", config.hidden_size, config.layer_norm_eps)
-    projection = words if _has_words_as_output(w.checkpoint) else constant(_output_weight(w, config))
-    scores = named(ops.matmul(x, projection, False, True), f"{w.prefix}.decoder/matmul")
-    return named(ops.add(scores, constant(_output_bias(w, config))), f"{w.prefix}.decoder")
+    x = nn.gelu(nn.linear(x, w / "transform.dense", config.hidden_size, config.hidden_size))
+    x = nn.layer_norm(x, w / "transform.LayerNorm", config.hidden_size, config.layer_norm_eps)
+    projection = words if _has_words_as_output(w.checkpoint) else nn.constant(_output_weight(w, config))
+    scores = nn.named(ops.matmul(x, projection, False, True), f"{w.prefix}.decoder/matmul")
+    return nn.named(ops.add(scores, nn.constant(_output_bias(w, config))), f"{w.prefix}.decoder")
 
 
-def token_selection(logits: Node, config: TextConfig) -> list[Node]:
+def token_selection(logits: nn.Node, config: TextConfig) -> list[nn.Node]:
     """What greedy and beam search need of the logits: the likeliest tokens, and the logarithm of softmax's divisor.
 
     Outputs: ``top_ids``, int64 ``[R, K]``, likeliest first, ``top_logits`` ``[R, K]``, ``log_normalizer`` ``[R, 1]``.
     """
-    count = constant(min(TOP_TOKENS, config.vocab_size), np.int64)
+    count = nn.constant(min(TOP_TOKENS, config.vocab_size), np.int64)
     values, ids = ops.topk(logits, count, -1, "max", "value", "i64").outputs()
-    largest = ops.gather(values, integers(0), constant(-1, np.int64))
-    total = ops.reduce_sum(ops.exp(ops.subtract(logits, largest)), integers(-1), True)
+    largest = ops.gather(values, nn.integers(0), nn.constant(-1, np.int64))
+    total = ops.reduce_sum(ops.exp(ops.subtract(logits, largest)), nn.integers(-1), True)
     normalizer = ops.add(ops.log(total), largest)
-    return [output(ids, "top_ids"), output(values, "top_logits"), output(normalizer, "log_normalizer")]
+    return [nn.output(ids, "top_ids"), nn.output(values, "top_logits"), nn.output(normalizer, "log_normalizer")]
 
 
-def _output_weight(w: Weights, config: TextConfig) -> Array:
+def _output_weight(w: nn.Weights, config: TextConfig) -> nn.Array:
     return w.array("decoder.weight", config.vocab_size, config.hidden_size)
 
 
-def _output_bias(w: Weights, config: TextConfig) -> Array:
+def _output_bias(w: nn.Weights, config: TextConfig) -> nn.Array:
     """What `transformers`' ``from_pretrained`` ends up adding, ``[vocab]``.
 
     That is ``decoder.bias`` wherever it is stored. Where it is not, a tied model shares ``bias`` with it, and an untied
@@ -189,8 +174,8 @@ def _output_bias(w: Weights, config: TextConfig) -> Array:
 
 def _has_words_as_output(checkpoint: Checkpoint) -> bool:
     """Whether the output projection is the word embeddings, as in every published BLIP: tied, or equal to them."""
-    output = "text_decoder.cls.predictions.decoder.weight"
+    tied = "text_decoder.cls.predictions.decoder.weight"
     words = "text_decoder.bert.embeddings.word_embeddings.weight"
-    if not checkpoint.has(output):
+    if not checkpoint.has(tied):
         return checkpoint.config.ties_output
-    return np.array_equal(checkpoint.tensor(output), checkpoint.tensor(words))
+    return np.array_equal(checkpoint.tensor(tied), checkpoint.tensor(words))

@@ -8,23 +8,7 @@ import openvino.opset13 as ops
 
 from blipvino.checkpoint.config import TextConfig
 from blipvino.checkpoint.tensors import Checkpoint
-from blipvino.graphs.layers import (
-    CrossSource,
-    Node,
-    Weights,
-    affine,
-    attend,
-    constant,
-    dimension,
-    gelu,
-    integers,
-    layer_norm,
-    linear,
-    named,
-    output,
-    parameter,
-    split_heads,
-)
+from blipvino.graphs import layers as nn
 
 
 def cross_port(kind: str, layer: int) -> str:
@@ -39,80 +23,80 @@ def cross_kv_graph(checkpoint: Checkpoint, name: str, prefix: str, source: str) 
     `CrossSource` describes them.
     """
     config = checkpoint.config.text
-    states = parameter([-1, -1, config.encoder_hidden_size], np.float32, source)
+    states = nn.parameter([-1, -1, config.encoder_hidden_size], np.float32, source)
     results = []
     for layer in range(config.num_hidden_layers):
-        w = Weights(checkpoint, prefix) / "encoder.layer" / layer / "crossattention.self"
+        w = nn.Weights(checkpoint, prefix) / "encoder.layer" / layer / "crossattention.self"
         for kind, node in (("key", cross_key(states, w, config)), ("value", cross_value(states, w, config))):
-            results.append(output(node, cross_port(kind, layer)))
+            results.append(nn.output(node, cross_port(kind, layer)))
     return ov.Model(results, [states], name)
 
 
-def cross_key(states: Node, w: Weights, config: TextConfig) -> Node:
+def cross_key(states: nn.Node, w: nn.Weights, config: TextConfig) -> nn.Node:
     """``[B, S, D] -> [B, H, d, S]``, with ``1 / sqrt(d)`` folded into the projection."""
     scale = np.float32(config.head_size**-0.5)
     weight = (w / "key").array("weight", config.hidden_size, config.encoder_hidden_size) * scale
-    keys = affine(states, weight, (w / "key").array("bias", config.hidden_size) * scale, f"{w.prefix}.key")
-    shape = integers(0, 0, config.num_attention_heads, config.head_size)
-    return ops.transpose(ops.reshape(keys, shape, True), integers(0, 2, 3, 1))
+    keys = nn.affine(states, weight, (w / "key").array("bias", config.hidden_size) * scale, f"{w.prefix}.key")
+    shape = nn.integers(0, 0, config.num_attention_heads, config.head_size)
+    return ops.transpose(ops.reshape(keys, shape, True), nn.integers(0, 2, 3, 1))
 
 
-def cross_value(states: Node, w: Weights, config: TextConfig) -> Node:
+def cross_value(states: nn.Node, w: nn.Weights, config: TextConfig) -> nn.Node:
     """``[B, S, D] -> [B, H, S, d]``."""
-    values = linear(states, w / "value", config.encoder_hidden_size, config.hidden_size)
-    return split_heads(values, config.num_attention_heads, config.head_size)
+    values = nn.linear(states, w / "value", config.encoder_hidden_size, config.hidden_size)
+    return nn.split_heads(values, config.num_attention_heads, config.head_size)
 
 
-def cross_parameters(config: TextConfig) -> list[Node]:
+def cross_parameters(config: TextConfig) -> list[nn.Node]:
     """The inputs ``cross_key.i`` and ``cross_value.i`` of a graph that attends to a projected source."""
     heads, head_size = config.num_attention_heads, config.head_size
     parameters = []
     for layer in range(config.num_hidden_layers):
-        parameters.append(parameter([-1, heads, head_size, -1], np.float32, cross_port("key", layer)))
-        parameters.append(parameter([-1, heads, -1, head_size], np.float32, cross_port("value", layer)))
+        parameters.append(nn.parameter([-1, heads, head_size, -1], np.float32, cross_port("key", layer)))
+        parameters.append(nn.parameter([-1, heads, -1, head_size], np.float32, cross_port("value", layer)))
     return parameters
 
 
-def embeddings(words: Node, input_ids: Node, positions: Node, w: Weights, config: TextConfig) -> Node:
+def embeddings(words: nn.Node, input_ids: nn.Node, positions: nn.Node, w: nn.Weights, config: TextConfig) -> nn.Node:
     """Word and position embeddings ``[R, T, D]``, summed and normalised. ``words`` is the ``[vocab, D]`` table."""
-    axis = constant(0, np.int64)
-    table = constant((w / "position_embeddings").array("weight", config.max_position_embeddings, config.hidden_size))
-    word = named(ops.gather(words, input_ids, axis), f"{w.prefix}.word_embeddings/gather")
-    position = named(ops.gather(table, positions, axis), f"{w.prefix}.position_embeddings/gather")
-    return layer_norm(ops.add(word, position), w / "LayerNorm", config.hidden_size, config.layer_norm_eps)
+    axis = nn.constant(0, np.int64)
+    table = nn.constant((w / "position_embeddings").array("weight", config.max_position_embeddings, config.hidden_size))
+    word = nn.named(ops.gather(words, input_ids, axis), f"{w.prefix}.word_embeddings/gather")
+    position = nn.named(ops.gather(table, positions, axis), f"{w.prefix}.position_embeddings/gather")
+    return nn.layer_norm(ops.add(word, position), w / "LayerNorm", config.hidden_size, config.layer_norm_eps)
 
 
-def cross_attention(x: Node, source: CrossSource, w: Weights, config: TextConfig) -> Node:
+def cross_attention(x: nn.Node, source: nn.CrossSource, w: nn.Weights, config: TextConfig) -> nn.Node:
     """Attention of text rows ``[R, T, D]`` over the projected source of ``B`` images.
 
     Rows ``i * R / B`` to ``(i + 1) * R / B - 1`` (several questions about an image, or the beams of one) attend to
     source ``i``: their tokens are laid side by side as queries, so the source is never repeated for them.
     """
-    query = linear(x, w / "self.query", config.hidden_size, config.hidden_size)
-    head_shape = integers(-1, config.num_attention_heads, config.head_size)
-    query = ops.reshape(query, ops.concat([dimension(source.key, 0), head_shape], 0), False)
-    query = ops.transpose(query, integers(0, 2, 1, 3))
-    context = attend(query, source.key, source.value, w.prefix, source.mask)
-    context = ops.reshape(ops.transpose(context, integers(0, 2, 1, 3)), ops.shape_of(x), False)
+    query = nn.linear(x, w / "self.query", config.hidden_size, config.hidden_size)
+    head_shape = nn.integers(-1, config.num_attention_heads, config.head_size)
+    query = ops.reshape(query, ops.concat([nn.dimension(source.key, 0), head_shape], 0), False)
+    query = ops.transpose(query, nn.integers(0, 2, 1, 3))
+    context = nn.attend(query, source.key, source.value, w.prefix, source.mask)
+    context = ops.reshape(ops.transpose(context, nn.integers(0, 2, 1, 3)), ops.shape_of(x), False)
     return attention_output(context, x, w, config)
 
 
-def attention_output(context: Node, residual: Node, w: Weights, config: TextConfig) -> Node:
+def attention_output(context: nn.Node, residual: nn.Node, w: nn.Weights, config: TextConfig) -> nn.Node:
     """Output projection, residual and post-norm (upstream ``BlipTextSelfOutput``)."""
-    projected = linear(context, w / "output.dense", config.hidden_size, config.hidden_size)
+    projected = nn.linear(context, w / "output.dense", config.hidden_size, config.hidden_size)
     norm = w / "output.LayerNorm"
-    return layer_norm(ops.add(projected, residual), norm, config.hidden_size, config.layer_norm_eps)
+    return nn.layer_norm(ops.add(projected, residual), norm, config.hidden_size, config.layer_norm_eps)
 
 
-def feed_forward(x: Node, w: Weights, config: TextConfig) -> Node:
+def feed_forward(x: nn.Node, w: nn.Weights, config: TextConfig) -> nn.Node:
     """Two linear layers with GELU between, residual and post-norm."""
     width, inner = config.hidden_size, config.intermediate_size
-    hidden = gelu(linear(x, w / "intermediate.dense", width, inner))
-    output = ops.add(linear(hidden, w / "output.dense", inner, width), x)
-    return layer_norm(output, w / "output.LayerNorm", width, config.layer_norm_eps)
+    hidden = nn.gelu(nn.linear(x, w / "intermediate.dense", width, inner))
+    summed = ops.add(nn.linear(hidden, w / "output.dense", inner, width), x)
+    return nn.layer_norm(summed, w / "output.LayerNorm", width, config.layer_norm_eps)
 
 
-def word_table(w: Weights, config: TextConfig) -> Node:
+def word_table(w: nn.Weights, config: TextConfig) -> nn.Node:
     """The word embeddings ``[vocab, D]``, one constant for all that read it."""
     table = w.array("embeddings.word_embeddings.weight", config.vocab_size, config.hidden_size)
-    return named(constant(table), f"{w.prefix}.embeddings.word_embeddings")
+    return nn.named(nn.constant(table), f"{w.prefix}.embeddings.word_embeddings")

@@ -14,12 +14,11 @@ from typing import Any
 from huggingface_hub import ModelCardData
 
 from blipvino.bundle.writing import BundleDetails
-from blipvino.checkpoint.config import QUESTION_ANSWERING
+from blipvino.checkpoint.architectures import ARCHITECTURES
 from blipvino.files.atomic import write_text
 from blipvino.machine.versions import installed_version
 from blipvino.optimization.commands import optimize_command, remarks
 from blipvino.optimization.search.summary import search_summary, search_table
-from blipvino.recipe import Treatment
 from blipvino.text.tables import TextTable, markdown_table
 from blipvino.text.units import MEGABYTE
 
@@ -98,7 +97,7 @@ def inherited(checkpoint: Path) -> dict[str, str]:
 
 
 def _answers(details: BundleDetails) -> bool:
-    return details.architecture == QUESTION_ANSWERING
+    return ARCHITECTURES[details.architecture].answers_questions
 
 
 def _base_model(details: BundleDetails) -> dict[str, str]:
@@ -115,19 +114,15 @@ def _name(details: BundleDetails) -> str:
 
 
 def _title(details: BundleDetails) -> str:
-    return f"{_name(details)}, {details.recipe['name']}, for OpenVINO"
-
-
-def _treated(details: BundleDetails) -> dict[str, Treatment]:
-    return {graph: Treatment.from_json(content) for graph, content in details.recipe["treatments"].items()}
+    return f"{_name(details)}, {details.recipe.name}, for OpenVINO"
 
 
 def _precisions(details: BundleDetails) -> list[str]:
-    return sorted({PRECISIONS[treatment.method] for treatment in _treated(details).values()})
+    return sorted({PRECISIONS[treatment.method] for treatment in details.recipe.treatments.values()})
 
 
 def _compressed(details: BundleDetails) -> bool:
-    return any(treatment.method != "fp16" for treatment in _treated(details).values())
+    return any(treatment.method != "fp16" for treatment in details.recipe.treatments.values())
 
 
 def _what(details: BundleDetails) -> str:
@@ -135,7 +130,7 @@ def _what(details: BundleDetails) -> str:
     made = f"`{_name(details)}`" + (f" at revision `{details.source.revision}`" if details.source.revision else "")
     how = "stored its weights in FP16 and compressed nothing"
     if _compressed(details):
-        how = f"compressed it with NNCF by the recipe `{details.recipe['name']}`"
+        how = f"compressed it with NNCF by the recipe `{details.recipe.name}`"
     return (
         f"A BLIP model (`{details.architecture}`) that {does} on a CPU. It was made from {made} by blipvino, which "
         f"{how}. The folder is a blipvino bundle: OpenVINO "
@@ -144,10 +139,10 @@ def _what(details: BundleDetails) -> str:
 
 
 def _treatments(details: BundleDetails, sizes: Mapping[str, int]) -> TextTable:
-    originals = (details.measurements or {}).get("fp16_bytes", {})
+    originals = details.measurements.fp16_bytes
     rows = [
         (graph, str(treatment), *_size_cells(sizes[graph], originals.get(graph)))
-        for graph, treatment in _treated(details).items()
+        for graph, treatment in details.recipe.treatments.items()
         if graph in sizes
     ]
     whole = sum(originals[graph] for graph in sizes) if all(graph in originals for graph in sizes) else None
@@ -167,8 +162,8 @@ def _calibration(details: BundleDetails) -> str:
     record = details.calibration
     if record is None:
         return "No calibration data was used."
-    drawn = f"{record['samples']} samples ({record['images']} images) of `{record['source']}`, seed {record['seed']}"
-    demo = " These are drawings of coloured shapes, not photographs." if record["source"].startswith("demo") else ""
+    drawn = f"{record.samples} samples ({record.images} images) of `{record.source}`, seed {record.seed}"
+    demo = " These are drawings of coloured shapes, not photographs." if record.source.startswith("demo") else ""
     return f"Calibrated on {drawn}.{demo}"
 
 
@@ -188,17 +183,16 @@ def _making(details: BundleDetails) -> Iterator[str]:
 
 
 def _measured(details: BundleDetails) -> Iterator[str]:
-    record = (details.measurements or {}).get("search")
+    record = details.measurements.search
     if record is None:
         yield (
             "Neither accuracy nor speed was measured when this bundle was made. Measure both on your data and your "
             "machine, beside the original:"
         )
     else:
-        machine = record["machine"]
         yield (
-            f"The recipe was chosen by {record['measure']} on {record['samples']} samples of `{record['source']}` and "
-            f"by speed on {machine['cpu']} ({machine['cores']} cores). A choice on samples flatters them a little."
+            f"The recipe was chosen by {record.measure} on {record.samples} samples of `{record.source}` and by speed "
+            f"on {record.machine.cpu} ({record.machine.cores} cores). A choice on samples flatters them a little."
         )
         ending, *graphs = search_summary(record)
         yield "\n".join([ending, "", *(f"- {line.strip()}" for line in graphs)])

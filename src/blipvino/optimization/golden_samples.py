@@ -17,8 +17,9 @@ from blipvino.checkpoint.config import BlipConfig
 from blipvino.checkpoint.tensors import Checkpoint
 from blipvino.compress.calibration import FALLBACK_QUESTIONS
 from blipvino.data import Sample
-from blipvino.graphs import build_graph, graph_names
+from blipvino.graphs.building import build_graph
 from blipvino.graphs.handover import output_scales
+from blipvino.graphs.specs import GRAPHS, graph_names, handing_over
 from blipvino.metrics.sqnr import Fidelity
 from blipvino.optimization.preprocessing import Processors
 from blipvino.runtime.compiling.compiler import Compiler, EngineOptions, GraphFile, GraphSource
@@ -74,7 +75,9 @@ def with_expectations(golden: Golden, folder: Path, config: BlipConfig) -> Golde
     """The same samples with what a folder's graphs make of them, rounded as their numbers say."""
     paths = {name: folder / f"{name}.xml" for name in graph_names(config.architecture)}
     graphs = {name: GraphFile(path) for name, path in paths.items()}
-    scales = output_scales(ov.Core().read_model(paths["question_kv"])) if "question_kv" in paths else {}
+    scales: dict[str, float] = {}
+    for writer in handing_over(list(paths)).values():
+        scales |= output_scales(ov.Core().read_model(paths[writer]))
     expected = {}
     for graph, compiler in _one_by_one(graphs, config, replace(EXACT, arithmetic="simulated")):
         runner = Runner(replace(golden, scales=scales), config, compiler.request)
@@ -82,7 +85,7 @@ def with_expectations(golden: Golden, folder: Path, config: BlipConfig) -> Golde
             made = runner.run(case, sizes, compiler.request(graph, sizes), whole=True)
             pairs = [(golden.results[case][place], run) for place, run in made.items()]
             noise = tuple(Fidelity.of(original, run).noise_to_signal for original, run in pairs)
-            gap = max(token_gap(original, run) for original, run in pairs) if graph == "answer" else 0.0
+            gap = max(token_gap(original, run) for original, run in pairs) if GRAPHS[graph].makes_texts else 0.0
             expected[case] = Expected(noise, gap)
     return replace(golden, expected=expected, scales=scales)
 
@@ -121,22 +124,22 @@ def _cases_of(graph: str, config: BlipConfig, inputs: GoldenInputs) -> list[tupl
 
 def _with_what_it_makes(graph: str, inputs: GoldenInputs, config: BlipConfig, compiler: Compiler) -> GoldenInputs:
     """The inputs with what later graphs need of this one."""
-    runner = Runner(Golden(inputs, {}, {}), config, compiler.request)
+    spec, runner = GRAPHS[graph], Runner(Golden(inputs, {}, {}), config, compiler.request)
     for case, sizes in _cases_of(graph, config, inputs):
         request, source = compiler.request(graph, sizes), case.partition(".")[2]
-        if graph == "vision":
-            inputs = replace(inputs, image_embeds=rounded_to_8_bits(runner.image_embeds(request, 0)))
-        elif graph == "question":
-            inputs = replace(inputs, question_states=runner.question_states(request, sizes))
-        elif graph == "answer":
-            text = _greedy(runner, source, sizes, request, config.text.bos_token_id)
+        if spec.makes_image_embeds:
+            inputs = replace(inputs, image_embeds=rounded_to_8_bits(runner.of_picture(request, 0)))
+        elif spec.makes_question_states:
+            inputs = replace(inputs, question_states=runner.question_states(spec, request, sizes))
+        elif spec.makes_texts:
+            runner.start_text(spec, source, sizes, request)
+            text = _greedy(runner, request, config.text.bos_token_id)
             inputs = replace(inputs, texts={**inputs.texts, source: text})
     return inputs
 
 
-def _greedy(runner: Runner, source: str, sizes: Sizes, request: ov.InferRequest, start: int) -> IntArray:
+def _greedy(runner: Runner, request: ov.InferRequest, start: int) -> IntArray:
     """The first tokens that the float model says, int64 ``[TEXT_TOKENS]``; it may go on behind the closing one."""
-    runner.start_text(source, sizes, request)
     text = [start]
     while len(text) < TEXT_TOKENS:
         logits = runner.logits(np.array(text[-1:], np.int64), len(text) - 1, request)

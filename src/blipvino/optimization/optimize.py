@@ -6,31 +6,33 @@ import gc
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import openvino as ov
 
 from blipvino.bundle.bundle import Bundle, open_bundle
 from blipvino.bundle.golden import GOLDEN_FILE
 from blipvino.bundle.manifest import SourceInfo
+from blipvino.bundle.records import CalibrationRecord, Measurements
 from blipvino.bundle.writing import BundleDetails, check_target, write_bundle
 from blipvino.checkpoint.tensors import Checkpoint, load_checkpoint
+from blipvino.checks import shown
 from blipvino.compress.calibration import CalibrationSet, prepare_calibration
 from blipvino.compress.compressor import Compressor
+from blipvino.compress.recipes import AUTO, DEFAULT_RECIPE, check_recipe, find_recipe
 from blipvino.compress.storage import save_graph
 from blipvino.data import DEFAULT_SAMPLES, DEFAULT_SEED, Sample, SampleSource, count_items, open_source, take
 from blipvino.demo import resolve
 from blipvino.errors import InputError
-from blipvino.graphs import graph_names
 from blipvino.graphs.handover import hand_over_in_8_bits
+from blipvino.graphs.specs import graph_names, handing_over
 from blipvino.optimization.card import write_card
 from blipvino.optimization.golden_samples import golden_pictures, golden_samples, with_expectations
 from blipvino.optimization.preprocessing import Processors, write_preprocessing
-from blipvino.optimization.search.options import SearchOptions
-from blipvino.optimization.search.search import find_judges, search_recipe
-from blipvino.optimization.search.workshop import Materials
+from blipvino.optimization.search.options import Search
+from blipvino.optimization.search.search import search_recipe, take_validation_samples
+from blipvino.optimization.search.trial_runner import Materials
 from blipvino.progress import Reporter
-from blipvino.recipe import AUTO, DEFAULT_RECIPE, TO_BE_FOUND, Recipe, find_recipe
+from blipvino.recipe import Recipe
 
 _TRIED_AT_ONCE = 4
 """How many times a bundle's bytes a search needs on disk, about."""
@@ -51,13 +53,12 @@ class CalibrationOptions:
     seed: int = DEFAULT_SEED
 
 
-def optimize(  # noqa: PLR0913  # whoever calls it names what differs from the defaults
+def optimize(
     source: str | Path,
     output: str | Path,
     *,
-    recipe: str | Recipe = DEFAULT_RECIPE,
+    recipe: str | Recipe | Search = DEFAULT_RECIPE,
     calibration: CalibrationOptions | None = None,
-    search: SearchOptions | None = None,
     overwrite: bool = False,
     revision: str | None = None,
     token: str | None = None,
@@ -68,10 +69,10 @@ def optimize(  # noqa: PLR0913  # whoever calls it names what differs from the d
     Args:
         source: a folder with a Hugging Face BLIP checkpoint, a hub id, or ``demo`` for the embedded checkpoint.
         output: the bundle's folder.
-        recipe: a recipe, or its name in `blipvino.recipe.RECIPES`, or "auto": the fastest that a search finds
-            within a limit of accuracy. Ctrl-C ends the search, and its best so far is written.
+        recipe: a recipe, or the name of one (`blipvino.compress.recipes`); or `Search`, which "auto" is with its
+            defaults: the fastest that a search finds within a limit of accuracy. Ctrl-C ends the search, and its best
+            so far is written.
         calibration: the samples that quantization sees; the demo world's by default.
-        search: of the recipe "auto": the limit, the samples that recipes are judged by, and how much is measured.
         overwrite: replace an existing bundle.
         revision: branch, tag or commit on the hub.
         token: access token for the hub; its own settings by default.
@@ -80,43 +81,50 @@ def optimize(  # noqa: PLR0913  # whoever calls it names what differs from the d
     Raises:
         BlipvinoError: anything about the checkpoint, the samples, the recipe or the output that cannot be used.
     """
-    chosen = find_recipe(recipe) if isinstance(recipe, str) else recipe
-    automatic = chosen == TO_BE_FOUND
-    if search is not None and not automatic:
-        raise InputError(f"recipe {chosen.name!r} is not searched for; choose {AUTO!r}, or leave the search out")
+    plan = _plan(recipe)
+    searching = isinstance(plan, Search)
     check_target(output, overwrite)
-    reporter = Reporter(show_progress, brief=automatic)
-    reporter.say(f"Recipe {chosen.describe()}")
+    reporter = Reporter(show_progress, brief=searching)
+    reporter.say(f"Recipe {plan.describe()}")
     reporter.say(f"Reading {source}")
     opened = load_checkpoint(resolve(source), revision=revision, token=token, show_progress=show_progress)
     with opened as checkpoint:
         names = graph_names(checkpoint.config.architecture)
-        check_target(output, overwrite, bytes_needed=(_TRIED_AT_ONCE if automatic else 1) * _bytes_needed(checkpoint))
+        if isinstance(plan, Recipe):
+            check_recipe(plan, names)
+        check_target(output, overwrite, bytes_needed=(_TRIED_AT_ONCE if searching else 1) * _bytes_needed(checkpoint))
         details = BundleDetails(
             SourceInfo(_recorded_name(source), checkpoint.revision, checkpoint.sha256),
             checkpoint.config.architecture,
-            chosen.to_json(),
+            plan if isinstance(plan, Recipe) else Recipe(AUTO, "", {}),
         )
         with write_bundle(output, details, overwrite=overwrite) as folder:
             processors = write_preprocessing(checkpoint, folder)
-            needs_samples = automatic or chosen.needs_calibration
+            needs_samples = isinstance(plan, Search) or plan.needs_calibration
             seen = _calibrate(processors, calibration or CalibrationOptions(), reporter) if needs_samples else None
             compressor = Compressor(checkpoint, seen.inputs if seen else None, reporter)
             details.calibration = seen.record if seen else None
-            details.measurements = {"fp16_bytes": compressor.fp16_bytes}
-            if automatic:
+            if isinstance(plan, Search):
                 assert seen is not None
-                judges = find_judges(search or SearchOptions(), seen.source, seen.samples)
+                validation = take_validation_samples(plan, seen.source, seen.samples)
                 materials = Materials(checkpoint, compressor.compress, seen.inputs, folder)
-                chosen, record = search_recipe(materials, judges, search or SearchOptions(), reporter)
-                details.recipe = chosen.to_json()
-                details.measurements["search"] = record
+                details.recipe, record = search_recipe(materials, validation, plan, reporter)
+                details.measurements = Measurements(compressor.fp16_bytes, search=record)
             else:
-                _write_graphs(compressor, chosen, names, folder, reporter)
-                details.measurements["seconds"] = compressor.seconds
+                _write_graphs(compressor, plan, names, folder, reporter)
+                details.measurements = Measurements(compressor.fp16_bytes, compressor.seconds)
             _write_golden(checkpoint, processors, folder, seen, reporter)
             write_card(details, folder, checkpoint.folder)
     return open_bundle(output)
+
+
+def _plan(recipe: str | Recipe | Search) -> Recipe | Search:
+    """What is asked for: a recipe, or the search for one."""
+    if isinstance(recipe, str):
+        return Search() if recipe == AUTO else find_recipe(recipe)
+    if not isinstance(recipe, Recipe | Search):
+        raise InputError(f"recipe is {shown(recipe)}, expected a name, a Recipe or a Search")
+    return recipe
 
 
 def _recorded_name(source: str | Path) -> str:
@@ -127,14 +135,14 @@ def _recorded_name(source: str | Path) -> str:
 def _write_graphs(
     compressor: Compressor, recipe: Recipe, names: Sequence[str], folder: Path, reporter: Reporter
 ) -> None:
-    done: dict[str, ov.Model] = {}
+    readers, done = handing_over(names), dict[str, ov.Model]()
     for name in names:
         reporter.say(f"{name}: {recipe.treatments[name]}")
         done[name] = compressor.compress(name, recipe.treatments[name])
-        if name == "question_kv":
+        if name in readers.values():
             continue  # what it hands over is not settled until its reader is quantized
-        if name == "question":
-            hand_over_in_8_bits(done["question_kv"], done["question"])
+        if name in readers:
+            hand_over_in_8_bits(done[readers[name]], done[name])
         for finished, model in done.items():
             save_graph(model, folder / f"{finished}.xml")
         done.clear()
@@ -158,7 +166,7 @@ class _Calibration:
     source: SampleSource
     samples: Sequence[Sample]
     inputs: CalibrationSet
-    record: dict[str, Any]
+    record: CalibrationRecord
 
 
 def _calibrate(processors: Processors, options: CalibrationOptions, reporter: Reporter) -> _Calibration:
@@ -171,7 +179,7 @@ def _calibrate(processors: Processors, options: CalibrationOptions, reporter: Re
             f"Only {count_items(samples)} of {options.samples} calibration samples are there: ranges that fit so few "
             "may not fit what is to come; calibrate on more"
         )
-    record = {"source": source.name, "samples": count_items(samples), "images": len(samples), "seed": options.seed}
+    record = CalibrationRecord(source.name, count_items(samples), len(samples), options.seed)
     return _Calibration(source, samples, inputs, record)
 
 

@@ -14,7 +14,7 @@ from blipvino.bundle.bundle import Bundle
 from blipvino.checkpoint.config import BlipConfig
 from blipvino.checks import flag, folder_path, integer, shown
 from blipvino.errors import InputError
-from blipvino.graphs import graph_names
+from blipvino.graphs.specs import graph_names
 from blipvino.machine.memory import memory_limit
 from blipvino.progress import Reporter
 from blipvino.runtime.compiling.bundled import graph_files_of, selftest_of

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,22 +13,7 @@ from blipvino.bundle.manifest import OPTIMIZE_AGAIN
 from blipvino.checkpoint.config import BlipConfig, PreprocessorConfig, parse_config, parse_preprocessor
 from blipvino.checks import shown
 from blipvino.errors import BundleError, CheckpointError
-
-GRAPH_PORTS: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
-    name: (frozenset(inputs.split()), frozenset(outputs.split()))
-    for name, inputs, outputs in (
-        ("vision", "pixels", "image_embeds"),
-        ("question_kv", "image_embeds", "cross_key cross_value"),
-        ("question", "input_ids attention_mask cross_key cross_value", "question_states"),
-        ("answer_kv", "source_states", "cross_key cross_value"),
-        (
-            "answer",
-            "input_ids position_ids beam_idx source_mask cross_key cross_value",
-            "logits top_ids top_logits log_normalizer",
-        ),
-    )
-}
-"""The inputs and outputs of each graph; of names with a layer's number, what comes before it."""
+from blipvino.graphs.specs import GRAPHS
 
 
 def find_bundle(folder: Path) -> Bundle:
@@ -92,7 +76,7 @@ def read_graph(core: ov.Core, name: str, path: Path) -> ov.Model:
 
     Args:
         core: what reads it.
-        name: which graph it must be, one of `GRAPH_PORTS`.
+        name: which graph it must be, one of `blipvino.graphs.specs.GRAPHS`.
         path: of its ``.xml``.
 
     Raises:
@@ -103,7 +87,8 @@ def read_graph(core: ov.Core, name: str, path: Path) -> ov.Model:
     except RuntimeError as error:
         problem = str(error).strip().splitlines()[-1]
         raise BundleError(f"{path}: not a graph that OpenVINO reads ({problem}); {OPTIMIZE_AGAIN}") from error
-    for kind, ports, expected in zip(("in", "out"), (model.inputs, model.outputs), GRAPH_PORTS[name], strict=True):
+    spec = GRAPHS[name]
+    for kind, ports, expected in (("in", model.inputs, set(spec.inputs)), ("out", model.outputs, spec.outputs)):
         names = [sorted(port.get_names()) for port in ports]
         found = {port[0].split(".")[0] if port else "(nameless)" for port in names}
         if found != expected:

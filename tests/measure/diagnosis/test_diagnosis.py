@@ -20,7 +20,7 @@ from blipvino.compress.noise.layer_noise import LayerNoise
 from blipvino.compress.noise.measure import rank_layers
 from blipvino.compress.weights import compress_weights
 from blipvino.data import open_source, take
-from blipvino.graphs import build_graph
+from blipvino.graphs.building import build_graph
 from blipvino.machine.host import VARIABLE
 from blipvino.measure.diagnosis.diagnose import DiagnoseOptions, diagnose_bundle
 from blipvino.measure.diagnosis.diagnosis import Diagnosis

@@ -10,16 +10,15 @@ import openvino as ov
 from blipvino.checkpoint.config import BlipConfig
 from blipvino.checkpoint.tensors import Checkpoint
 from blipvino.compress.calibration import CalibrationImage
-from blipvino.compress.graph_inputs import WRITERS
 from blipvino.compress.noise.joint import CHAINED, Twins, join
 from blipvino.compress.noise.layer_noise import LayerNoise
 from blipvino.compress.noise.probe import Arrays, Measured, Probe
-from blipvino.graphs import build_graph, graph_names
+from blipvino.graphs.building import build_graph
+from blipvino.graphs.specs import GRAPHS, graph_names
 from blipvino.progress import Reporter
 
 ANSWER_STEPS = 4
 """Tokens of a text that the decoder is measured on: what the original says, greedily."""
-PROJECTIONS = frozenset(WRITERS.values())
 
 
 def rank_layers(
@@ -79,7 +78,7 @@ def measure(
     last = max(names.index(name) for name in models)
     samples = [_Sample(image, checkpoint.config) for image in images]
     for name in names[: last + 1]:
-        if name in PROJECTIONS and name not in models:
+        if GRAPHS[name].projects and name not in models:
             continue  # the graph that reads its keys and values computes them by itself
         probe = _probe(checkpoint, name, models, chain=chain)
         for sample in reporter.track(samples, f"Measuring {name}", len(samples)):
@@ -93,7 +92,8 @@ def _probe(checkpoint: Checkpoint, name: str, models: Mapping[str, ov.Model], *,
         stands_in = chain and graph not in models
         return Twins(build_graph(checkpoint, graph), build_graph(checkpoint, graph) if stands_in else models.get(graph))
 
-    joint = join(twins(name), twins(WRITERS[name]) if name in WRITERS else None, chain=chain)
+    made_by = GRAPHS[name].keys_from
+    joint = join(twins(name), None if made_by is None else twins(made_by), chain=chain)
     return Probe(joint, _shapes(checkpoint.config))
 
 
@@ -125,17 +125,20 @@ class _Sample:
 
     def run(self, name: str, probe: Probe) -> None:
         """Run a graph's probe on all that this sample has for it."""
-        if name == "vision":
+        spec = GRAPHS[name]
+        if spec.reads == "pixels":
             made = probe.run({"pixels": self._image.pixels})
+            if not spec.makes_image_embeds:
+                return
             self._embeds = _handed_on(made, "image_embeds", "image_embeds")
             if not self._config.answers_questions:
                 self._sources = [_handed_on(made, "image_embeds", "source_states")]
-        elif name == "question_kv":
+        elif spec.reads == "image_embeds":
             probe.run(self._embeds)
-        elif name == "question":
+        elif spec.reads == "questions":
             asked = [probe.run({**self._embeds, **question}) for question in self._image.questions]
             self._sources = [_handed_on(made, "question_states", "source_states") for made in asked]
-        elif name == "answer_kv":
+        elif spec.reads == "source_states":
             for source in self._sources:
                 probe.run(source)
         else:

@@ -15,8 +15,8 @@ from blipvino.compress.noise.probe import Measured
 from blipvino.data import DEFAULT_SEED, Sample, count_items, open_source, take
 from blipvino.demo import resolve
 from blipvino.errors import InputError
-from blipvino.graphs import graph_names
 from blipvino.graphs.handover import output_scales
+from blipvino.graphs.specs import graph_names, handing_over
 from blipvino.machine.host import ArithmeticOption, Choice
 from blipvino.machine.versions import library_versions
 from blipvino.measure.diagnosis.as_run import AsRun
@@ -118,9 +118,8 @@ def diagnose_bundle(
 
 def compressed_graphs(bundle: Bundle) -> dict[str, Treatment]:
     """What was done to each of a bundle's graphs that is compressed."""
-    listed = bundle.manifest.recipe.get("treatments", {})
-    treatments = {name: Treatment.from_json(content) for name, content in listed.items() if bundle.has(f"{name}.xml")}
-    return {name: treatment for name, treatment in treatments.items() if treatment.method != "fp16"}
+    treated = bundle.manifest.recipe.treatments.items()
+    return {name: each for name, each in treated if bundle.has(f"{name}.xml") and each.method != "fp16"}
 
 
 def _prepared(
@@ -145,8 +144,9 @@ def _as_run(
     selftest: SelfTestMode = "warn" if arithmetic == "auto" else "off"
     chosen = EngineOptions(arithmetic=arithmetic, selftest=selftest)
     engine = Engine(graph_files_of(bundle, names, check=False), config, chosen, selftest_of(bundle, config))
-    writer = bundle.folder / "question_kv.xml"
-    scales = output_scales(ov.Core().read_model(writer)) if "question_kv" in names else {}
+    scales: dict[str, float] = {}
+    for writer in handing_over(names).values():
+        scales |= output_scales(ov.Core().read_model(bundle.path(f"{writer}.xml")))
     return AsRun(original, engine, config, scales, ANSWER_STEPS).measure(images, reporter), engine.arithmetic
 
 

@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 from blipvino.bundle.bundle import Bundle, open_bundle
-from blipvino.checkpoint.config import QUESTION_ANSWERING
+from blipvino.checkpoint.architectures import ARCHITECTURES
 from blipvino.data import DEFAULT_SEED, open_source, read_answers
 from blipvino.errors import InputError
 from blipvino.files.atomic import make_folder
@@ -152,7 +152,7 @@ class _Task:
 
 
 def _plan(bundle: Bundle, data: str, options: EvaluateOptions) -> _Task:
-    can_answer = bundle.manifest.architecture == QUESTION_ANSWERING
+    can_answer = ARCHITECTURES[bundle.manifest.architecture].answers_questions
     if not can_answer and (not options.captions or options.answers is not None):
         raise InputError(f"{bundle.folder}: this bundle captions only; evaluate its captions, or a bundle that answers")
     answers = None if options.answers is None else tuple(read_answers(Path(options.answers)))

@@ -15,9 +15,9 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from blipvino.compress.recipes import RECIPE_NAMES, find_recipe
 from blipvino.errors import InputError
 from blipvino.measure.race.contender import Contender
-from blipvino.recipe import RECIPES, find_recipe
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -119,7 +119,7 @@ def find_contestants(names: Sequence[str] | None, recipes: Sequence[str] | None)
         find_recipe(recipe)
     if names is None:
         return list(contestants(recipes or DEFAULT_RECIPES).values())
-    known = contestants(tuple(dict.fromkeys((*DEFAULT_RECIPES, *RECIPES))))
+    known = contestants(tuple(dict.fromkeys((*DEFAULT_RECIPES, *RECIPE_NAMES))))
     for name in names:
         if name not in known:
             raise InputError(f"no contender {name!r}; expected one of {', '.join(known)}")

@@ -16,7 +16,7 @@ from blipvino.checkpoint.config import BlipConfig
 from blipvino.checkpoint.random_weights import BLIP_BASE, tensor_shapes, write_random_checkpoint
 from blipvino.errors import CompressionError, OutputError
 from blipvino.files.staging import Stage
-from blipvino.graphs import graph_names
+from blipvino.graphs.specs import graph_names
 from blipvino.machine.host import choose_arithmetic
 from blipvino.machine.memory import memory_limit
 from blipvino.measure.race.contenders import Contestant, Workplace, contestants

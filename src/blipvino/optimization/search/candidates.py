@@ -6,33 +6,14 @@ Each function is a generator that yields a treatment, is sent what came of it, a
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
+from blipvino.graphs.specs import GRAPHS, Options
 from blipvino.recipe import FP16, PTQ_INT8, WEIGHTS_INT4, WEIGHTS_INT8, Treatment
 
-DEFAULTS: Mapping[str, Treatment] = {
-    "vision": PTQ_INT8,
-    "question_kv": PTQ_INT8,
-    "question": PTQ_INT8,
-    "answer_kv": WEIGHTS_INT8,
-    "answer": WEIGHTS_INT8,
-}
-"""What every graph begins with: the recipe "int8"."""
 ALPHAS = (0.75, 0.5)
 """Of SmoothQuant, after its default of 0.95: less of an outlier is left to the activations."""
-Options = Mapping[str, Any]
-_OF_TEXTS: tuple[Options, ...] = ({"scale_estimation": True}, {"gptq": True}, {"gptq": True, "awq": True})
-_OF_IMAGES: tuple[Options, ...] = ({"scale_estimation": True}, {"scale_estimation": True, "awq": True})
-INT4_METHODS: Mapping[str, tuple[Options, ...]] = {
-    "vision": _OF_IMAGES,
-    "question_kv": _OF_IMAGES,
-    "question": _OF_TEXTS,
-    "answer_kv": _OF_IMAGES,
-    "answer": _OF_TEXTS,
-}
-"""Ways to choose 4-bit weights on data, cheapest first. GPTQ keeps all that layers read, which is little of texts."""
 GENTLER_RANGES: tuple[Options, ...] = (
     {"activation_range": "minmax"},
     {"activation_range": "quantile"},
@@ -99,7 +80,7 @@ def faster_or_smaller(graph: str, current: Treatment) -> Generator[Treatment, Ve
     """Treatments that may be faster or smaller than a graph's present one, which each of them would replace."""
     if current.method != "weights_int4":
         yield from _int4(graph)
-    if graph != "answer" and current.method != "ptq_int8":
+    if not GRAPHS[graph].has_state and current.method != "ptq_int8":
         yield replace(PTQ_INT8, activation_range="minmax")  # `answer_kv` reads images and questions: the mean fits none
     if current.method == "ptq_int8":
         yield replace(current, preset="performance")
@@ -118,7 +99,7 @@ def _int4(graph: str) -> Generator[Treatment, Verdict, None]:
         yield from _larger_groups(WEIGHTS_INT4)
         return
     best, least = WEIGHTS_INT4, verdict.drop
-    for method in INT4_METHODS[graph]:
+    for method in GRAPHS[graph].int4_methods:
         candidate = replace(WEIGHTS_INT4, **method)
         verdict = yield candidate
         if verdict.accepted:

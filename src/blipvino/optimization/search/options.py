@@ -12,7 +12,7 @@ DecideBy = Literal["estimate", "bound"]
 
 
 @dataclass(frozen=True)
-class SearchOptions:
+class Search:
     """What a search looks for, and how much it measures.
 
     Attributes:
@@ -36,6 +36,10 @@ class SearchOptions:
     decide_by: DecideBy = "estimate"
     latency_samples: int = 30
     minutes: float | None = None
+
+    def describe(self) -> str:
+        """One line, as a recipe has it."""
+        return "auto: the fastest within a limit of accuracy, found by measurement on this machine"
 
     def __post_init__(self) -> None:
         """Check the ranges."""

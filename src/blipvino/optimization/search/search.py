@@ -4,26 +4,26 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
-from blipvino.bundle.search_record import Found
+from blipvino.bundle.search_record import Found, SearchRecord
+from blipvino.compress.recipes import AUTO
 from blipvino.data import Sample, SampleSource, count_items, open_source, take
 from blipvino.errors import DataError
 from blipvino.machine.host import choose_arithmetic
 from blipvino.machine.record import this_machine
-from blipvino.optimization.search.options import SearchOptions
-from blipvino.optimization.search.strategy import Search
-from blipvino.optimization.search.validation import Without
-from blipvino.optimization.search.workshop import Materials, Workshop
+from blipvino.optimization.search.options import Search
+from blipvino.optimization.search.strategy import RecipeSearch
+from blipvino.optimization.search.trial_runner import Materials, TrialRunner
+from blipvino.optimization.search.validation import HeldOutSource
 from blipvino.progress import Reporter
-from blipvino.recipe import AUTO, Recipe
+from blipvino.recipe import Recipe
 
 
 @dataclass(frozen=True)
-class Judges:
+class ValidationSamples:
     """The samples that recipes are judged by, and the name of their source."""
 
     source: str
@@ -31,15 +31,15 @@ class Judges:
 
 
 def search_recipe(
-    materials: Materials, judges: Judges, options: SearchOptions, reporter: Reporter
-) -> tuple[Recipe, dict[str, Any]]:
+    materials: Materials, validation: ValidationSamples, options: Search, reporter: Reporter
+) -> tuple[Recipe, SearchRecord]:
     """Search for a recipe, and put its graphs into the bundle's folder.
 
     Ctrl-C ends the search, not the work: the best so far is written. A second one ends the work.
 
     Args:
         materials: what recipes are built from. A hidden folder beside the bundle's, removed at the end, holds the rest.
-        judges: of `find_judges`.
+        validation: of `take_validation_samples`.
         options: what to look for.
         reporter: says what is tried.
 
@@ -52,29 +52,32 @@ def search_recipe(
     """
     started, folder = time.perf_counter(), materials.folder
     with TemporaryDirectory(prefix=f"{folder.name}.search.", dir=folder.parent) as work:
-        workshop = Workshop(materials, Path(work), judges.samples, options, reporter)
-        measure = workshop.validation.measure
+        trial_runner = TrialRunner(materials, Path(work), validation.samples, options, reporter)
+        measure = trial_runner.validation.measure
         reporter.say(f"Searching: at most {options.max_drop:g} points less of {measure}, then fast, then small")
-        found = Search(workshop, options, reporter).run()
+        found = RecipeSearch(trial_runner, options, reporter).run()
         reporter.say(_ending(found, options))
-        workshop.put(found.treatments, folder)
+        trial_runner.put(found.treatments, folder)
     recipe = Recipe(AUTO, f"chosen by measurement, at most {options.max_drop:g} points less", found.treatments)
-    record = {
-        **{"measure": measure, "outcome": found.outcome, "max_drop": options.max_drop, "decide_by": options.decide_by},
-        "source": judges.source,
-        "samples": count_items(judges.samples),
-        "images": len(judges.samples),
-        "seed": options.seed,
-        "latency_samples": min(options.latency_samples, len(judges.samples)),
-        "seconds": round(time.perf_counter() - started, 1),
-        "machine": asdict(this_machine()),
-        "arithmetic": choose_arithmetic().arithmetic,
-        "trials": [trial.to_json() for trial in found.trials],
-    }
+    record = SearchRecord(
+        measure=measure,
+        outcome=found.outcome,
+        max_drop=options.max_drop,
+        decide_by=options.decide_by,
+        source=validation.source,
+        samples=count_items(validation.samples),
+        images=len(validation.samples),
+        seed=options.seed,
+        latency_samples=min(options.latency_samples, len(validation.samples)),
+        seconds=round(time.perf_counter() - started, 1),
+        machine=this_machine(),
+        trials=found.trials,
+        arithmetic=choose_arithmetic().arithmetic,
+    )
     return recipe, record
 
 
-def find_judges(options: SearchOptions, calibration: SampleSource, seen: Sequence[Sample]) -> Judges:
+def take_validation_samples(options: Search, calibration: SampleSource, seen: Sequence[Sample]) -> ValidationSamples:
     """Take the samples that recipes are judged by.
 
     Args:
@@ -87,16 +90,16 @@ def find_judges(options: SearchOptions, calibration: SampleSource, seen: Sequenc
     """
     source: SampleSource = calibration if options.validation is None else open_source(options.validation)
     if source.name == calibration.name:
-        source = Without(source, tuple(seen))
+        source = HeldOutSource(source, tuple(seen))
         if next(source.samples(options.seed, 1), None) is None:
             raise DataError(
                 f"{source.name}: calibration sees all of its images, so none are left to judge recipes by; "
                 "name another source with --validation, or calibrate on fewer --samples"
             )
-    return Judges(source.name, take(source, options.validation_samples, options.seed))
+    return ValidationSamples(source.name, take(source, options.validation_samples, options.seed))
 
 
-def _ending(found: Found, options: SearchOptions) -> str:
+def _ending(found: Found, options: Search) -> str:
     kept = next((trial for trial in reversed(found.trials) if trial.treatments == found.treatments), None)
     drop = "" if kept is None or kept.score is None else f" (drop {kept.score.drop:.2f} of {options.max_drop:g} points)"
     best = "all in FP16" if kept is None else replace(kept, phase="result", graph=None).what

@@ -15,6 +15,7 @@ from blipvino.bundle.search_record import Treatments
 from blipvino.compress.storage import save_graph
 from blipvino.errors import CompressionError
 from blipvino.graphs.handover import hand_over_in_8_bits
+from blipvino.graphs.specs import handing_over
 from blipvino.recipe import Treatment
 
 Compress = Callable[[str, Treatment], ov.Model]
@@ -81,15 +82,14 @@ class GraphStore:
             CompressionError: NNCF cannot treat a graph so.
         """
         paths = {name: self.graph(name, treatment) for name, treatment in treatments.items()}
-        pair = [paths.pop(name) for name in ("question_kv", "question") if name in paths]
+        for pair in handing_over(list(paths)).items():
+            reader, writer = (ov.Core().read_model(paths.pop(name)) for name in pair)
+            hand_over_in_8_bits(writer, reader)
+            for name, model in zip(pair, (reader, writer), strict=True):
+                save_graph(model, folder / f"{name}.xml")
         for name, path in paths.items():
             for suffix in (".xml", ".bin"):
                 _link(path.with_suffix(suffix), folder / (name + suffix))
-        if pair:
-            writer, reader = (ov.Core().read_model(path) for path in pair)
-            hand_over_in_8_bits(writer, reader)
-            save_graph(writer, folder / "question_kv.xml")
-            save_graph(reader, folder / "question.xml")
 
 
 def _link(source: Path, target: Path) -> None:

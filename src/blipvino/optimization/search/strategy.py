@@ -20,8 +20,9 @@ from typing import Protocol, TypeVar
 
 from blipvino.bundle.search_record import Decision, Found, Outcome, Phase, Race, Score, Treatments, Trial, described
 from blipvino.errors import CompressionError
-from blipvino.optimization.search.candidates import DEFAULTS, Verdict, faster_or_smaller, gentler
-from blipvino.optimization.search.options import SearchOptions
+from blipvino.graphs.specs import GRAPHS
+from blipvino.optimization.search.candidates import Verdict, faster_or_smaller, gentler
+from blipvino.optimization.search.options import Search
 from blipvino.progress import Reporter
 from blipvino.recipe import FP16, Treatment
 
@@ -33,7 +34,7 @@ SAME_SIZE = 0.005
 """Sizes that differ by less, relatively, count as equal."""
 
 
-class Laboratory(Protocol):
+class RunsTrials(Protocol):
     """What builds recipes and measures them. Every method raises CompressionError where NNCF cannot build one."""
 
     @property
@@ -58,11 +59,11 @@ class Laboratory(Protocol):
         ...
 
 
-class Search:
+class RecipeSearch:
     """One search for a recipe.
 
     Args:
-        laboratory: builds and measures.
+        runner: builds and measures.
         options: what to look for.
         reporter: says what is tried.
         clock: seconds that pass, for the limit of time.
@@ -70,17 +71,17 @@ class Search:
 
     def __init__(
         self,
-        laboratory: Laboratory,
-        options: SearchOptions,
+        runner: RunsTrials,
+        options: Search,
         reporter: Reporter,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._lab = laboratory
+        self._runner = runner
         self._options = options
         self._reporter = reporter
         self._clock = clock
         self._deadline = float("inf") if options.minutes is None else clock() + 60 * options.minutes
-        self._float: Treatments = dict.fromkeys(laboratory.graphs, FP16)
+        self._float: Treatments = dict.fromkeys(runner.graphs, FP16)
         self._best: Treatments = self._float
         self._trials: list[Trial] = []
 
@@ -105,14 +106,14 @@ class Search:
 
     def _start(self) -> None:
         self._measure("start", None, self._float, lambda score, size: ("kept", "what is left if nothing else holds"))
-        defaults = {graph: DEFAULTS[graph] for graph in self._lab.graphs}
+        defaults = {graph: GRAPHS[graph].default for graph in self._runner.graphs}
         if not self._whole("start", defaults):
             self._repair(defaults)
 
     def _repair(self, defaults: Treatments) -> None:
         """Treat graphs more gently until the whole is within the limit."""
         graphs = {
-            graph: _Gentled(default, partial(self._alone, graph), partial(self._lab.rank_layers, graph))
+            graph: _Gentled(default, partial(self._alone, graph), partial(self._runner.rank_layers, graph))
             for graph, default in defaults.items()
         }
         tried: Treatments = defaults
@@ -137,7 +138,7 @@ class Search:
         def judge(score: Score, size: int) -> tuple[Decision, str]:
             if not self._within(score):
                 return "measured", "over the limit"
-            smaller = size < self._lab.size(self._best)
+            smaller = size < self._runner.size(self._best)
             return ("kept", "within the limit, the smallest so far") if smaller else ("measured", "within the limit")
 
         return self._measure("alone", graph, treatments, judge)
@@ -152,7 +153,7 @@ class Search:
 
     def _improve(self) -> None:
         """Offer each graph, the largest first, what may be faster or smaller."""
-        sizes = {graph: self._lab.size({graph: treatment}) for graph, treatment in self._best.items()}
+        sizes = {graph: self._runner.size({graph: treatment}) for graph, treatment in self._best.items()}
         for graph in sorted(sizes, key=lambda name: -sizes[name]):
             offers = faster_or_smaller(graph, self._best[graph])
             offered = _next(offers)
@@ -164,9 +165,9 @@ class Search:
         treatments = {**self._best, graph: offered}
         self._begin(described("better", graph, treatments))
         try:
-            size, race = self._lab.size(treatments), self._lab.race(treatments, self._best)
-            gains, reason = _gain(race, size, self._lab.size(self._best))
-            score = self._lab.score(treatments) if gains else None
+            size, race = self._runner.size(treatments), self._runner.race(treatments, self._best)
+            gains, reason = _gain(race, size, self._runner.size(self._best))
+            score = self._runner.score(treatments) if gains else None
         except CompressionError as error:
             self._record(Trial("better", graph, treatments, None, None, None, "refused", str(error)))
             return Verdict(accepted=False, drop=None)
@@ -180,9 +181,9 @@ class Search:
     def _conclude(self) -> None:
         """Time what was found against the original."""
         self._begin("the best, timed against FP16")
-        race = self._lab.race(self._best, self._float)
+        race = self._runner.race(self._best, self._float)
         score = next(trial.score for trial in reversed(self._trials) if trial.decision == "kept")
-        size = self._lab.size(self._best)
+        size = self._runner.size(self._best)
         self._record(Trial("result", None, self._best, score, race, size, "kept", f"{_speed(race)} beside FP16"))
 
     def _measure(
@@ -195,7 +196,7 @@ class Search:
         """Measure accuracy and size, judge and record them; None where the recipe cannot be built."""
         self._begin(described(phase, graph, treatments))
         try:
-            score, size = self._lab.score(treatments), self._lab.size(treatments)
+            score, size = self._runner.score(treatments), self._runner.size(treatments)
         except CompressionError as error:
             self._record(Trial(phase, graph, treatments, None, None, None, "refused", str(error)))
             return None

@@ -28,7 +28,7 @@ Texts = list[list[str]]
 
 
 @dataclass(frozen=True)
-class Without:
+class HeldOutSource:
     """A source without the samples that calibration sees.
 
     Attributes:

@@ -10,7 +10,7 @@ from blipvino.bundle.bundle import Bundle, graph_files
 from blipvino.bundle.golden import GOLDEN_FILE
 from blipvino.checkpoint.config import BlipConfig
 from blipvino.errors import BundleError
-from blipvino.graphs import graph_names
+from blipvino.graphs.specs import graph_names
 from blipvino.machine.host import Choice
 from blipvino.runtime.compiling.compiler import Compiler, EngineOptions, GraphFile
 from blipvino.runtime.compiling.selftest import SelfTest, Verdict

@@ -17,10 +17,11 @@ from blipvino.checkpoint.config import BlipConfig
 from blipvino.errors import BundleError
 from blipvino.graphs.arithmetic import in_float, multiplies_many_rows, unpack_weights
 from blipvino.graphs.handover import take_back_handover
+from blipvino.graphs.specs import GRAPHS
 from blipvino.machine.host import Arithmetic, ArithmeticOption, choose_arithmetic, this_host
 from blipvino.runtime.compiling.cache import CompiledCache, GraphKey, cache_limit
 from blipvino.runtime.compiling.selftest import COARSE, EXACT, ROUNDED, SelfTest, SelfTestMode, Verdict
-from blipvino.runtime.compiling.sizes import Sizes, filled
+from blipvino.runtime.compiling.sizes import Sizes, reshaped
 from blipvino.runtime.reading import read_graph
 
 Precision = Literal["auto", "f32", "bf16"]
@@ -141,7 +142,7 @@ class Way:
         chosen = self.options.properties()
         if self.options.precision == "f32" or self.arithmetic != "int8":
             chosen["DYNAMIC_QUANTIZATION_GROUP_SIZE"] = "0"  # weights may be 8-bit, activations stay exact
-        elif name == "answer_kv":
+        elif GRAPHS[name].long_rows:
             # One scale for all of a position's activations: in long rows faster than OpenVINO's default, one for 32.
             chosen["DYNAMIC_QUANTIZATION_GROUP_SIZE"] = str(source_width)
         if self.arithmetic == "simulated":
@@ -274,7 +275,7 @@ class Compiler:
             take_back_handover(model)
         if way.arithmetic == "float":
             in_float(model)
-        model.reshape({port.get_any_name(): filled(port, sizes) for port in model.inputs})
+        reshaped(model, name, sizes)
         if way.arithmetic == "float" and multiplies_many_rows(model):
             unpack_weights(model)
         return _with_bf16_cross_kv(model) if self.computes_in_bf16 else model

@@ -7,7 +7,7 @@ what this host's arithmetic may add by itself.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -21,6 +21,7 @@ from blipvino.bundle.golden import LONGEST, Golden, GoldenInputs, sampled
 from blipvino.bundle.manifest import OPTIMIZE_AGAIN
 from blipvino.checkpoint.config import BlipConfig, TextConfig
 from blipvino.errors import BundleError
+from blipvino.graphs.specs import GRAPHS, GraphSpec, specs_of
 from blipvino.metrics.sqnr import Fidelity
 from blipvino.runtime.compiling.sizes import ANY, Sizes
 from blipvino.runtime.decoding.cross_kv import CrossKV, empty_cross_kv
@@ -151,7 +152,7 @@ class SelfTest:
         measured = sum((Fidelity.of(results[place], run) for place, run in runs.items()), Fidelity())
         noise = sum(expected.noise_to_signal[place] * _power(results[place]) for place in runs)
         ratio = noise / sum(_power(results[place]) for place in runs)
-        gaps = [token_gap(results[place], run) for place, run in runs.items()] if graph == "answer" else [0.0]
+        gaps = [token_gap(results[place], run) for place, run in runs.items()] if GRAPHS[graph].makes_texts else [0.0]
         return Verdict(
             graph=graph,
             case=case,
@@ -165,7 +166,7 @@ class SelfTest:
 
 def case_of(graph: str, sizes: Sizes, config: BlipConfig) -> str:
     """What a graph that is compiled for these sizes is given."""
-    if graph not in ("answer_kv", "answer"):
+    if GRAPHS[graph].reads not in ("source_states", "texts"):
         return graph
     over_image = not config.answers_questions or sizes.positions == config.vision.num_positions
     return f"{graph}.{'image' if over_image else 'question'}"
@@ -174,23 +175,33 @@ def case_of(graph: str, sizes: Sizes, config: BlipConfig) -> str:
 def cases(config: BlipConfig, inputs: GoldenInputs) -> dict[str, tuple[str, Sizes]]:
     """Every case: its graph, and the sizes that it is compiled for where a text is made by itself."""
     positions = config.vision.num_positions
-    found = {"vision": ("vision", Sizes(sources=1))}
-    sources = {"image": Sizes(1, positions)}
-    if inputs.input_ids is not None:
-        found["question_kv"] = ("question_kv", Sizes(1, positions))
-        found["question"] = ("question", Sizes(1, positions, 1, LONGEST))
-        sources["question"] = Sizes(1, LONGEST)
-    for source, sizes in sources.items():
-        found[f"answer_kv.{source}"] = ("answer_kv", sizes)
-    for source, sizes in sources.items():
-        found[f"answer.{source}"] = ("answer", Sizes(1, sizes.positions, 1, 1))
-    return found
+    sources = {"image": positions} | ({} if inputs.input_ids is None else {"question": LONGEST})
+    return {
+        case: (spec.name, sizes)
+        for spec in specs_of(config.architecture)
+        for case, sizes in _cases_of(spec, positions, sources)
+    }
+
+
+def _cases_of(spec: GraphSpec, positions: int, sources: Mapping[str, int]) -> Iterator[tuple[str, Sizes]]:
+    """The cases of one graph; ``sources`` are what a text may be about, and how many positions each has."""
+    if spec.reads == "pixels":
+        yield spec.name, Sizes(sources=1)
+    elif spec.reads == "image_embeds":
+        yield spec.name, Sizes(1, positions)
+    elif spec.reads == "questions":
+        yield spec.name, Sizes(1, positions, 1, LONGEST)
+    else:
+        step = (1, 1) if spec.makes_texts else ()
+        yield from ((f"{spec.name}.{source}", Sizes(1, length, *step)) for source, length in sources.items())
 
 
 def _inputs_fit(inputs: GoldenInputs, config: BlipConfig) -> bool:
     """Whether golden inputs are such as a model's graphs take."""
     vision, text, ids = config.vision, config.text, inputs.input_ids
     size, sources = vision.image_size, {"image", "question"} if config.answers_questions else {"image"}
+    if not any(spec.makes_texts for spec in specs_of(config.architecture)):
+        sources = set()
     fits = inputs.pixels.dtype == np.uint8 and inputs.pixels.ndim == 4 and len(inputs.pixels) > 0
     fits = fits and inputs.pixels.shape[1:] == (size, size, 3)
     fits = fits and inputs.image_embeds.shape == (1, vision.num_positions, vision.hidden_size)
@@ -218,8 +229,12 @@ def _results_fit(golden: Golden, config: BlipConfig) -> bool:
     inputs, named = golden.inputs, cases(config, golden.inputs).keys()
     if not golden.results.keys() == golden.expected.keys() == named:
         return False
-    runs = dict.fromkeys(named, 1) | {"vision": len(inputs.pixels)}
-    runs |= {f"answer.{source}": len(text) for source, text in inputs.texts.items()}
+    runs = dict.fromkeys(named, 1)
+    for spec in specs_of(config.architecture):
+        if spec.reads == "pixels":
+            runs[spec.name] = len(inputs.pixels)
+        if spec.makes_texts:
+            runs |= {f"{spec.name}.{source}": len(text) for source, text in inputs.texts.items()}
     return all(
         len(golden.results[case]) == len(golden.expected[case].noise_to_signal) == count
         and all(np.isfinite(run).all() and _power(run) > 0 for run in golden.results[case])
@@ -258,23 +273,24 @@ class Runner:
     def run(self, case: str, sizes: Sizes, request: ov.InferRequest, *, whole: bool) -> dict[int, FloatArray]:
         """Results of a case's runs by their number: of all pictures if it is run on the whole, else of one."""
         graph, _, source = case.partition(".")
-        if graph == "vision":
+        spec = GRAPHS[graph]
+        if spec.reads == "pixels":
             pictures = len(self._inputs.pixels) if whole else 1
-            return {image: sampled([self.image_embeds(request, image)]) for image in range(pictures)}
-        if graph == "question":
-            return {0: sampled([self.question_states(request, sizes)])}
-        if graph in ("question_kv", "answer_kv"):
+            return {image: sampled([self.of_picture(request, image)]) for image in range(pictures)}
+        if spec.reads == "questions":
+            return {0: sampled([self.question_states(spec, request, sizes)])}
+        if spec.projects:
             states = self._states(source)
             made = _project(request, states, states.shape[1] if sizes.positions == ANY else sizes.positions)
             return {0: sampled(made.as_floats(states.shape[1], self._scales))}
-        return self._text(source, sizes, request)
+        return self._text(spec, source, sizes, request)
 
-    def image_embeds(self, request: ov.InferRequest, image: int) -> FloatArray:
-        """`vision` of one picture, float32 ``[1, S, D]``."""
+    def of_picture(self, request: ov.InferRequest, image: int) -> FloatArray:
+        """What a graph makes of one picture, `vision` float32 ``[1, S, D]``."""
         request.infer({"pixels": self._inputs.pixels[image : image + 1]})
-        return np.array(request.get_tensor("image_embeds").data)
+        return np.array(request.get_output_tensor(0).data)
 
-    def question_states(self, request: ov.InferRequest, sizes: Sizes) -> FloatArray:
+    def question_states(self, spec: GraphSpec, request: ov.InferRequest, sizes: Sizes) -> FloatArray:
         """`question` of the golden question, float32 ``[1, T, D]``."""
         ids = self._inputs.input_ids
         assert ids is not None
@@ -282,18 +298,18 @@ class Runner:
         padded = np.zeros((1, length if sizes.tokens == ANY else sizes.tokens), np.int64)
         mask = padded.copy()
         padded[:, :length], mask[:, :length] = ids, 1
-        self._bind("question_kv", Sizes(1, sizes.positions), "", request, sizes.positions)
+        self._bind(spec, Sizes(1, sizes.positions), "", request, sizes.positions)
         request.set_tensor("input_ids", ov.Tensor(padded))
         request.set_tensor("attention_mask", ov.Tensor(mask))
         request.infer()
-        return np.array(request.get_tensor("question_states").data[:, :length])
+        return np.array(request.get_output_tensor(0).data[:, :length])
 
-    def start_text(self, source: str, sizes: Sizes, request: ov.InferRequest) -> None:
+    def start_text(self, spec: GraphSpec, source: str, sizes: Sizes, request: ov.InferRequest) -> None:
         """Bind what a text is about, and forget the text before."""
         positions = self._states(source).shape[1]
         padded = positions if sizes.positions == ANY else sizes.positions
         one = source == "image" or sizes.rows == 1  # has a graph of its own; the sources of several texts share one
-        self._bind("answer_kv", Sizes(1, padded) if one else Sizes(), source, request, padded)
+        self._bind(spec, Sizes(1, padded) if one else Sizes(), source, request, padded)
         mask = np.zeros((1, padded), np.int64)
         mask[:, :positions] = 1
         request.set_tensor("source_mask", ov.Tensor(mask))
@@ -307,10 +323,10 @@ class Runner:
         request.infer()
         return np.array(request.get_tensor("logits").data[0], np.float32)
 
-    def _text(self, source: str, sizes: Sizes, request: ov.InferRequest) -> dict[int, FloatArray]:
+    def _text(self, spec: GraphSpec, source: str, sizes: Sizes, request: ov.InferRequest) -> dict[int, FloatArray]:
         """The float model's text: token by token, since the first one attends to nothing else, or all at once."""
         text = self._inputs.texts[source]
-        self.start_text(source, sizes, request)
+        self.start_text(spec, source, sizes, request)
         if sizes.tokens == ANY:
             return {len(text) - 1: self.logits(text, 0, request)}
         return {step: self.logits(text[step : step + 1], step, request) for step in range(len(text))}
@@ -320,9 +336,10 @@ class Runner:
         assert states is not None
         return states
 
-    def _bind(self, writer: str, sizes: Sizes, source: str, reader: ov.InferRequest, positions: int) -> None:
+    def _bind(self, spec: GraphSpec, sizes: Sizes, source: str, reader: ov.InferRequest, positions: int) -> None:
         """Give a reader keys and values of the golden source."""
-        self._bound = _project(self._request_of(writer, sizes), self._states(source), positions)
+        assert spec.keys_from is not None
+        self._bound = _project(self._request_of(spec.keys_from, sizes), self._states(source), positions)
         self._bound.bind(reader)
 
 

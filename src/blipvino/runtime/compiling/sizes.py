@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import openvino as ov
+
+from blipvino.graphs.specs import GRAPHS
 
 ANY = -1
 """A dimension that stays open when a graph is compiled."""
@@ -22,23 +22,18 @@ class Sizes:
     tokens: int = ANY
 
 
-OPEN_DIMENSIONS: Mapping[str, tuple[str, ...]] = {
-    "pixels": ("sources",),
-    "image_embeds": ("sources", "positions"),
-    "source_states": ("sources", "positions"),
-    "source_mask": ("sources", "positions"),
-    "cross_key": ("sources", "positions"),
-    "cross_value": ("sources", "positions"),
-    "input_ids": ("rows", "tokens"),
-    "position_ids": ("rows", "tokens"),
-    "attention_mask": ("rows", "tokens"),
-    "beam_idx": ("rows",),
-}
-"""What the open dimensions of each input are, in their order."""
+def reshaped(model: ov.Model, name: str, sizes: Sizes) -> None:
+    """Set the open dimensions of a graph to these sizes.
 
-
-def filled(port: Any, sizes: Sizes) -> ov.PartialShape:
-    """A port's shape with its open dimensions set to these sizes."""
-    names = iter(OPEN_DIMENSIONS[port.get_any_name().split(".")[0]])
+    Args:
+        model: the graph, changed in place.
+        name: which one it is, of `blipvino.graphs.specs.GRAPHS`.
+        sizes: of its open dimensions.
+    """
     values = asdict(sizes)
-    return ov.PartialShape([values[next(names)] if dim.is_dynamic else dim for dim in port.get_partial_shape()])
+    shapes = {}
+    for port in model.inputs:
+        fields = iter(GRAPHS[name].inputs[port.get_any_name().split(".")[0]])
+        shape = [values[next(fields)] if dim.is_dynamic else dim for dim in port.get_partial_shape()]
+        shapes[port.get_any_name()] = ov.PartialShape(shape)
+    model.reshape(shapes)

@@ -10,7 +10,7 @@ from blipvino.measure.report.charts.markup import Markup, element, join
 from blipvino.measure.report.page.parts import Section, figure, note, table, typeset
 from blipvino.measure.report.report import Report
 from blipvino.measure.report.tables.evaluation_tables import KINDS, caption_table, interval
-from blipvino.optimization.search.options import SearchOptions
+from blipvino.optimization.search.options import Search
 from blipvino.text.tables import TextTable
 
 CHARTED_TYPES = 16
@@ -49,8 +49,8 @@ def _charted(evaluation: Evaluation) -> list[AnswerScore]:
 
 
 def _drop_figure(charted: list[AnswerScore], evaluation: Evaluation, report: Report) -> Markup:
-    searched = (report.bundle.manifest.measurements or {}).get("search")
-    limit = float(searched["max_drop"]) if searched else SearchOptions().max_drop
+    searched = report.bundle.manifest.measurements.search
+    limit = searched.max_drop if searched else Search().max_drop
     whose = "this bundle's recipe was searched for with" if searched else "a search for a recipe keeps to by default"
     told = (
         "Accuracy that compression cost (original minus compressed), in points of 100, with its 95% interval. "

@@ -86,7 +86,7 @@ def latency(report: Report) -> Section | None:
 
 def search(report: Report) -> Section | None:
     """How the recipe was found, where it was searched for."""
-    record = (report.bundle.manifest.measurements or {}).get("search")
+    record = report.bundle.manifest.measurements.search
     if record is None:
         return None
     ending, *graphs = search_summary(record)

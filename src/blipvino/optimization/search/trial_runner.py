@@ -1,4 +1,4 @@
-"""The laboratory of a real search: recipes become bundles in a folder for the time, which are loaded and measured."""
+"""The runner of a real search: recipes become bundles in a folder for the time, which are loaded and measured."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from blipvino.checkpoint.tensors import Checkpoint
 from blipvino.compress.calibration import FALLBACK_QUESTIONS, CalibrationSet
 from blipvino.compress.noise.measure import rank_layers
 from blipvino.data import Sample
-from blipvino.graphs import graph_names
-from blipvino.optimization.search.options import SearchOptions
+from blipvino.graphs.specs import graph_names
+from blipvino.optimization.search.options import Search
 from blipvino.optimization.search.store import Compress, GraphStore
 from blipvino.optimization.search.validation import Validation
 from blipvino.progress import Reporter
-from blipvino.recipe import FP16, Treatment
+from blipvino.recipe import FP16, Recipe, Treatment
 from blipvino.runtime.blip import Blip
 from blipvino.runtime.compiling.compiler import EngineOptions
 from blipvino.runtime.inputs.images import load_image
@@ -58,8 +58,8 @@ class Materials:
     folder: Path
 
 
-class Workshop:
-    """Builds recipes and measures them; see `blipvino.optimization.search.strategy.Laboratory`.
+class TrialRunner:
+    """Builds recipes and measures them; see `blipvino.optimization.search.strategy.RunsTrials`.
 
     Args:
         materials: what to build from.
@@ -74,7 +74,7 @@ class Workshop:
     """
 
     def __init__(
-        self, materials: Materials, folder: Path, samples: Sequence[Sample], options: SearchOptions, reporter: Reporter
+        self, materials: Materials, folder: Path, samples: Sequence[Sample], options: Search, reporter: Reporter
     ) -> None:
         self._materials, self._folder, self._samples = materials, folder, samples
         self._options, self._reporter = options, reporter
@@ -102,13 +102,13 @@ class Workshop:
         held = self._load(holder)  # first, so that it is not what makes room for the challenger
         models = self._load(challenger), held
         for blip in models:
-            _say_in(blip, *self._timed[0])  # compiles the graphs
-        turn = sum(_say_in(blip, *self._timed[0]) for blip in models)
+            _seconds_of_text(blip, *self._timed[0])  # compiles the graphs
+        turn = sum(_seconds_of_text(blip, *self._timed[0]) for blip in models)
         rounds = max(1, math.ceil(LEAST_RACE_SECONDS / (turn * len(self._timed))))
         seconds: tuple[list[float], list[float]] = ([], [])
         for image, question in self._reporter.track(self._timed * rounds, "Timing", len(self._timed) * rounds):
             for which in (0, 1) if len(seconds[0]) % 2 == 0 else (1, 0):
-                seconds[which].append(_say_in(models[which], image, question))
+                seconds[which].append(_seconds_of_text(models[which], image, question))
         return Race.of(*seconds)
 
     def rank_layers(self, graph: str, treatment: Treatment) -> Sequence[str]:
@@ -136,7 +136,7 @@ class Workshop:
     def _build(self, treatments: Treatments) -> Path:
         checkpoint = self._materials.checkpoint
         source = SourceInfo(checkpoint.source, checkpoint.revision, checkpoint.sha256)
-        recipe = {"name": "trial", "treatments": {name: each.to_json() for name, each in treatments.items()}}
+        recipe = Recipe("trial", "", treatments)
         self._bundles += 1
         target = self._folder / f"bundle-{self._bundles}"
         with write_bundle(target, BundleDetails(source, checkpoint.config.architecture, recipe)) as folder:
@@ -153,7 +153,7 @@ class Workshop:
         return [(load_image(sample.image()), question) for sample, question in zip(samples, asked, strict=True)]
 
 
-def _say_in(blip: Blip, image: Image.Image, question: str) -> float:
+def _seconds_of_text(blip: Blip, image: Image.Image, question: str) -> float:
     """The seconds that one text of a fixed length takes: an answer where the model answers, else a caption."""
     started = time.perf_counter()
     if blip.config.answers_questions:

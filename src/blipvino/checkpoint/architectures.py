@@ -1,0 +1,44 @@
+"""The classes of BLIP checkpoints, one table: what each can do, and the graphs that it becomes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """One class of checkpoints, by the name that ``config.json`` has under ``architectures``.
+
+    Attributes:
+        name: as `transformers` calls the class.
+        graphs: names of its graphs (`blipvino.graphs.specs.GRAPHS`) in the order in which they run; a class without
+            any is read, and not optimized.
+        text_models: the prefixes of its text models' tensors.
+        answers_questions: whether a question encoder feeds its decoder, which then reads both towers' states and needs
+            them to be of one width.
+    """
+
+    name: str
+    graphs: tuple[str, ...]
+    text_models: tuple[str, ...]
+    answers_questions: bool = False
+
+
+QUESTION_ANSWERING = "BlipForQuestionAnswering"
+CAPTIONING = "BlipForConditionalGeneration"
+RETRIEVAL = "BlipForImageTextRetrieval"
+
+ARCHITECTURES: dict[str, Architecture] = {
+    architecture.name: architecture
+    for architecture in (
+        Architecture(
+            QUESTION_ANSWERING,
+            graphs=("vision", "question_kv", "question", "answer_kv", "answer"),
+            text_models=("text_encoder", "text_decoder.bert"),
+            answers_questions=True,
+        ),
+        Architecture(CAPTIONING, graphs=("vision", "answer_kv", "answer"), text_models=("text_decoder.bert",)),
+        Architecture(RETRIEVAL, graphs=(), text_models=("text_encoder",)),
+    )
+}
+"""By name. A new variant of BLIP is a further entry."""
