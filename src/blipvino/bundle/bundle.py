@@ -5,7 +5,6 @@ The format is described in ``docs/bundle.md``.
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 from collections.abc import Iterable
@@ -17,7 +16,8 @@ from blipvino.bundle.manifest import MANIFEST_FILE, OPTIMIZE_AGAIN, FileEntry, M
 from blipvino.errors import BundleError
 from blipvino.files.staging import moved_aside
 
-_DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+__all__ = ["Bundle", "graph_files", "open_bundle", "sha256_of"]
+
 _HASH_THREADS = 4
 
 

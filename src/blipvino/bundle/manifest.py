@@ -18,6 +18,8 @@ from blipvino.errors import BundleError, InputError
 from blipvino.files.records import decode
 from blipvino.recipe import Recipe
 
+__all__ = ["FileEntry", "MANIFEST_FILE", "Manifest", "OPTIMIZE_AGAIN", "SCHEMA_VERSION", "SourceInfo"]
+
 SCHEMA_VERSION = 2
 MANIFEST_FILE = "manifest.json"
 OPTIMIZE_AGAIN = "run `blipvino optimize` again, or copy the bundle again"

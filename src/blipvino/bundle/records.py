@@ -8,6 +8,8 @@ from typing import Any
 
 from blipvino.bundle.search_record import SearchRecord
 
+__all__ = ["CalibrationRecord", "Measurements"]
+
 
 @dataclass(frozen=True)
 class CalibrationRecord:

@@ -21,6 +21,8 @@ from blipvino.files.staging import Stage, sweep
 from blipvino.machine.versions import installed_version, library_versions
 from blipvino.recipe import Recipe
 
+__all__ = ["BundleDetails", "check_target", "write_bundle"]
+
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _HASH_THREADS = 4
 

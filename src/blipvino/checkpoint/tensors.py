@@ -17,6 +17,8 @@ from safetensors import SafetensorError, safe_open
 from blipvino.checkpoint.config import BlipConfig, PreprocessorConfig, parse_config, parse_preprocessor
 from blipvino.errors import CheckpointError
 
+__all__ = ["CONFIG_FILE", "Checkpoint", "INDEX_FILE", "WEIGHTS_FILE", "load_checkpoint"]
+
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
 INDEX_FILE = "model.safetensors.index.json"

@@ -12,6 +12,8 @@ from blipvino.demo.scenes import Split
 from blipvino.errors import DataError
 from blipvino.files.atomic import new_folder
 
+__all__ = ["IMAGE_FOLDER", "export_world"]
+
 IMAGE_FOLDER = "images"
 
 

@@ -1,0 +1,118 @@
+"""The table of graphs: whoever adds an entry from outside gets a graph that is optimized, saved, loaded and run."""
+
+import json
+import shutil
+
+import numpy as np
+import openvino as ov
+import openvino.opset13 as ops
+import pytest
+from subjects import EXACT, scene_image
+
+from blipvino import Blip, CalibrationOptions, CheckpointError, find_recipe, open_bundle, optimize
+from blipvino.bundle.bundle import graph_files
+from blipvino.checkpoint.architectures import ARCHITECTURES, Architecture
+from blipvino.graphs import layers as nn
+from blipvino.graphs.specs import GRAPHS, GraphSpec, graph_names, groups, specs_of
+from blipvino.measure.diagnosis.diagnose import DiagnoseOptions, diagnose_bundle
+from blipvino.recipe import PTQ_INT8
+from blipvino.runtime.compiling.bundled import run_selftest
+
+TINTING = "BlipForTinting"
+
+
+def tint_graph(checkpoint):
+    """The mean colour of an image, projected as a patch of that colour would be: ``[B, 3] -> [B, D]``."""
+    config = checkpoint.config.vision
+    pixels = nn.parameter([-1, config.image_size, config.image_size, 3], np.uint8, "pixels")
+    mean = ops.reduce_mean(ops.divide(ops.convert(pixels, "f32"), nn.constant(255.0)), nn.integers(1, 2), False)
+    patch = nn.Weights(checkpoint, "vision_model.embeddings.patch_embedding")
+    weight = patch.array("weight", config.hidden_size, 3, config.patch_size, config.patch_size).sum(axis=(2, 3))
+    tint = nn.affine(mean, weight, patch.array("bias", config.hidden_size), "tint")
+    return ov.Model([nn.output(tint, "tint")], [pixels], "tint")
+
+
+def expected_tint(checkpoint, image):
+    """The same in numpy."""
+    weight = checkpoint.tensor("vision_model.embeddings.patch_embedding.weight").astype(np.float32).sum(axis=(2, 3))
+    bias = checkpoint.tensor("vision_model.embeddings.patch_embedding.bias").astype(np.float32)
+    return (image / np.float32(255)).mean(axis=(0, 1)) @ weight.T + bias
+
+
+@pytest.fixture
+def tinting(monkeypatch, tiny_captioner, tmp_path):
+    """A checkpoint of a class that blipvino does not know, registered here: a captioner with a further graph."""
+    spec = GraphSpec(
+        "tint",
+        tint_graph,
+        group="vision",
+        reads="pixels",
+        inputs={"pixels": ("sources",)},
+        outputs=frozenset({"tint"}),
+        default=PTQ_INT8,
+    )
+    captioning = ARCHITECTURES["BlipForConditionalGeneration"]
+    monkeypatch.setitem(GRAPHS, spec.name, spec)
+    monkeypatch.setitem(
+        ARCHITECTURES,
+        TINTING,
+        Architecture(TINTING, (*captioning.graphs, spec.name), captioning.text_models),
+    )
+    folder = tmp_path / "checkpoint"
+    shutil.copytree(tiny_captioner.folder, folder)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "architectures": [TINTING]}))
+    return folder
+
+
+@pytest.mark.parametrize("recipe", ["none", "int8"])
+def test_a_graph_from_outside_is_optimized_and_run(tinting, tmp_path, recipe):
+    from blipvino.checkpoint.tensors import load_checkpoint
+
+    calibration = CalibrationOptions(samples=6)
+    optimize(tinting, tmp_path / "bundle", recipe=recipe, calibration=calibration, show_progress=False)
+    bundle = open_bundle(tmp_path / "bundle")
+    assert all(map(bundle.has, graph_files("tint")))
+    assert bundle.manifest.recipe.treatments["tint"] == find_recipe(recipe).treatments["tint"]
+    assert bundle.manifest.measurements.fp16_bytes["tint"] > 0
+
+    blip = Blip.load(bundle, options=EXACT)
+    pixels = blip.images.pixels([scene_image(0), scene_image(1)])
+    made = blip.engine.run("tint", {"pixels": pixels})["tint"]
+    with load_checkpoint(tinting) as checkpoint:
+        expected = np.stack([expected_tint(checkpoint, image) for image in pixels])
+    error = np.square(made - expected).sum() / np.square(expected).sum()
+    assert error < (1e-5 if recipe == "none" else 1e-2)
+    assert blip.caption(scene_image(0))  # what it was before it still is
+
+
+def test_a_graph_from_outside_is_tested_and_diagnosed(tinting, tmp_path):
+    bundle = optimize(tinting, tmp_path / "bundle", calibration=CalibrationOptions(samples=6), show_progress=False)
+    report = run_selftest(bundle, EXACT)
+    assert report.passed
+    assert "tint" in [verdict.graph for verdict in report.verdicts]
+    diagnosis = diagnose_bundle(bundle.folder, "demo:test", DiagnoseOptions(samples=2), show_progress=False)
+    found = {graph.graph: graph for graph in diagnosis.graphs}
+    assert [layer.node for layer in found["tint"].layers] == ["tint/matmul"]
+
+
+def test_every_architecture_has_known_graphs_in_an_order_in_which_they_can_run():
+    for architecture in ARCHITECTURES.values():
+        for place, name in enumerate(architecture.graphs):
+            keys_from = GRAPHS[name].keys_from
+            assert keys_from is None or keys_from in architecture.graphs[:place]
+
+
+def test_a_class_without_graphs_is_refused_with_those_that_have_some():
+    with pytest.raises(CheckpointError, match="BlipForImageTextRetrieval checkpoints cannot be optimized; expected"):
+        graph_names("BlipForImageTextRetrieval")
+    with pytest.raises(CheckpointError, match="BlipForSomething"):
+        specs_of("BlipForSomething")
+
+
+def test_groups_are_the_tutorials_models():
+    assert groups() == {
+        "vision": ("vision",),
+        "text encoder": ("question_kv", "question"),
+        "text decoder": ("answer_kv", "answer"),
+    }
