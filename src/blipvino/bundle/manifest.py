@@ -18,7 +18,7 @@ from blipvino.errors import BundleError, InputError
 from blipvino.files.records import decode
 from blipvino.recipe import Recipe
 
-__all__ = ["FileEntry", "MANIFEST_FILE", "Manifest", "OPTIMIZE_AGAIN", "SCHEMA_VERSION", "SourceInfo"]
+__all__ = ["MANIFEST_FILE", "OPTIMIZE_AGAIN", "SCHEMA_VERSION", "FileEntry", "Manifest", "SourceInfo"]
 
 SCHEMA_VERSION = 2
 MANIFEST_FILE = "manifest.json"

@@ -17,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 from blipvino.checkpoint.config import BlipConfig, PreprocessorConfig, parse_config, parse_preprocessor
 from blipvino.errors import CheckpointError
 
-__all__ = ["CONFIG_FILE", "Checkpoint", "INDEX_FILE", "WEIGHTS_FILE", "load_checkpoint"]
+__all__ = ["CONFIG_FILE", "INDEX_FILE", "WEIGHTS_FILE", "Checkpoint", "load_checkpoint"]
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
