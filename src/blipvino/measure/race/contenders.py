@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
 TORCH = ("torch", "transformers")
 ONNX = (*TORCH, "onnx", "onnxruntime")
-OURS = "blipvino-"
+PREFIX = "blipvino-"
+"""Of blipvino's contenders: one a recipe."""
+FP16, INT8 = f"{PREFIX}none", f"{PREFIX}int8"
 DEFAULT_RECIPES = ("none", "int8", "int8-int4")
 
 
@@ -125,7 +127,7 @@ def find_contestants(names: Sequence[str] | None, recipes: Sequence[str] | None)
             raise InputError(f"no contender {name!r}; expected one of {', '.join(known)}")
         if missing := known[name].missing:
             raise InputError(f"{name} needs {', '.join(missing)}: pip install 'blipvino[bench]'")
-    wanted = {*names, *(OURS + recipe for recipe in recipes or ())}
+    wanted = {*names, *(PREFIX + recipe for recipe in recipes or ())}
     return [one for name, one in known.items() if name in wanted]
 
 
@@ -144,7 +146,7 @@ def _tutorial(precision: Literal["fp16", "int8"]) -> Contestant:
 def _ours(recipe: str) -> Contestant:
     build, load = partial(_build_ours, recipe=recipe), partial(_load_ours, recipe=recipe)
     label = "blipvino " + ("FP16" if recipe == "none" else recipe.upper().replace("INT8-INT4", "INT8/INT4"))
-    return Contestant(OURS + recipe, label, (), f"bundle-{recipe}", build, load, partial(_ours_files, recipe=recipe))
+    return Contestant(PREFIX + recipe, label, (), f"bundle-{recipe}", build, load, partial(_ours_files, recipe=recipe))
 
 
 def _build_nothing(place: Workplace) -> None:

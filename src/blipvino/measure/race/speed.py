@@ -16,7 +16,7 @@ from blipvino.errors import InputError
 from blipvino.files.atomic import make_folder
 from blipvino.machine.record import this_machine
 from blipvino.measure.race.cold_starts import LAUNCHED, measure_launches
-from blipvino.measure.race.contenders import OURS, Contestant, Workplace, find_contestants
+from blipvino.measure.race.contenders import INT8, PREFIX, Contestant, Workplace, find_contestants
 from blipvino.measure.race.disk_space import install_sizes, total_bytes
 from blipvino.measure.race.floor import cross_kv_values, vision_macs
 from blipvino.measure.race.peaks import QUICK, PeakSizes, measure_peaks
@@ -26,7 +26,7 @@ from blipvino.measure.race.work import plan
 from blipvino.measure.race.worker import Worker, run_apart
 from blipvino.progress import Reporter
 
-LINEAR = ("tutorial-int8", "blipvino-int8")
+LINEAR = ("tutorial-int8", INT8)
 """Those whose growth with images, questions and tokens is drawn."""
 
 
@@ -198,8 +198,8 @@ def _launches(
 
 def _facts(ready: list[Contestant], place: Workplace, config: BlipConfig) -> ModelFacts:
     weights = {
-        one.name: open_bundle(place.bundle(one.name.removeprefix(OURS)), verify=False).graph_size("answer")
+        one.name: open_bundle(place.bundle(one.name.removeprefix(PREFIX)), verify=False).graph_size("answer")
         for one in ready
-        if one.name.startswith(OURS)
+        if one.name.startswith(PREFIX)
     }
     return ModelFacts(vision_macs(config.vision), cross_kv_values(config.vision, config.text), weights)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from blipvino.machine.record import Machine
 from blipvino.measure.comparison import Agreement, Comparison
 from blipvino.measure.cost import Cost
 from blipvino.text.tables import TextTable
@@ -45,17 +44,6 @@ def agreement_table(comparison: Comparison) -> TextTable:
     ]
     columns = ("question type", "count", "agreement [95%]", f"accuracy {before}", f"accuracy {after}")
     return TextTable("Answers", columns, tuple(rows))
-
-
-def machine_rows(machine: Machine) -> tuple[tuple[str, str], ...]:
-    """A machine as rows of a table of words."""
-    return (
-        ("processor", f"{machine.cpu}, {machine.cores} cores ({', '.join(machine.capabilities)})"),
-        *((("instructions", f"limited by {machine.limit}"),) if machine.limit else ()),
-        ("quantized graphs", machine.arithmetic or "not recorded"),
-        ("system", f"{machine.system}, Python {machine.python}"),
-        ("libraries", ", ".join(f"{name} {version}" for name, version in machine.libraries.items())),
-    )
 
 
 def _share(row: Agreement) -> str:
