@@ -27,7 +27,7 @@ class Fake:
     def answer(self, images, questions, new_tokens):
         return [[1] * new_tokens for _ in questions]
 
-    def meet(self, image):
+    def prepare_image(self, image):
         self.met = image
 
     def answer_again(self, question, new_tokens):

@@ -25,7 +25,7 @@ from blipvino.machine.host import VARIABLE
 from blipvino.measure.diagnosis.diagnose import DiagnoseOptions, diagnose_bundle
 from blipvino.measure.diagnosis.diagnosis import Diagnosis
 from blipvino.measure.report.charts.layer_chart import NAMED, layer_chart
-from blipvino.measure.report.tables.diagnosis_tables import diagnosis_tables, summary, told_of_host
+from blipvino.measure.report.diagnosis_tables import diagnosis_tables, host_explanation, summary
 from blipvino.metrics.sqnr import Fidelity
 from blipvino.optimization.optimize import CalibrationOptions
 from blipvino.progress import Reporter
@@ -135,10 +135,10 @@ def test_the_error_as_it_runs_here_is_that_of_the_kernels_that_run(tiny_vqa, bun
     assert question.as_run.sqnr == pytest.approx(error.sqnr, abs=0.1)
     if arithmetic == "float":  # activations are not rounded
         assert question.as_run.sqnr > question.chained.sqnr + 3
-        assert "question +" in told_of_host(found)
+        assert "question +" in host_explanation(found)
     if arithmetic == "simulated" and not _computes_in_bf16():
         assert question.as_run.sqnr == pytest.approx(question.chained.sqnr, abs=0.1)
-        assert told_of_host(found) is None
+        assert host_explanation(found) is None
 
 
 def _computes_in_bf16():

@@ -19,7 +19,7 @@ from blipvino.measure.evaluation.evaluation import EvaluateOptions, read_evaluat
 from blipvino.measure.evaluation.result_files import Texts, read_results, write_results
 from blipvino.measure.evaluation.scoring import answer_examples, caption_examples, score_answers, score_captions
 from blipvino.measure.evaluation.selection import Assignment, digest, select, select_known
-from blipvino.measure.report.tables.evaluation_tables import evaluation_tables, interval
+from blipvino.measure.report.evaluation_tables import evaluation_tables, interval
 from blipvino.metrics.bootstrap import Estimate
 from blipvino.metrics.caption_metrics import caption_scores
 from blipvino.metrics.tokenization import tokenize_caption

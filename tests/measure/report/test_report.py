@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import Counter
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -14,7 +15,7 @@ from subjects import save_tiny
 from typer.testing import CliRunner
 
 from blipvino import Blip, optimize
-from blipvino.bundle.bundle import Bundle, open_bundle
+from blipvino.bundle.bundle import Bundle, open_bundle, sha256_of
 from blipvino.bundle.manifest import FileEntry, Manifest, SourceInfo
 from blipvino.bundle.writing import BundleDetails
 from blipvino.cli import browser, tour
@@ -23,7 +24,9 @@ from blipvino.cli.main import main
 from blipvino.data.demo import demo_sample
 from blipvino.errors import BundleError, DataError, InputError, OutputError
 from blipvino.machine.record import Machine
+from blipvino.measure.comparison import CompareOptions, compare_with
 from blipvino.measure.cost import Cost, GroupSize, Latency
+from blipvino.measure.diagnosis.diagnose import DiagnoseOptions, diagnose_bundle
 from blipvino.measure.diagnosis.diagnosis import Diagnosis, GraphError, LayerError
 from blipvino.measure.evaluation.evaluate import RunOptions, evaluate_bundle
 from blipvino.measure.evaluation.evaluation import (
@@ -40,11 +43,11 @@ from blipvino.measure.race import full_size
 from blipvino.measure.report.charts.charts import Whisker, whiskers
 from blipvino.measure.report.charts.markup import Markup, element
 from blipvino.measure.report.page.gallery import find_examples
+from blipvino.measure.report.page.overview import significance
 from blipvino.measure.report.page.page import report_page
 from blipvino.measure.report.page.parts import typeset
-from blipvino.measure.report.page.summary import judged
 from blipvino.measure.report.report import Example, Report, ReportOptions
-from blipvino.measure.report.write_report import Given, write_report
+from blipvino.measure.report.write_report import ReportInputs, write_report
 from blipvino.metrics.bootstrap import Estimate
 from blipvino.metrics.sqnr import Fidelity
 from blipvino.optimization.card import card, inherited
@@ -277,7 +280,7 @@ def test_a_small_model_that_gains_no_speed_is_told_to_be_too_small(speed_up, wei
     ],
 )
 def test_a_drop_is_judged_by_its_interval(drop, says):
-    assert judged(drop) == says
+    assert significance(drop) == says
 
 
 def test_what_comes_from_data_is_escaped():
@@ -416,7 +419,7 @@ SHORT = ReportOptions(6, 2, 1, 2, 8)
 
 
 def test_a_report_is_measured_and_written_and_goes_on_where_it_was(compressed, tiny_vqa, tmp_path, monkeypatch):
-    path, given = tmp_path / "new" / "report.html", Given(original=tiny_vqa.bundle)
+    path, given = tmp_path / "new" / "report.html", ReportInputs(original=tiny_vqa.bundle)
     made = write_report(compressed.folder, path, "demo:test", SHORT, given, show_progress=False)
     page = Page(path.read_text())
     assert page.sections == [
@@ -440,10 +443,57 @@ def test_a_report_is_measured_and_written_and_goes_on_where_it_was(compressed, t
     assert write_report(compressed.folder, path, None, nothing_timed, taken, show_progress=False).data == "demo:test"
 
 
+@pytest.fixture
+def hashed(monkeypatch):
+    """The files that are hashed from now on, each as often as it is."""
+    paths = []
+
+    def spy(path):
+        paths.append(path)
+        return sha256_of(path)
+
+    monkeypatch.setattr("blipvino.bundle.bundle.sha256_of", spy)
+    return paths
+
+
+def listed_files(*bundles):
+    return Counter(bundle.path(name) for bundle in bundles for name in bundle.manifest.files)
+
+
+def test_a_report_hashes_every_file_of_both_bundles_once(compressed, tiny_vqa, tmp_path, hashed):
+    original = open_bundle(tiny_vqa.bundle)  # made now, if no test before needed it
+    hashed.clear()
+    inputs = ReportInputs(original=original.folder)
+    write_report(compressed.folder, tmp_path / "report.html", "demo:test", SHORT, inputs, show_progress=False)
+    assert Counter(hashed) == listed_files(compressed, original)
+
+
+def test_opened_bundles_are_hashed_no_more(compressed, tiny_vqa, tmp_path, hashed):
+    opened, original = open_bundle(compressed.folder), open_bundle(tiny_vqa.bundle)
+    hashed.clear()
+    inputs = ReportInputs(original=original)
+    made = write_report(opened, tmp_path / "report.html", "demo:test", SHORT, inputs, show_progress=False)
+    assert made.bundle is opened and made.evaluation.original.fingerprint == original.fingerprint
+    run = RunOptions(show_progress=False)
+    evaluated = evaluate_bundle(opened, "demo:test", EvaluateOptions(1, 1, 4), run, original=original)
+    assert evaluated.names == (original.label, opened.label)
+    diagnosed = diagnose_bundle(opened, "demo:test", DiagnoseOptions(1), show_progress=False)
+    assert diagnosed.fingerprint == opened.fingerprint
+    compared = compare_with(original, opened, "demo:test", CompareOptions(1, 1, 4), show_progress=False)
+    assert compared.compressed == str(opened.folder)
+    assert not hashed
+
+
+def test_an_opened_original_must_have_the_same_weights(compressed, tiny_captioner):
+    other = open_bundle(tiny_captioner.bundle)
+    with pytest.raises(BundleError, match="weights differ"):
+        compare_with(other, compressed, "demo:test", CompareOptions(1, 1, 4), show_progress=False)
+
+
 def test_what_is_given_must_be_of_the_bundle(compressed, tiny_vqa, tmp_path):
     def refused(error, match, path=tmp_path / "report.html", **given):
         with pytest.raises(error, match=match):
-            write_report(compressed.folder, path, "demo:test", SHORT, Given(**given), show_progress=False)
+            write_report(compressed.folder, path, "demo:test", SHORT, ReportInputs(**given), show_progress=False)
         assert not path.exists()
 
     run = RunOptions(tmp_path / "other", show_progress=False)

@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 
 from blipvino.files.atomic import write_png
 from blipvino.measure.race.contenders import INT8, PREFIX, Workplace
-from blipvino.measure.race.launch import Orders
+from blipvino.measure.race.launch import LaunchRequest
 from blipvino.measure.race.race_inputs import picture, question
 from blipvino.measure.race.speed_results import Launch
 from blipvino.measure.race.worker import ContenderError
@@ -85,7 +85,7 @@ def _photo() -> Iterator[Path]:
 def _launch(place: Workplace, start: Start, new_tokens: int, image: Path, warm: str) -> tuple[float, int]:
     with TemporaryDirectory(prefix="blipvino-") as empty:
         ours = start.contender.startswith(PREFIX)
-        orders = Orders(
+        request = LaunchRequest(
             contender=start.contender,
             checkpoint=str(place.checkpoint),
             folder=str(place.folder),
@@ -96,11 +96,11 @@ def _launch(place: Workplace, start: Start, new_tokens: int, image: Path, warm: 
             question=question(0) if start.work == "answer" else None,
             new_tokens=new_tokens,
         )
-        return _time_to_first_line(orders, place.log(f"{start.contender}-launch"))
+        return _time_to_first_line(request, place.log(f"{start.contender}-launch"))
 
 
-def _time_to_first_line(orders: Orders, log: Path) -> tuple[float, int]:
-    command = [sys.executable, "-m", "blipvino.measure.race.launch", json.dumps(asdict(orders))]
+def _time_to_first_line(request: LaunchRequest, log: Path) -> tuple[float, int]:
+    command = [sys.executable, "-m", "blipvino.measure.race.launch", json.dumps(asdict(request))]
     with log.open("ab") as errors:
         started = time.perf_counter()
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True) as process:

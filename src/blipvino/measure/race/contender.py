@@ -22,7 +22,7 @@ class Contender(Protocol):
         """Answer one question about each image, together; nothing is remembered from earlier calls."""
         ...
 
-    def meet(self, image: Image.Image) -> None:
+    def prepare_image(self, image: Image.Image) -> None:
         """Prepare for questions about an image as far as this contender can; not part of any timing."""
         ...
 

@@ -42,7 +42,7 @@ class BlipvinoContender:
         rows = blip.answer_ids(list(images), list(questions), batch_size=len(images), **_exactly(new_tokens))
         return _without_start(blip, rows)
 
-    def meet(self, image: Image.Image) -> None:
+    def prepare_image(self, image: Image.Image) -> None:
         """Encode the image, down to what the question encoder reads of it."""
         self._met = self._one.features(image)
         self._met.question_kv(self._one.engine)

@@ -82,7 +82,7 @@ class OnnxRuntimePipeline:
         """Decode over the question states."""
         return self._answer(self._question_kv(self._embed(images)), questions, new_tokens)
 
-    def meet(self, image: Image.Image) -> None:
+    def prepare_image(self, image: Image.Image) -> None:
         """Keep what the question encoder reads of the image."""
         self._met = self._question_kv(self._embed([image]))
 

@@ -51,7 +51,7 @@ class TransformersModel:
         with torch.inference_mode():
             return _without_start(self._model.generate(**inputs, **_greedy_options(new_tokens)))
 
-    def meet(self, image: Image.Image) -> None:
+    def prepare_image(self, image: Image.Image) -> None:
         """Remember the image itself; nothing else can be kept."""
         self._met = image
 

@@ -84,7 +84,7 @@ class TutorialPipeline:
         embeds = self._embed(images)
         return self._decode(self._encode(questions, embeds), new_tokens)
 
-    def meet(self, image: Image.Image) -> None:
+    def prepare_image(self, image: Image.Image) -> None:
         """Remember the image itself; nothing else can be kept."""
         self._met = image
 
