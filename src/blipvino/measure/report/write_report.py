@@ -13,7 +13,7 @@ from blipvino.bundle.manifest import MANIFEST_FILE
 from blipvino.data import open_source, take
 from blipvino.errors import BundleError, DataError, InputError, OutputError
 from blipvino.files.atomic import make_folder, write_text
-from blipvino.files.reading import read_json
+from blipvino.files.sample_files import read_json
 from blipvino.measure.cost import Cost, load_pair, measure_cost
 from blipvino.measure.diagnosis.diagnose import DiagnoseOptions, compressed_graphs, diagnose_bundle
 from blipvino.measure.diagnosis.diagnosis import Diagnosis
