@@ -28,10 +28,10 @@ class Fake:
         return [[1] * new_tokens for _ in questions]
 
     def prepare_image(self, image):
-        self.met = image
+        self.prepared = image
 
     def answer_again(self, question, new_tokens):
-        assert self.met is not None
+        assert self.prepared is not None
         return [[2] * new_tokens]
 
     def graph_seconds(self, image, question):

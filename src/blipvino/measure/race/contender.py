@@ -27,7 +27,7 @@ class Contender(Protocol):
         ...
 
     def answer_again(self, question: str, new_tokens: int) -> Tokens:
-        """Answer a further question about the image that it has met."""
+        """Answer a further question about the image that was prepared."""
         ...
 
     def graph_seconds(self, image: Image.Image, question: str) -> dict[str, float]:
