@@ -33,8 +33,8 @@ from blipvino.measure.diagnosis.diagnose import DiagnoseOptions, diagnose_bundle
 from blipvino.measure.diagnosis.diagnosis import Diagnosis
 from blipvino.measure.evaluation.evaluate import RunOptions, evaluate_bundle
 from blipvino.measure.evaluation.evaluation import EvaluateOptions, Evaluation
-from blipvino.measure.report.tables.diagnosis_tables import decibels
-from blipvino.measure.report.tables.evaluation_tables import interval
+from blipvino.measure.report.diagnosis_tables import decibels
+from blipvino.measure.report.evaluation_tables import interval
 from blipvino.optimization.optimize import CalibrationOptions
 from blipvino.optimization.search.options import Search
 

@@ -22,7 +22,7 @@ from blipvino.bundle.manifest import MANIFEST_FILE
 from blipvino.machine.host import ArithmeticOption, this_host
 from blipvino.measure.diagnosis.diagnose import DiagnoseOptions, diagnose_bundle
 from blipvino.measure.diagnosis.diagnosis import Diagnosis
-from blipvino.measure.report.tables.diagnosis_tables import decibels
+from blipvino.measure.report.diagnosis_tables import decibels
 from blipvino.optimization.optimize import CalibrationOptions
 
 ARITHMETICS: tuple[ArithmeticOption, ...] = ("float", "simulated", "int8")

@@ -16,13 +16,15 @@ from pathlib import Path
 
 from rich.console import Console
 
+from benchmarks.performance_page import around_section, update_page
 from benchmarks.random_checkpoint import write_random_checkpoint
+from benchmarks.targets import targets_tables
 from blipvino.errors import BlipvinoError, InputError
 from blipvino.machine.cpu_classes import TITLES, class_of
 from blipvino.machine.host import this_host
 from blipvino.machine.record import classified
 from blipvino.measure.race.speed import SpeedOptions, run_speed
-from blipvino.measure.race.speed_files import around_section, update_page, write_speed
+from blipvino.measure.race.speed_files import write_speed
 from blipvino.measure.race.speed_results import SpeedResults
 from blipvino.measure.race.speed_tables import speed_tables
 from blipvino.progress import Reporter
@@ -50,7 +52,7 @@ def main() -> None:
         update_page(options.page, results)
     except BlipvinoError as error:
         parser.error(str(error))
-    for table in speed_tables(results):
+    for table in (*targets_tables(results), *speed_tables(results)):
         Console().print(rich_table(table))
 
 
@@ -80,7 +82,7 @@ def _measure(options: argparse.Namespace) -> SpeedResults:
     if not (checkpoint / "preprocessor_config.json").exists():  # what is written last
         write_random_checkpoint(checkpoint)
     results = run_speed(checkpoint, work, SpeedOptions(rounds=options.rounds, quick=options.quick), Reporter())
-    write_speed(results, options.output)
+    write_speed(results, options.output, targets_tables(results))
     return results
 
 

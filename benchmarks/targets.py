@@ -7,14 +7,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from blipvino.machine.cpu_classes import MachineClass
+from blipvino.measure.race.contenders import FP16, INT8, PREFIX
 from blipvino.measure.race.floor import Floor, floors
 from blipvino.measure.race.speed_results import SpeedResults
+from blipvino.text.tables import TextTable
 
-OURS = "blipvino-int8"
 TUTORIAL = "tutorial-int8"
 ORIGINAL = "transformers-fp32"
-PREFIX = "blipvino-"
-FP16 = "blipvino-none"
 
 Measure = Callable[[SpeedResults], float | None]
 """A figure of a run; None where the run did not measure it."""
@@ -76,11 +75,30 @@ def targets_of(machine_class: MachineClass | None) -> tuple[Target, ...]:
     return AVX2_TARGETS if machine_class == "avx2" else TARGETS
 
 
+def targets_tables(results: SpeedResults) -> tuple[TextTable, ...]:
+    """A table of the project's goals, those that this run measured; none where it measured none."""
+    verdicts = [verdict for verdict in evaluate(results) if verdict.measured is not None]
+    rows = [(v.target.work, v.target.goal, _threshold(v), _measured(v), "met" if v.met else "missed") for v in verdicts]
+    columns = ("work", "figure", "target", "measured", "")
+    return (TextTable("Targets", columns, tuple(rows), numbers=False),) if rows else ()
+
+
+def _threshold(verdict: Verdict) -> str:
+    target = verdict.target
+    return f"{'≥' if target.at_least else '≤'} {target.threshold:g} {target.unit}"
+
+
+def _measured(verdict: Verdict) -> str:
+    unit = verdict.target.unit
+    figure = f"{verdict.measured:.0f} {unit}" if unit == "MB" else f"{verdict.measured:.2f} {unit}"
+    return f"{figure} ({verdict.where})" if verdict.where else figure
+
+
 def _speed_up(work: str, over: str, size: int = 1) -> Measure:
     """How many times faster ours is, median over median."""
 
     def measure(results: SpeedResults) -> float | None:
-        theirs, ours = results.find(work, over, size), results.find(work, OURS, size)
+        theirs, ours = results.find(work, over, size), results.find(work, INT8, size)
         return None if theirs is None or ours is None else theirs.median / ours.median
 
     return measure
@@ -88,18 +106,18 @@ def _speed_up(work: str, over: str, size: int = 1) -> Measure:
 
 def _over_floor(graph: str) -> Measure:
     def measure(results: SpeedResults) -> float | None:
-        return next((one.ratio for one in floors(results) if (one.graph, one.contender) == (graph, OURS)), None)
+        return next((one.ratio for one in floors(results) if (one.graph, one.contender) == (graph, INT8)), None)
 
     return measure
 
 
 def _launch_seconds(results: SpeedResults) -> float | None:
-    launch = results.find_launch("caption", OURS, "warm")
+    launch = results.find_launch("caption", INT8, "warm")
     return None if launch is None else statistics.median(launch.seconds)
 
 
 def _peak_megabytes(results: SpeedResults) -> float | None:
-    peaks = [max(one.peak_rss) for one in results.launches if (one.contender, one.cache) == (OURS, "warm")]
+    peaks = [max(one.peak_rss) for one in results.launches if (one.contender, one.cache) == (INT8, "warm")]
     return max(peaks) / 1e6 if peaks else None
 
 
@@ -107,7 +125,7 @@ def _growth(work: str) -> Measure:
     """What the largest size costs apiece, beside the smallest."""
 
     def measure(results: SpeedResults) -> float | None:
-        sizes = {one.size: one.median for one in results.series if (one.work, one.contender) == (work, OURS)}
+        sizes = {one.size: one.median for one in results.series if (one.work, one.contender) == (work, INT8)}
         if len(sizes) < 2:
             return None
         first, last = min(sizes), max(sizes)
@@ -118,7 +136,7 @@ def _growth(work: str) -> Measure:
 
 def _late_token(results: SpeedResults) -> float | None:
     """What a token costs after the twentieth, beside one between the fifth and the twentieth."""
-    sizes = {one.size: one.median for one in results.series if (one.work, one.contender) == ("tokens", OURS)}
+    sizes = {one.size: one.median for one in results.series if (one.work, one.contender) == ("tokens", INT8)}
     if not {5, 20, 40} <= set(sizes):
         return None
     early = (sizes[20] - sizes[5]) / 15

@@ -1,4 +1,4 @@
-"""The checkpoints under test, as fixtures."""
+"""The checkpoints under test and bundles of them, as fixtures."""
 
 from __future__ import annotations
 
@@ -7,7 +7,12 @@ import importlib
 import pytest
 from subjects import Subject, save_tiny
 
+from blipvino import Recipe, optimize
+from blipvino.checkpoint.architectures import QUESTION_ANSWERING
 from blipvino.demo import CHECKPOINT
+from blipvino.graphs.specs import graph_names
+from blipvino.optimization.optimize import CalibrationOptions
+from blipvino.recipe import WEIGHTS_INT8
 
 
 @pytest.fixture(scope="session")
@@ -46,3 +51,27 @@ def subject(request):
 def answerer(request):
     """Each checkpoint that answers questions, in turn."""
     return request.getfixturevalue(request.param)
+
+
+@pytest.fixture(scope="session")
+def compressed(tiny_vqa, tmp_path_factory):
+    """The tiny checkpoint's bundle with compressed weights, opened."""
+    folder = tmp_path_factory.mktemp("report") / "weights"
+    recipe = Recipe("mine", "weights alone", dict.fromkeys(graph_names(QUESTION_ANSWERING), WEIGHTS_INT8))
+    return optimize(tiny_vqa.folder, folder, recipe=recipe, show_progress=False)
+
+
+@pytest.fixture(scope="session")
+def int8(tmp_path_factory):
+    """The folder of the demo checkpoint's bundle in 8 bits, the answer graph in 4."""
+    folder = tmp_path_factory.mktemp("evaluation") / "int8"
+    calibration = CalibrationOptions(samples=30)
+    return optimize(CHECKPOINT, folder, recipe="int8-int4", calibration=calibration, show_progress=False).folder
+
+
+@pytest.fixture(scope="session")
+def tiny_int8(tiny_vqa, tmp_path_factory):
+    """The folder of the tiny checkpoint's bundle in 8 bits."""
+    folder = tmp_path_factory.mktemp("diagnose") / "int8"
+    calibration = CalibrationOptions(samples=8)
+    return optimize(tiny_vqa.folder, folder, recipe="int8", calibration=calibration, show_progress=False).folder

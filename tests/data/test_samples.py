@@ -13,7 +13,7 @@ from PIL import Image
 from blipvino.data import DEFAULT_SAMPLES, DemoSource, Question, Sample, count_items, open_source, take
 from blipvino.data.samples import shuffled
 from blipvino.errors import DataError, ImageError
-from blipvino.files.reading import load_image
+from blipvino.files.sample_files import load_image
 
 
 def make_sample(image_id, questions):

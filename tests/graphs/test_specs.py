@@ -9,12 +9,13 @@ import openvino.opset13 as ops
 import pytest
 from subjects import EXACT, scene_image
 
-from blipvino import Blip, CalibrationOptions, CheckpointError, find_recipe, open_bundle, optimize
+from blipvino import Blip, CheckpointError, find_recipe, open_bundle, optimize
 from blipvino.bundle.bundle import graph_files
 from blipvino.checkpoint.architectures import ARCHITECTURES, Architecture
 from blipvino.graphs import layers as nn
 from blipvino.graphs.specs import GRAPHS, GraphSpec, graph_names, groups, specs_of
 from blipvino.measure.diagnosis.diagnose import DiagnoseOptions, diagnose_bundle
+from blipvino.optimization.optimize import CalibrationOptions
 from blipvino.recipe import PTQ_INT8
 from blipvino.runtime.compiling.bundled import run_selftest
 

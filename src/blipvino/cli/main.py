@@ -317,8 +317,8 @@ def compare(
 ) -> None:
     """Compare a bundle with its original: size, latency, answers."""
     from blipvino.measure.comparison import CompareOptions, compare_with
+    from blipvino.measure.report.comparison_tables import comparison_tables
     from blipvino.measure.report.result_folders import write_comparison
-    from blipvino.measure.report.tables.comparison_tables import comparison_tables
     from blipvino.text.terminal import rich_table
 
     options = CompareOptions(samples, latency_samples, max_new_tokens, seed)
@@ -365,7 +365,7 @@ def report(
     """Write one HTML file on a bundle: size, latency, accuracy with intervals, error by layer, samples."""
     from blipvino.measure.evaluation.evaluation import RESULTS_FILE
     from blipvino.measure.report.report import ReportOptions
-    from blipvino.measure.report.write_report import Given, write_report
+    from blipvino.measure.report.write_report import ReportInputs, write_report
 
     if diagnosis is not None:
         _refuse_idle(context, ("diagnose_samples",), "with --diagnosis, which is taken as it is")
@@ -373,8 +373,8 @@ def report(
         evaluated = ("samples", "captions", "max_new_tokens", "seed")
         _refuse_idle(context, evaluated, "with an --evaluation that is complete, which is taken as it is")
     options = ReportOptions(samples, captions, latency_samples, diagnose_samples, max_new_tokens, seed)
-    given = Given(original, evaluation, diagnosis)
-    made = write_report(bundle, output, data, options, given, show_progress=not quiet)
+    inputs = ReportInputs(original, evaluation, diagnosis)
+    made = write_report(bundle, output, data, options, inputs, show_progress=not quiet)
     if as_json:
         _print_json({"report": str(output), **made.cost.to_json(), "evaluation": made.evaluation.to_json()})
     else:
@@ -417,7 +417,7 @@ def evaluate(
     """Measure accuracy: answers and captions of a bundle and its original, with confidence intervals."""
     from blipvino.measure.evaluation.evaluate import RunOptions, evaluate_bundle, evaluate_results
     from blipvino.measure.evaluation.evaluation import EvaluateOptions
-    from blipvino.measure.report.tables.evaluation_tables import evaluation_tables
+    from blipvino.measure.report.evaluation_tables import evaluation_tables
     from blipvino.text.terminal import rich_table
 
     if (bundle is None) == (not predictions):
@@ -478,8 +478,8 @@ def diagnose(
 ) -> None:
     """Show where a bundle's error comes from: the noise of each graph and layer, worst first."""
     from blipvino.measure.diagnosis.diagnose import DiagnoseOptions, diagnose_bundle
+    from blipvino.measure.report.diagnosis_tables import diagnosis_tables, host_explanation, summary
     from blipvino.measure.report.result_folders import write_diagnosis
-    from blipvino.measure.report.tables.diagnosis_tables import diagnosis_tables, summary, told_of_host
     from blipvino.text.terminal import rich_table
 
     if as_json:
@@ -494,7 +494,7 @@ def diagnose(
     for table in diagnosis_tables(diagnosis, worst):
         console.print(rich_table(table))
     typer.echo(summary(diagnosis))
-    if host := told_of_host(diagnosis):
+    if host := host_explanation(diagnosis):
         typer.echo(host)
 
 
@@ -679,9 +679,9 @@ def _tell_of_report(page: Path) -> None:
 
 def _print_tour(tour: Tour) -> None:
     """What the demo's model says and how it stands; its latencies in words, since a model so small gains no speed."""
-    from blipvino.measure.report.page.summary import sentences
-    from blipvino.measure.report.tables.comparison_tables import size_table
-    from blipvino.measure.report.tables.evaluation_tables import answer_tables, caption_table
+    from blipvino.measure.report.comparison_tables import size_table
+    from blipvino.measure.report.evaluation_tables import answer_tables, caption_table
+    from blipvino.measure.report.page.overview import sentences
     from blipvino.text.terminal import rich_table
 
     typer.echo("What the compressed demo model says of pictures that it never saw:")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from blipvino.errors import DataError
-from blipvino.files.reading import read_bytes, read_json_list
+from blipvino.files.sample_files import read_bytes, read_json_list
 
 
 def read_answers(path: Path) -> list[str]:

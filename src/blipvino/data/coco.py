@@ -13,7 +13,7 @@ from typing import Any
 
 from blipvino.data.samples import Sample, shuffled
 from blipvino.errors import DataError
-from blipvino.files.reading import load_image, member, read_json, require_file, require_folder, write_json
+from blipvino.files.sample_files import load_image, member, read_json, require_file, require_folder, write_json
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import Any
 
 from blipvino.data.samples import Question, Sample, shuffled
 from blipvino.errors import DataError
-from blipvino.files.reading import load_image, member, read_bytes, require_folder
+from blipvino.files.sample_files import load_image, member, read_bytes, require_folder
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
 QUESTIONS_FILE = "questions.jsonl"

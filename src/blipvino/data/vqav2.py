@@ -16,7 +16,7 @@ from typing import Any
 from blipvino.data.coco import image_stem, integer_id
 from blipvino.data.samples import Question, Sample, shuffled
 from blipvino.errors import DataError
-from blipvino.files.reading import load_image, member, read_json, require_file, require_folder, write_json
+from blipvino.files.sample_files import load_image, member, read_json, require_file, require_folder, write_json
 
 IMAGE_SUFFIXES = (".jpg", ".png")
 

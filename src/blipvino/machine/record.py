@@ -61,6 +61,17 @@ def this_machine() -> Machine:
     )
 
 
+def machine_rows(machine: Machine) -> tuple[tuple[str, str], ...]:
+    """A machine as rows of a table of words."""
+    return (
+        ("processor", f"{machine.cpu}, {machine.cores} cores ({', '.join(machine.capabilities)})"),
+        *((("instructions", f"limited by {machine.limit}"),) if machine.limit else ()),
+        ("quantized graphs", machine.arithmetic or "not recorded"),
+        ("system", f"{machine.system}, Python {machine.python}"),
+        ("libraries", ", ".join(f"{name} {version}" for name, version in machine.libraries.items())),
+    )
+
+
 def classified(machine: Machine, asked: MachineClass | None = None) -> Machine:
     """A machine with its class: the recorded one, else what its capabilities tell, else the one asked for.
 

@@ -5,54 +5,30 @@ This is the tutorial's "Compare file sizes" and "Compare inference time", with t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
-from blipvino.bundle.bundle import Bundle, open_bundle
+from blipvino.bundle.bundle import Bundle
 from blipvino.data import DEFAULT_SEED, Sample, SampleSource, count_items, open_source, take
 from blipvino.errors import InputError
-from blipvino.measure.cost import Cost, Pair, load_pair, measure_cost
+from blipvino.measure.cost import Cost, load_pair, measure_cost
+from blipvino.measure.evaluation.evaluation import AnswerScore
+from blipvino.measure.evaluation.predicting import Predictor
 from blipvino.measure.evaluation.result_files import Texts
 from blipvino.measure.evaluation.scoring import score_answers, score_captions
 from blipvino.measure.evaluation.selection import Assignment
+from blipvino.measure.opened import opened_bundle, opened_original
 from blipvino.metrics.bootstrap import Estimate
-from blipvino.optimization.original import open_original
 from blipvino.progress import Reporter
 from blipvino.runtime.blip import Blip
 from blipvino.runtime.compiling.compiler import EngineOptions
 from blipvino.runtime.inputs.images import load_image
 
 PICTURES = 6
-
-
-@dataclass(frozen=True)
-class Agreement:
-    """How often the two bundles say the same, and how often each is right.
-
-    Attributes:
-        kind: "all", or a question type of the data.
-        count: questions (or images, for captions).
-        same: of these, the ones where both give the same text.
-        interval: 95% of resampled shares of equal texts lie in it, see `blipvino.metrics.bootstrap`.
-        original: VQA accuracy of the original, 0 to 1; None where the data has no answers.
-        compressed: the same of the compressed one.
-    """
-
-    kind: str
-    count: int
-    same: int
-    interval: tuple[float, float]
-    original: float | None = None
-    compressed: float | None = None
-
-    @property
-    def share(self) -> float:
-        """The share of equal texts."""
-        return self.same / self.count
 
 
 @dataclass(frozen=True)
@@ -74,8 +50,9 @@ class Comparison:
         compressed: the compressed bundle's folder.
         data: the samples.
         cost: sizes and latencies.
-        answers: by question type, "all" first; empty without questions.
-        captions: of the samples' images.
+        answers: accuracy and agreement by question type, "all" first; empty without questions.
+        captioned: how many of the samples' images were captioned: all.
+        caption_agreement: the share of them that both caption alike.
         pictures: some of the samples.
     """
 
@@ -83,17 +60,38 @@ class Comparison:
     compressed: str
     data: str
     cost: Cost
-    answers: tuple[Agreement, ...]
-    captions: Agreement
+    answers: tuple[AnswerScore, ...]
+    captioned: int
+    caption_agreement: Estimate
     pictures: tuple[Picture, ...]
 
     def to_json(self) -> dict[str, Any]:
         """Everything but the pictures, with the ratios spelt out. Times are in seconds, sizes in bytes."""
         content = {name: getattr(self, name) for name in ("original", "compressed", "data")}
         content |= self.cost.to_json()
-        content["answers"] = [{**asdict(agreement), "share": agreement.share} for agreement in self.answers]
-        content["captions"] = {**asdict(self.captions), "share": self.captions.share}
+        content["answers"] = [_answers_to_json(score) for score in self.answers]
+        content["captions"] = _agreement_to_json("captions", self.captioned, self.caption_agreement, None, None)
         return content
+
+
+def _answers_to_json(score: AnswerScore) -> dict[str, Any]:
+    assert score.agreement is not None  # there is an original
+    return _agreement_to_json(score.name, score.questions, score.agreement, score.original, score.compressed)
+
+
+def _agreement_to_json(
+    kind: str, count: int, agreement: Estimate, original: Estimate | None, compressed: Estimate | None
+) -> dict[str, Any]:
+    same = round(agreement.value * count)
+    return {
+        "kind": kind,
+        "count": count,
+        "same": same,
+        "interval": (agreement.low, agreement.high),
+        "original": None if original is None else original.value,
+        "compressed": None if compressed is None else compressed.value,
+        "share": same / count,
+    }
 
 
 @dataclass(frozen=True)
@@ -124,21 +122,28 @@ class CompareOptions:
 
 
 def compare_with(
-    original: str | Path | None,
-    compressed: str | Path,
+    original: str | Path | Bundle | None,
+    compressed: str | Path | Bundle,
     data: str,
     options: CompareOptions,
     *,
     show_progress: bool = True,
 ) -> Comparison:
-    """Compare a bundle on a data source with its original: a bundle, a checkpoint, or what the bundle was made from.
+    """Compare a bundle on a data source with its original.
+
+    Args:
+        original: a bundle, opened or not, or a checkpoint; None is what the bundle was made from.
+        compressed: a bundle's folder, or the bundle opened (and so verified) already.
+        data: samples, as `open_source` takes them.
+        options: how much to compare.
+        show_progress: on standard error.
 
     Raises:
         BlipvinoError: a bundle, the checkpoint or the data cannot be used, or the original is of other weights.
     """
     reporter = Reporter(show_progress)
-    bundle, source = open_bundle(compressed), open_source(data)
-    with open_original(original, bundle, reporter) as reference:
+    bundle, source = opened_bundle(compressed), open_source(data)
+    with opened_original(original, bundle, reporter) as reference:
         return compare(reference, bundle, source, options, reporter)
 
 
@@ -159,59 +164,50 @@ def compare(
     reporter.say("Loading both bundles")
     pair = load_pair(original, compressed, options.max_new_tokens)
     cost = measure_cost(original, compressed, pair, timed, reporter)
-    exact = replace(pair, original=_in_float32(original)) if "BF16" in cost.machine.capabilities else pair
+    assignments = _assignments(samples, pair.original.config.answers_questions)
+    exact = _in_float32(original) if "BF16" in cost.machine.capabilities else pair.original
+    before = _predict(exact, original.label, assignments, options, reporter)
+    after = _predict(pair.compressed, compressed.label, assignments, options, reporter)
+    scores = score_answers(assignments, before, after, options.seed)
+    agreement = score_captions(assignments, before, after, options.seed).agreement
+    assert agreement is not None  # there are images and an original
     return Comparison(
         original=original.manifest.source.name,
         compressed=str(compressed.folder),
         data=f"{source.name}, {count_items(samples)} samples, seed {options.seed}",
         cost=cost,
-        answers=tuple(_compare_answers(exact, samples, options.seed, reporter)),
-        captions=_compare_captions(exact, samples, options.seed, reporter),
-        pictures=tuple(_pictures(exact, samples[:PICTURES])),
+        answers=tuple(score for score in scores if score.kind != "answer type"),
+        captioned=len(assignments),
+        caption_agreement=agreement,
+        pictures=tuple(_picture(one.sample, before, after) for one in assignments[:PICTURES]),
     )
 
 
+def _assignments(samples: Sequence[Sample], answers_questions: bool) -> list[Assignment]:
+    """All questions and all images of the samples: `select` counts the two apart, here their images are given."""
+    return [
+        Assignment(sample if answers_questions else replace(sample, questions=()), captioned=True) for sample in samples
+    ]
+
+
 def _in_float32(bundle: Bundle) -> Blip:
-    return Blip.load(bundle, options=EngineOptions(precision="f32"), verify=False)
+    return Blip.load(bundle, options=EngineOptions(precision="f32"))
 
 
-def _compare_answers(pair: Pair, samples: Sequence[Sample], seed: int, reporter: Reporter) -> Iterator[Agreement]:
-    """Agreement over all questions, then per question type."""
-    asked = [Assignment(sample, captioned=False) for sample in samples if pair.can_answer(sample)]
-    said: tuple[dict[int, str], dict[int, str]] = ({}, {})
-    for one in reporter.track(asked, "Comparing answers", len(asked)):
-        both = pair.answers(one.sample.image(), [question.text for question in one.sample.questions])
-        for answers, by_question in zip(both, said, strict=True):
-            by_question.update(zip((question.question_id for question in one.sample.questions), answers, strict=True))
-    for row in score_answers(asked, Texts(said[0]), Texts(said[1]), seed):
-        if row.kind != "answer type":
-            accuracies = [None if share is None else share.value for share in (row.original, row.compressed)]
-            yield _agreement(row.name, row.questions, row.agreement, *accuracies)
+def _predict(
+    blip: Blip, name: str, assignments: Sequence[Assignment], options: CompareOptions, reporter: Reporter
+) -> Texts:
+    """A model's texts, image by image, as the calls that are timed decode them."""
+    predicted = Predictor(blip, max_new_tokens=options.max_new_tokens).predict(assignments, batch_size=1)
+    tracked = reporter.track(predicted, f"{name}: answers and captions", len(assignments))
+    return Texts.of(prediction for batch in tracked for prediction in batch)
 
 
-def _compare_captions(pair: Pair, samples: Sequence[Sample], seed: int, reporter: Reporter) -> Agreement:
-    said: tuple[dict[int | str, str], dict[int | str, str]] = ({}, {})
-    for sample in reporter.track(samples, "Comparing captions", len(samples)):
-        for caption, by_image in zip(pair.captions(sample.image()), said, strict=True):
-            by_image[sample.image_id] = caption
-    captioned = [Assignment(sample, captioned=True) for sample in samples]
-    scores = score_captions(captioned, Texts(captions=said[0]), Texts(captions=said[1]), seed)
-    return _agreement("captions", len(samples), scores.agreement)
-
-
-def _agreement(
-    kind: str, count: int, share: Estimate | None, original: float | None = None, compressed: float | None = None
-) -> Agreement:
-    assert share is not None  # there is an original
-    return Agreement(kind, count, round(share.value * count), (share.low, share.high), original, compressed)
-
-
-def _pictures(pair: Pair, samples: Sequence[Sample]) -> Iterator[Picture]:
-    for sample in samples:
-        image = load_image(sample.image())
-        if pair.can_answer(sample):
-            question = sample.questions[0].text
-            answers = (pair.answer(0, image, question), pair.answer(1, image, question))
-            yield Picture(image, pair.captions(image), question, answers)
-        else:
-            yield Picture(image, pair.captions(image))
+def _picture(sample: Sample, before: Texts, after: Texts) -> Picture:
+    captions = before.captions[sample.image_id], after.captions[sample.image_id]
+    image = load_image(sample.image())
+    if not sample.questions:
+        return Picture(image, captions)
+    first = sample.questions[0]
+    answers = before.answers[first.question_id], after.answers[first.question_id]
+    return Picture(image, captions, first.text, answers)

@@ -85,15 +85,11 @@ class Cost:
 
 @dataclass(frozen=True)
 class Pair:
-    """The two models, and what they do with one sample."""
+    """The two models, and the calls that are timed."""
 
     original: Blip
     compressed: Blip
     max_new_tokens: int
-
-    def captions(self, image: Image.Image) -> tuple[str, str]:
-        """Both captions of an image."""
-        return self.caption(0, image), self.caption(1, image)
 
     def caption(self, which: int, image: Image.Image) -> str:
         """The caption by the original (0) or the compressed model (1)."""
@@ -102,14 +98,6 @@ class Pair:
     def answer(self, which: int, image: Image.Image, question: str) -> str:
         """The answer by the original (0) or the compressed model (1)."""
         return (self.original, self.compressed)[which].answer(image, question, max_new_tokens=self.max_new_tokens)
-
-    def answers(self, image: Image.Image, questions: list[str]) -> tuple[list[str], list[str]]:
-        """Both models' answers to several questions about an image."""
-        original, compressed = (
-            list(blip.answer(image, questions, max_new_tokens=self.max_new_tokens))
-            for blip in (self.original, self.compressed)
-        )
-        return original, compressed
 
     def can_answer(self, sample: Sample) -> bool:
         """Whether a sample has questions and the models answer any."""
@@ -122,7 +110,7 @@ def load_pair(original: Bundle, compressed: Bundle, max_new_tokens: int) -> Pair
     Raises:
         BundleError: one cannot be loaded.
     """
-    return Pair(Blip.load(original, verify=False), Blip.load(compressed, verify=False), max_new_tokens)
+    return Pair(Blip.load(original), Blip.load(compressed), max_new_tokens)
 
 
 def measure_cost(

@@ -125,7 +125,7 @@ def test_padding_is_masked_by_onnx_runtime(answering):
 @pytest.mark.parametrize("name", FLOAT + INT8)
 def test_a_further_question_is_answered_alike(answering, name):
     contender = answering.contenders[name]
-    contender.meet(picture(2))
+    contender.prepare_image(picture(2))
     for question in (QUESTION, LONGER):
         expected = contender.answer([picture(2)], [question], NEW_TOKENS)
         assert contender.answer_again(question, NEW_TOKENS) == expected

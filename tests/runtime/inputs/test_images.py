@@ -18,7 +18,7 @@ from PIL import Image
 from blipvino import CheckpointError, ImageError
 from blipvino.checkpoint.config import parse_preprocessor
 from blipvino.files import images as image_files
-from blipvino.files import reading as files
+from blipvino.files import sample_files as files
 from blipvino.runtime.inputs import images
 from blipvino.runtime.inputs.images import ImageProcessor, load_image
 
@@ -450,7 +450,7 @@ def test_large_images_bring_no_warning_of_pillow(tmp_path):
     path = tmp_path / "large.png"
     Image.new("1", (9500, 9500)).save(path)  # more than Pillow's limit of 89 megapixels, and small to decode
     script = (
-        "import sys; from blipvino.files.reading import load_image as load\n"
+        "import sys; from blipvino.files.sample_files import load_image as load\n"
         "import blipvino.runtime.inputs.images as images\n"
         "print(load(images.Path(sys.argv[1])).size, images.load_image(sys.argv[1]).size)\n"
     )

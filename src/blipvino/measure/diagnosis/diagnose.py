@@ -7,7 +7,7 @@ from pathlib import Path
 
 import openvino as ov
 
-from blipvino.bundle.bundle import Bundle, open_bundle
+from blipvino.bundle.bundle import Bundle
 from blipvino.checkpoint.tensors import Checkpoint, load_checkpoint
 from blipvino.compress.calibration import CalibrationImage, prepare_calibration
 from blipvino.compress.noise.measure import ANSWER_STEPS, measure
@@ -21,14 +21,14 @@ from blipvino.machine.host import ArithmeticOption, Choice
 from blipvino.machine.versions import library_versions
 from blipvino.measure.diagnosis.as_run import AsRun
 from blipvino.measure.diagnosis.diagnosis import Diagnosis, GraphError, LayerError
+from blipvino.measure.measured_engine import measured_engine
+from blipvino.measure.opened import opened_bundle
 from blipvino.metrics.sqnr import Fidelity
 from blipvino.optimization.golden_samples import EXACT, BuiltGraph
 from blipvino.optimization.original import check_weights
 from blipvino.progress import Reporter
 from blipvino.recipe import Treatment
 from blipvino.runtime.compiling.bundled import graph_files_of, selftest_of
-from blipvino.runtime.compiling.compiler import EngineOptions
-from blipvino.runtime.compiling.selftest import SelfTestMode
 from blipvino.runtime.engine import Engine
 from blipvino.runtime.inputs.images import ImageProcessor
 from blipvino.runtime.inputs.texts import TextProcessor
@@ -60,7 +60,7 @@ class DiagnoseOptions:
 
 
 def diagnose_bundle(
-    bundle: str | Path,
+    bundle: str | Path | Bundle,
     data: str,
     options: DiagnoseOptions | None = None,
     *,
@@ -73,7 +73,7 @@ def diagnose_bundle(
     models run as they do on this host.
 
     Args:
-        bundle: a compressed bundle's folder.
+        bundle: a compressed bundle's folder, or the bundle opened (and so verified) already.
         data: samples, as `open_source` takes them.
         options: how many.
         original: the checkpoint that the bundle was made from, where the one that its manifest names is elsewhere.
@@ -85,7 +85,7 @@ def diagnose_bundle(
         InputError: nothing is compressed in it.
         BlipvinoError: the checkpoint or the samples cannot be used.
     """
-    options, reporter, opened = options or DiagnoseOptions(), Reporter(show_progress), open_bundle(bundle)
+    options, reporter, opened = options or DiagnoseOptions(), Reporter(show_progress), opened_bundle(bundle)
     treatments = compressed_graphs(opened)
     if not treatments:
         raise InputError(f"{opened.folder}: nothing in it is compressed, so there is no error to find; give another")
@@ -141,8 +141,7 @@ def _as_run(
     config = checkpoint.config
     names = graph_names(config.architecture)
     original = Engine({name: BuiltGraph(checkpoint, name) for name in names}, config, EXACT)
-    selftest: SelfTestMode = "warn" if arithmetic == "auto" else "off"
-    chosen = EngineOptions(arithmetic=arithmetic, selftest=selftest)
+    chosen = measured_engine(arithmetic=arithmetic)
     engine = Engine(graph_files_of(bundle, names, check=False), config, chosen, selftest_of(bundle, config))
     scales: dict[str, float] = {}
     for writer in handing_over(names).values():

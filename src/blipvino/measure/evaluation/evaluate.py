@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Literal
+from typing import Literal
 
-from blipvino.bundle.bundle import Bundle, open_bundle
+from blipvino.bundle.bundle import Bundle
 from blipvino.checkpoint.architectures import ARCHITECTURES
 from blipvino.data import DEFAULT_SEED, open_source, read_answers
 from blipvino.errors import InputError
@@ -20,17 +21,17 @@ from blipvino.files.atomic import make_folder
 from blipvino.machine.host import choose_arithmetic
 from blipvino.machine.record import this_machine
 from blipvino.measure.evaluation.evaluation import DataInfo, EvaluateOptions, Evaluation, Model, write_evaluation
-from blipvino.measure.evaluation.predictions import Answer, Header, Prediction, PredictionFile
+from blipvino.measure.evaluation.predicting import Predictor
+from blipvino.measure.evaluation.predictions import Header, PredictionFile
 from blipvino.measure.evaluation.result_files import Texts, read_results, write_results
 from blipvino.measure.evaluation.scoring import answer_examples, caption_examples, score_answers, score_captions
 from blipvino.measure.evaluation.selection import Assignment, digest, select, select_known
+from blipvino.measure.measured_engine import measured_engine
+from blipvino.measure.opened import opened_bundle, opened_original
 from blipvino.metrics.bootstrap import CONFIDENCE, RESAMPLES
-from blipvino.optimization.original import open_original
 from blipvino.progress import Reporter
 from blipvino.runtime.blip import Blip
 from blipvino.runtime.compiling.compiler import EngineOptions
-from blipvino.runtime.decoding.ranking import AnswerList
-from blipvino.runtime.features import ImageFeatures
 
 DEFAULT_BATCH_SIZE = 16
 EXAMPLES = 60
@@ -64,22 +65,22 @@ class RunOptions:
 
 
 def evaluate_bundle(
-    bundle: str | Path,
+    bundle: str | Path | Bundle,
     data: str,
     options: EvaluateOptions | None = None,
     run: RunOptions | None = None,
     *,
-    original: str | Path | None = None,
+    original: str | Path | Bundle | None = None,
     beside_original: bool = True,
 ) -> Evaluation:
     """Answer questions and caption images with a bundle and with its original, and score both.
 
     Args:
-        bundle: a bundle's folder.
+        bundle: a bundle's folder, or the bundle opened (and so verified) already.
         data: samples, as `open_source` takes them.
         options: what to evaluate on, and how texts come about.
         run: how to go about it.
-        original: a bundle or a checkpoint; by default what the bundle was made from.
+        original: a bundle, opened or not, or a checkpoint; by default what the bundle was made from.
         beside_original: False evaluates the bundle alone.
 
     Raises:
@@ -87,16 +88,15 @@ def evaluate_bundle(
             predictions made otherwise.
     """
     options, run = options or EvaluateOptions(), run or RunOptions()
-    compressed, reporter = open_bundle(bundle), Reporter(run.show_progress)
+    compressed, reporter = opened_bundle(bundle), Reporter(run.show_progress)
     task = _plan(compressed, data, options)
     with _folder(run.folder) as folder:
-        predictor = _Predictor(task, options, folder, run, reporter)
-        asked = options.arithmetic != "auto"
-        engine = EngineOptions(options.precision, arithmetic=options.arithmetic, selftest="off" if asked else "warn")
-        after, before = predictor.predict("compressed", compressed, engine), None
+        recorder = _Recorder(task, options, folder, run, reporter)
+        engine = measured_engine(options.precision, options.arithmetic)
+        after, before = recorder.predict("compressed", compressed, engine), None
         if beside_original:
-            with open_original(original, compressed, reporter) as reference:
-                before = predictor.predict("original", reference, EngineOptions("f32"))
+            with opened_original(original, compressed, reporter) as reference:
+                before = recorder.predict("original", reference, measured_engine("f32"))
         evaluation = _evaluation(task, after, before)
         write_evaluation(evaluation, folder)
     return evaluation
@@ -123,7 +123,7 @@ def evaluate_results(
     names = " and ".join(path.name for path in files)
     task = _Task(assignments, _data_info(data, source.name, assignments), None, f"read from {names}", seed)
     name = files[0].stem if len(files) == 1 else "result files"
-    evaluation = _evaluation(task, Spoken(Model(name, ", ".join(map(str, files))), texts), None)
+    evaluation = _evaluation(task, ModelTexts(Model(name, ", ".join(map(str, files))), texts), None)
     if folder is not None:
         make_folder(folder)
         write_evaluation(evaluation, folder)
@@ -131,8 +131,8 @@ def evaluate_results(
 
 
 @dataclass(frozen=True)
-class Spoken:
-    """A model, and what it says."""
+class ModelTexts:
+    """A model, and its texts."""
 
     model: Model
     texts: Texts
@@ -190,8 +190,8 @@ def _folder(given: Path | None) -> Iterator[Path]:
 
 
 @dataclass(frozen=True)
-class _Predictor:
-    """Lets models answer and caption, and keeps what they say."""
+class _Recorder:
+    """Lets models answer and caption, and keeps their predictions."""
 
     task: _Task
     options: EvaluateOptions
@@ -199,20 +199,32 @@ class _Predictor:
     run: RunOptions
     reporter: Reporter
 
-    def predict(self, role: Literal["original", "compressed"], bundle: Bundle, engine: EngineOptions) -> Spoken:
-        """What a bundle says of all assignments; what an earlier run left is not said again."""
+    def predict(self, role: Literal["original", "compressed"], bundle: Bundle, engine: EngineOptions) -> ModelTexts:
+        """A bundle's texts of all assignments; those that an earlier run left are not computed again."""
         path = self.folder / f"predictions-{role}.jsonl"
         file = PredictionFile(path, self._header(bundle, engine), restart=self.run.restart)
         missing = [one for one in self.task.assignments if one.sample.image_id not in file.known]
         if missing:
             # Each image is seen once, so that none is worth remembering.
-            blip = Blip.load(bundle, options=engine, image_cache_bytes=0, verify=False)
-            for predictions in self._predictions(blip, missing, f"{bundle.label}: answers and captions"):
+            blip = Blip.load(bundle, options=engine, image_cache_bytes=0)
+            predicted = self._predictor(blip).predict(missing, self.run.batch_size)
+            batches = math.ceil(len(missing) / self.run.batch_size)
+            for predictions in self.reporter.track(predicted, f"{bundle.label}: answers and captions", batches):
                 file.append(predictions)
         texts = Texts.of(file.known[one.sample.image_id] for one in self.task.assignments)
         write_results(texts, self.folder, role)
         place = bundle.manifest.source.name if role == "original" else str(bundle.folder)
-        return Spoken(Model(bundle.label, place, bundle.fingerprint, engine.precision), texts)
+        return ModelTexts(Model(bundle.label, place, bundle.fingerprint, engine.precision), texts)
+
+    def _predictor(self, blip: Blip) -> Predictor:
+        options = self.options
+        return Predictor(
+            blip,
+            max_new_tokens=options.max_new_tokens,
+            num_beams=options.num_beams,
+            answers=self.task.answers,
+            top_k=options.top_k,
+        )
 
     def _header(self, bundle: Bundle, engine: EngineOptions) -> Header:
         options, answers = self.options, self.task.answers
@@ -231,56 +243,8 @@ class _Predictor:
             top_k=None if answers is None else options.top_k,
         )
 
-    def _predictions(
-        self, blip: Blip, assignments: Sequence[Assignment], description: str
-    ) -> Iterator[list[Prediction]]:
-        size = self.run.batch_size
-        batches = [assignments[first : first + size] for first in range(0, len(assignments), size)]
-        images = (one.sample.image() for one in assignments)
-        seen = zip(batches, blip.feature_stream(images, batch_size=size), strict=True)
-        speaker = _Speaker(blip, self.options, self.task.answers)
-        for batch, features in self.reporter.track(seen, description, len(batches)):
-            yield speaker.predict(batch, features)
 
-
-class _Speaker:
-    """A model that answers and captions as the options say."""
-
-    def __init__(self, blip: Blip, options: EvaluateOptions, answers: tuple[str, ...] | None) -> None:
-        self._blip = blip
-        self._answers = None if answers is None else AnswerList(answers, blip.texts)
-        self._top_k = options.top_k
-        self._generation: dict[str, Any] = {"max_new_tokens": options.max_new_tokens, "num_beams": options.num_beams}
-
-    def predict(self, batch: Sequence[Assignment], features: Sequence[ImageFeatures]) -> list[Prediction]:
-        """All that is asked about some images, decoded together."""
-        captioned = [image for image, one in zip(features, batch, strict=True) if one.captioned]
-        captions = iter(self._captions(captioned))
-        asked = [(image, q.text) for image, one in zip(features, batch, strict=True) for q in one.sample.questions]
-        answers = iter(self._answer([image for image, _ in asked], [text for _, text in asked]))
-        return [
-            Prediction(
-                one.sample.image_id,
-                tuple(Answer(question.question_id, next(answers)) for question in one.sample.questions),
-                next(captions) if one.captioned else None,
-            )
-            for one in batch
-        ]
-
-    def _captions(self, images: list[ImageFeatures]) -> list[str]:
-        return self._blip.caption(images, batch_size=max(1, len(images)), **self._generation)
-
-    def _answer(self, images: list[ImageFeatures], questions: list[str]) -> list[str]:
-        if not questions:
-            return []
-        if self._answers is not None:
-            size = len(questions)
-            rankings = self._blip.rank(images, questions, self._answers, top_k=self._top_k, batch_size=size)
-            return [ranking.answer for ranking in rankings]
-        return list(self._blip.answer(images, questions, batch_size=len(questions), **self._generation))
-
-
-def _evaluation(task: _Task, compressed: Spoken, original: Spoken | None) -> Evaluation:
+def _evaluation(task: _Task, compressed: ModelTexts, original: ModelTexts | None) -> Evaluation:
     after, before = compressed.texts, None if original is None else original.texts
     captions = score_captions(task.assignments, before, after, task.seed)
     return Evaluation(

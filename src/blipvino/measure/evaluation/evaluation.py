@@ -42,8 +42,8 @@ from blipvino.checks import choice
 from blipvino.data import DEFAULT_SEED
 from blipvino.errors import DataError, InputError
 from blipvino.files.atomic import write_text
-from blipvino.files.reading import read_json
 from blipvino.files.records import decode
+from blipvino.files.sample_files import read_json
 from blipvino.machine.host import ArithmeticOption
 from blipvino.machine.record import Machine
 from blipvino.metrics.bootstrap import Estimate

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from blipvino.errors import DataError, OutputError
-from blipvino.files.reading import read_bytes
 from blipvino.files.records import decode
+from blipvino.files.sample_files import read_bytes
 
 
 @dataclass(frozen=True)

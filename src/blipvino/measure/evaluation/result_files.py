@@ -15,7 +15,7 @@ from typing import Any
 
 from blipvino.errors import DataError
 from blipvino.files.atomic import write_text
-from blipvino.files.reading import member, read_json_list
+from blipvino.files.sample_files import member, read_json_list
 from blipvino.measure.evaluation.predictions import Prediction
 
 

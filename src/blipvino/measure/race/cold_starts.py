@@ -13,13 +13,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from blipvino.files.atomic import write_png
-from blipvino.measure.race.contenders import OURS, Workplace
-from blipvino.measure.race.launch import Orders
+from blipvino.measure.race.contenders import INT8, PREFIX, Workplace
+from blipvino.measure.race.launch import LaunchRequest
 from blipvino.measure.race.race_inputs import picture, question
 from blipvino.measure.race.speed_results import Launch
 from blipvino.measure.race.worker import ContenderError
 
-LAUNCHED = ("transformers-fp32", "tutorial-int8", "blipvino-int8")
+LAUNCHED = ("transformers-fp32", "tutorial-int8", INT8)
 """Those that are launched. ONNX Runtime's module imports torch, which only exporting needs: it would mislead."""
 SLOW_ROUNDS = 2
 """Launches of a contender that takes ten seconds and more, at the most."""
@@ -52,7 +52,7 @@ def measure_launches(
         Start(name, work, cache)
         for name in names
         for work in tokens
-        for cache in (("empty", "warm") if name.startswith(OURS) else ("none",))
+        for cache in (("empty", "warm") if name.startswith(PREFIX) else ("none",))
     ]
     samples: dict[Start, list[tuple[float, int]]] = {start: [] for start in starts}
     with _photo() as image, TemporaryDirectory(prefix="blipvino-") as warm:
@@ -84,23 +84,23 @@ def _photo() -> Iterator[Path]:
 
 def _launch(place: Workplace, start: Start, new_tokens: int, image: Path, warm: str) -> tuple[float, int]:
     with TemporaryDirectory(prefix="blipvino-") as empty:
-        ours = start.contender.startswith(OURS)
-        orders = Orders(
+        ours = start.contender.startswith(PREFIX)
+        request = LaunchRequest(
             contender=start.contender,
             checkpoint=str(place.checkpoint),
             folder=str(place.folder),
             threads=place.threads,
-            bundle=str(place.bundle(start.contender.removeprefix(OURS))) if ours else None,
+            bundle=str(place.bundle(start.contender.removeprefix(PREFIX))) if ours else None,
             cache={"empty": empty, "warm": warm}.get(start.cache),
             image=str(image),
             question=question(0) if start.work == "answer" else None,
             new_tokens=new_tokens,
         )
-        return _time_to_first_line(orders, place.log(f"{start.contender}-launch"))
+        return _time_to_first_line(request, place.log(f"{start.contender}-launch"))
 
 
-def _time_to_first_line(orders: Orders, log: Path) -> tuple[float, int]:
-    command = [sys.executable, "-m", "blipvino.measure.race.launch", json.dumps(asdict(orders))]
+def _time_to_first_line(request: LaunchRequest, log: Path) -> tuple[float, int]:
+    command = [sys.executable, "-m", "blipvino.measure.race.launch", json.dumps(asdict(request))]
     with log.open("ab") as errors:
         started = time.perf_counter()
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True) as process:

@@ -22,12 +22,12 @@ class Contender(Protocol):
         """Answer one question about each image, together; nothing is remembered from earlier calls."""
         ...
 
-    def meet(self, image: Image.Image) -> None:
+    def prepare_image(self, image: Image.Image) -> None:
         """Prepare for questions about an image as far as this contender can; not part of any timing."""
         ...
 
     def answer_again(self, question: str, new_tokens: int) -> Tokens:
-        """Answer a further question about the image that it has met."""
+        """Answer a further question about the image that was prepared."""
         ...
 
     def graph_seconds(self, image: Image.Image, question: str) -> dict[str, float]:

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
 TORCH = ("torch", "transformers")
 ONNX = (*TORCH, "onnx", "onnxruntime")
-OURS = "blipvino-"
+PREFIX = "blipvino-"
+"""Of blipvino's contenders: one a recipe."""
+FP16, INT8 = f"{PREFIX}none", f"{PREFIX}int8"
 DEFAULT_RECIPES = ("none", "int8", "int8-int4")
 
 
@@ -64,7 +66,7 @@ class Workplace:
 
 
 @dataclass(frozen=True)
-class Contestant:
+class ContenderSpec:
     """One way to take part.
 
     Attributes:
@@ -97,19 +99,19 @@ class Contestant:
         return [name for name in self.needs if find_spec(name) is None]
 
 
-def contestants(recipes: Sequence[str] = DEFAULT_RECIPES) -> dict[str, Contestant]:
+def contender_specs(recipes: Sequence[str] = DEFAULT_RECIPES) -> dict[str, ContenderSpec]:
     """The baselines, then blipvino by each recipe, by name."""
     baselines = (
         _transformers("fp32", "float32"),
         _transformers("bf16", "bfloat16"),
         _tutorial("fp16"),
         _tutorial("int8"),
-        Contestant("onnxruntime-int8", "ONNX Runtime INT8", ONNX, "onnx", _build_onnx, _load_onnx, _onnx_files),
+        ContenderSpec("onnxruntime-int8", "ONNX Runtime INT8", ONNX, "onnx", _build_onnx, _load_onnx, _onnx_files),
     )
     return {one.name: one for one in (*baselines, *map(_ours, recipes))}
 
 
-def find_contestants(names: Sequence[str] | None, recipes: Sequence[str] | None) -> list[Contestant]:
+def find_contenders(names: Sequence[str] | None, recipes: Sequence[str] | None) -> list[ContenderSpec]:
     """The contenders of these names, and blipvino by these recipes; without names all, without both everyone.
 
     Raises:
@@ -118,33 +120,35 @@ def find_contestants(names: Sequence[str] | None, recipes: Sequence[str] | None)
     for recipe in recipes or ():
         find_recipe(recipe)
     if names is None:
-        return list(contestants(recipes or DEFAULT_RECIPES).values())
-    known = contestants(tuple(dict.fromkeys((*DEFAULT_RECIPES, *RECIPE_NAMES))))
+        return list(contender_specs(recipes or DEFAULT_RECIPES).values())
+    known = contender_specs(tuple(dict.fromkeys((*DEFAULT_RECIPES, *RECIPE_NAMES))))
     for name in names:
         if name not in known:
             raise InputError(f"no contender {name!r}; expected one of {', '.join(known)}")
         if missing := known[name].missing:
             raise InputError(f"{name} needs {', '.join(missing)}: pip install 'blipvino[bench]'")
-    wanted = {*names, *(OURS + recipe for recipe in recipes or ())}
+    wanted = {*names, *(PREFIX + recipe for recipe in recipes or ())}
     return [one for name, one in known.items() if name in wanted]
 
 
-def _transformers(name: str, dtype: Literal["float32", "bfloat16"]) -> Contestant:
+def _transformers(name: str, dtype: Literal["float32", "bfloat16"]) -> ContenderSpec:
     load = partial(_load_transformers, dtype=dtype)
     label, bf16_only = f"transformers {name}", name == "bf16"
-    return Contestant(f"transformers-{name}", label, TORCH, None, _build_nothing, load, _checkpoint_files, bf16_only)
+    return ContenderSpec(f"transformers-{name}", label, TORCH, None, _build_nothing, load, _checkpoint_files, bf16_only)
 
 
-def _tutorial(precision: Literal["fp16", "int8"]) -> Contestant:
+def _tutorial(precision: Literal["fp16", "int8"]) -> ContenderSpec:
     load, files = partial(_load_tutorial, precision=precision), partial(_tutorial_files, precision=precision)
     label = f"tutorial {precision.upper()}"
-    return Contestant(f"tutorial-{precision}", label, TORCH, "tutorial", _build_tutorial, load, files)
+    return ContenderSpec(f"tutorial-{precision}", label, TORCH, "tutorial", _build_tutorial, load, files)
 
 
-def _ours(recipe: str) -> Contestant:
+def _ours(recipe: str) -> ContenderSpec:
     build, load = partial(_build_ours, recipe=recipe), partial(_load_ours, recipe=recipe)
     label = "blipvino " + ("FP16" if recipe == "none" else recipe.upper().replace("INT8-INT4", "INT8/INT4"))
-    return Contestant(OURS + recipe, label, (), f"bundle-{recipe}", build, load, partial(_ours_files, recipe=recipe))
+    return ContenderSpec(
+        PREFIX + recipe, label, (), f"bundle-{recipe}", build, load, partial(_ours_files, recipe=recipe)
+    )
 
 
 def _build_nothing(place: Workplace) -> None:

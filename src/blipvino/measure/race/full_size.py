@@ -19,7 +19,7 @@ from blipvino.files.staging import Stage
 from blipvino.graphs.specs import graph_names
 from blipvino.machine.host import choose_arithmetic
 from blipvino.machine.memory import memory_limit
-from blipvino.measure.race.contenders import Contestant, Workplace, contestants
+from blipvino.measure.race.contenders import ContenderSpec, Workplace, contender_specs
 from blipvino.measure.race.launch import peak_rss_of
 from blipvino.measure.race.race import Pace, Race
 from blipvino.measure.race.work import Work
@@ -118,7 +118,7 @@ def time_full_size(
             place = Workplace(work / "checkpoint", work, samples=CALIBRATION_SAMPLES)
             place.checkpoint.mkdir()
             run_apart(write_random_checkpoint, place.checkpoint, config, log=place.log("checkpoint"))
-            ours = list(contestants(RECIPES).values())[-len(RECIPES) :]
+            ours = list(contender_specs(RECIPES).values())[-len(RECIPES) :]
             for number, one in enumerate(ours, start=2):
                 reporter.say(f"Full size {number}/4: making the {one.label} bundle")
                 run_apart(one.build, place, log=place.log(one.name))
@@ -153,7 +153,7 @@ def _workspace(folder: Path, values: int) -> Iterator[Path]:
 
 
 def _measure(
-    ours: list[Contestant], place: Workplace, config: BlipConfig, new_tokens: int, pace: Pace
+    ours: list[ContenderSpec], place: Workplace, config: BlipConfig, new_tokens: int, pace: Pace
 ) -> tuple[Measured, Measured, int]:
     """Both bundles, each in a process of its own, and how often each captioned.
 

@@ -1,4 +1,4 @@
-"""A fresh process that loads a contender and says one text: ``python -m blipvino.measure.race.launch ORDERS``, in JSON.
+"""A fresh process that loads a contender and prints a text: ``python -m blipvino.measure.race.launch REQUEST`` (JSON).
 
 It prints the text, then, on a line of its own, the largest resident memory that it had, in bytes.
 """
@@ -16,7 +16,7 @@ from blipvino import Blip, EngineOptions
 
 
 @dataclass(frozen=True)
-class Orders:
+class LaunchRequest:
     """What a fresh process does.
 
     Attributes:
@@ -43,33 +43,33 @@ class Orders:
 
 
 def main() -> None:
-    """Carry out the orders that are the one argument."""
-    orders = Orders(**json.loads(sys.argv[1]))
-    print(_ours(orders) if orders.bundle is not None else _theirs(orders), flush=True)
+    """Carry out the request that is the one argument, as JSON."""
+    request = LaunchRequest(**json.loads(sys.argv[1]))
+    print(_ours(request) if request.bundle is not None else _theirs(request), flush=True)
     print(peak_rss(), flush=True)
 
 
-def _ours(orders: Orders) -> str:
+def _ours(request: LaunchRequest) -> str:
     """As a user's script does it: the bundle is verified first."""
-    cache = None if orders.cache is None else Path(orders.cache)
-    blip = Blip.load(Path(str(orders.bundle)), options=EngineOptions(cache=cache, threads=orders.threads))
-    length: dict[str, Any] = {"min_new_tokens": orders.new_tokens, "max_new_tokens": orders.new_tokens}
-    if orders.question is None:
-        return blip.caption(orders.image, **length)
-    return blip.answer(orders.image, orders.question, **length)
+    cache = None if request.cache is None else Path(request.cache)
+    blip = Blip.load(Path(str(request.bundle)), options=EngineOptions(cache=cache, threads=request.threads))
+    length: dict[str, Any] = {"min_new_tokens": request.new_tokens, "max_new_tokens": request.new_tokens}
+    if request.question is None:
+        return blip.caption(request.image, **length)
+    return blip.answer(request.image, request.question, **length)
 
 
-def _theirs(orders: Orders) -> str:
+def _theirs(request: LaunchRequest) -> str:
     from PIL import Image  # noqa: PLC0415  # blipvino's own launch does not pay for these
 
-    from blipvino.measure.race.contenders import Workplace, contestants  # noqa: PLC0415
+    from blipvino.measure.race.contenders import Workplace, contender_specs  # noqa: PLC0415
 
-    place = Workplace(Path(orders.checkpoint), Path(orders.folder), orders.threads)
-    contender = contestants()[orders.contender].load(place)
-    image = Image.open(orders.image).convert("RGB")
-    if orders.question is None:
-        return str(contender.caption([image], orders.new_tokens))
-    return str(contender.answer([image], [orders.question], orders.new_tokens))
+    place = Workplace(Path(request.checkpoint), Path(request.folder), request.threads)
+    contender = contender_specs()[request.contender].load(place)
+    image = Image.open(request.image).convert("RGB")
+    if request.question is None:
+        return str(contender.caption([image], request.new_tokens))
+    return str(contender.answer([image], [request.question], request.new_tokens))
 
 
 def peak_rss() -> int:

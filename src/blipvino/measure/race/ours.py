@@ -22,13 +22,13 @@ from blipvino.runtime.features import ImageFeatures
 class BlipvinoContender:
     """A bundle through `Blip`, as a user runs it: one image in mode "latency", several in mode "throughput".
 
-    No image is remembered unless `meet` says so.
+    No image is remembered but the one that `prepare_image` was given.
     """
 
     def __init__(self, bundle: Path, options: EngineOptions) -> None:
         self._bundle = open_bundle(bundle, verify=False)
         self._options = options
-        self._met: ImageFeatures | None = None
+        self._prepared: ImageFeatures | None = None
 
     def caption(self, images: Sequence[Image.Image], new_tokens: int) -> Tokens:
         """One batch."""
@@ -42,15 +42,15 @@ class BlipvinoContender:
         rows = blip.answer_ids(list(images), list(questions), batch_size=len(images), **_exactly(new_tokens))
         return _without_start(blip, rows)
 
-    def meet(self, image: Image.Image) -> None:
+    def prepare_image(self, image: Image.Image) -> None:
         """Encode the image, down to what the question encoder reads of it."""
-        self._met = self._one.features(image)
-        self._met.question_kv(self._one.engine)
+        self._prepared = self._one.features(image)
+        self._prepared.question_kv(self._one.engine)
 
     def answer_again(self, question: str, new_tokens: int) -> Tokens:
         """Answer from the encoded image."""
-        assert self._met is not None
-        return _without_start(self._one, self._one.answer_ids(self._met, question, **_exactly(new_tokens)))
+        assert self._prepared is not None
+        return _without_start(self._one, self._one.answer_ids(self._prepared, question, **_exactly(new_tokens)))
 
     def graph_seconds(self, image: Image.Image, question: str) -> dict[str, float]:
         """Seconds of each graph, and of a step over image embeddings."""

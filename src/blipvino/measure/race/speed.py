@@ -16,7 +16,7 @@ from blipvino.errors import InputError
 from blipvino.files.atomic import make_folder
 from blipvino.machine.record import this_machine
 from blipvino.measure.race.cold_starts import LAUNCHED, measure_launches
-from blipvino.measure.race.contenders import OURS, Contestant, Workplace, find_contestants
+from blipvino.measure.race.contenders import INT8, PREFIX, ContenderSpec, Workplace, find_contenders
 from blipvino.measure.race.disk_space import install_sizes, total_bytes
 from blipvino.measure.race.floor import cross_kv_values, vision_macs
 from blipvino.measure.race.peaks import QUICK, PeakSizes, measure_peaks
@@ -26,7 +26,7 @@ from blipvino.measure.race.work import plan
 from blipvino.measure.race.worker import Worker, run_apart
 from blipvino.progress import Reporter
 
-LINEAR = ("tutorial-int8", "blipvino-int8")
+LINEAR = ("tutorial-int8", INT8)
 """Those whose growth with images, questions and tokens is drawn."""
 
 
@@ -87,7 +87,7 @@ def run_speed(checkpoint: str | Path, work: str | Path, options: SpeedOptions, r
     """
     started = time.strftime("%Y-%m-%dT%H:%M:%S%z")
     machine = this_machine()
-    found = find_contestants(options.contenders, options.recipes)
+    found = find_contenders(options.contenders, options.recipes)
     entrants, able = _entrants(found, asked=options.contenders is not None, bf16="BF16" in machine.capabilities)
     with load_checkpoint(resolve(checkpoint), show_progress=reporter.show) as opened:
         config, fingerprint = opened.config, opened.sha256
@@ -115,7 +115,7 @@ def run_speed(checkpoint: str | Path, work: str | Path, options: SpeedOptions, r
     )
 
 
-def _entrants(found: list[Contestant], *, asked: bool, bf16: bool) -> tuple[list[Entrant], list[Contestant]]:
+def _entrants(found: list[ContenderSpec], *, asked: bool, bf16: bool) -> tuple[list[Entrant], list[ContenderSpec]]:
     """Everyone with what becomes of them so far, and those that can take part."""
     entrants, able = [], []
     for one in found:
@@ -134,7 +134,9 @@ def _outcome(entrant: Entrant, failures: Mapping[str, str]) -> Entrant:
     return replace(entrant, state="failed", reason=failures[entrant.name]) if failed else entrant
 
 
-def _build(able: list[Contestant], place: Workplace, failures: dict[str, str], reporter: Reporter) -> list[Contestant]:
+def _build(
+    able: list[ContenderSpec], place: Workplace, failures: dict[str, str], reporter: Reporter
+) -> list[ContenderSpec]:
     """Make what contenders need, each in a process of its own, and return those for whom it worked."""
     ready = []
     for one in reporter.track(able, "Building contenders", len(able)):
@@ -151,7 +153,7 @@ def _build(able: list[Contestant], place: Workplace, failures: dict[str, str], r
 
 
 def _race(
-    ready: list[Contestant],
+    ready: list[ContenderSpec],
     place: Workplace,
     config: BlipConfig,
     options: SpeedOptions,
@@ -181,7 +183,7 @@ def _medians(found: list[Series]) -> str:
 
 
 def _launches(
-    ready: list[Contestant],
+    ready: list[ContenderSpec],
     place: Workplace,
     config: BlipConfig,
     options: SpeedOptions,
@@ -196,10 +198,10 @@ def _launches(
     return measure_launches(place, names, tokens, 1 if options.quick else 5, failures)
 
 
-def _facts(ready: list[Contestant], place: Workplace, config: BlipConfig) -> ModelFacts:
+def _facts(ready: list[ContenderSpec], place: Workplace, config: BlipConfig) -> ModelFacts:
     weights = {
-        one.name: open_bundle(place.bundle(one.name.removeprefix(OURS)), verify=False).graph_size("answer")
+        one.name: open_bundle(place.bundle(one.name.removeprefix(PREFIX)), verify=False).graph_size("answer")
         for one in ready
-        if one.name.startswith(OURS)
+        if one.name.startswith(PREFIX)
     }
     return ModelFacts(vision_macs(config.vision), cross_kv_values(config.vision, config.text), weights)

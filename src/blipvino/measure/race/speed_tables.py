@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import statistics
 
-from benchmarks.targets import FP16, OURS, PREFIX, Verdict, evaluate
 from blipvino.machine.cpu_classes import TITLES
+from blipvino.machine.record import machine_rows
+from blipvino.measure.race.contenders import FP16, INT8, PREFIX
 from blipvino.measure.race.floor import floors
 from blipvino.measure.race.speed_results import Series, SpeedResults
-from blipvino.measure.report.tables.comparison_tables import machine_rows
 from blipvino.text.tables import TextTable
 from blipvino.text.units import MEGABYTE
 
@@ -40,7 +40,6 @@ def speed_heading(results: SpeedResults) -> str:
 def speed_tables(results: SpeedResults) -> tuple[TextTable, ...]:
     """Everything there is to tell, most telling first."""
     tables = (
-        targets_table(results),
         *latency_tables(results),
         throughput_table(results),
         parts_table(results),
@@ -55,24 +54,6 @@ def speed_tables(results: SpeedResults) -> tuple[TextTable, ...]:
     return tuple(table for table in tables if table.rows)
 
 
-def targets_table(results: SpeedResults) -> TextTable:
-    """The project's goals, those that this run measured."""
-    verdicts = [verdict for verdict in evaluate(results) if verdict.measured is not None]
-    rows = [(v.target.work, v.target.goal, _threshold(v), _measured(v), "met" if v.met else "missed") for v in verdicts]
-    return TextTable("Targets", ("work", "figure", "target", "measured", ""), tuple(rows), numbers=False)
-
-
-def _threshold(verdict: Verdict) -> str:
-    target = verdict.target
-    return f"{'≥' if target.at_least else '≤'} {target.threshold:g} {target.unit}"
-
-
-def _measured(verdict: Verdict) -> str:
-    unit = verdict.target.unit
-    figure = f"{verdict.measured:.0f} {unit}" if unit == "MB" else f"{verdict.measured:.2f} {unit}"
-    return f"{figure} ({verdict.where})" if verdict.where else figure
-
-
 def latency_tables(results: SpeedResults) -> tuple[TextTable, ...]:
     """For each work, milliseconds at batch 1: median, quartiles, rounds, and how many times faster ours is."""
     return tuple(_latency_table(results, work, label) for work, label in LATENCIES.items())
@@ -80,7 +61,7 @@ def latency_tables(results: SpeedResults) -> tuple[TextTable, ...]:
 
 def _latency_table(results: SpeedResults, work: str, label: str) -> TextTable:
     found = [series for name in results.measured if (series := results.find(work, name)) is not None]
-    ours = results.find(work, OURS)
+    ours = results.find(work, INT8)
     rows = [
         (
             _contender(results, one.contender),

@@ -86,7 +86,7 @@ def perform(contender: Contender, task: Task) -> Outcome:
         parts = contender.graph_seconds(images[0], task.questions[0] if task.questions else "")
         return Outcome(time.perf_counter() - started, parts=parts)
     if task.kind == "further":
-        contender.meet(images[0])
+        contender.prepare_image(images[0])
     started = time.perf_counter()
     tokens: Tokens = []
     if task.kind == "caption":
@@ -95,7 +95,7 @@ def perform(contender: Contender, task: Task) -> Outcome:
         tokens = contender.answer(images, task.questions, task.new_tokens)
     else:
         if task.kind == "ask":
-            contender.meet(images[0])
+            contender.prepare_image(images[0])
         for text in task.questions:
             tokens += contender.answer_again(text, task.new_tokens)
     seconds = time.perf_counter() - started

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 from blipvino.measure.race.contender import Contender
 from blipvino.measure.race.work import Outcome, Task, perform
 
-PATIENCE = 900
+TIMEOUT = 900
 """Seconds after which a contender that has not answered is given up."""
 
 Load = Callable[[], Contender]
@@ -62,8 +62,8 @@ class Worker:
             self._start()
         try:
             self._connection.send(task)
-            if not self._connection.poll(PATIENCE):
-                raise ContenderError(f"no answer in {PATIENCE} s")
+            if not self._connection.poll(TIMEOUT):
+                raise ContenderError(f"no answer in {TIMEOUT} s")
             answer = self._connection.recv()
         except (EOFError, OSError) as error:
             raise ContenderError(f"its process ended ({self._exit_code()}); see {self._log}") from error

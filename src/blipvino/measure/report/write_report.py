@@ -8,80 +8,82 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from blipvino.bundle.bundle import Bundle, open_bundle
+from blipvino.bundle.bundle import Bundle
 from blipvino.bundle.manifest import MANIFEST_FILE
 from blipvino.data import open_source, take
 from blipvino.errors import BundleError, DataError, InputError, OutputError
 from blipvino.files.atomic import make_folder, write_text
-from blipvino.files.reading import read_json
+from blipvino.files.sample_files import read_json
 from blipvino.measure.cost import Cost, load_pair, measure_cost
 from blipvino.measure.diagnosis.diagnose import DiagnoseOptions, compressed_graphs, diagnose_bundle
 from blipvino.measure.diagnosis.diagnosis import Diagnosis
 from blipvino.measure.evaluation.evaluate import RunOptions, evaluate_bundle
 from blipvino.measure.evaluation.evaluation import RESULTS_FILE, EvaluateOptions, Evaluation, read_evaluation
+from blipvino.measure.opened import opened_bundle, opened_original
 from blipvino.measure.report.page.gallery import find_examples
 from blipvino.measure.report.page.page import report_page
 from blipvino.measure.report.report import Report, ReportOptions
-from blipvino.optimization.original import open_original
 from blipvino.progress import Reporter
 
 DEFAULT_DATA = "demo:test"
 
 
 @dataclass(frozen=True)
-class Given:
-    """What need not be measured.
+class ReportInputs:
+    """What is there already, and need not be made or measured.
 
     Attributes:
-        original: a bundle or a checkpoint; by default what the bundle was made from.
+        original: a bundle, opened or not, or a checkpoint; by default what the bundle was made from.
         evaluation: a folder of `blipvino evaluate`. If it is complete it is taken as it is; else it is gone on with.
             By default one in the report's work folder, ``REPORT.work``.
         diagnosis: a file of `blipvino diagnose`.
     """
 
-    original: str | Path | None = None
+    original: str | Path | Bundle | None = None
     evaluation: Path | None = None
     diagnosis: Path | None = None
 
 
 def write_report(
-    bundle: str | Path,
+    bundle: str | Path | Bundle,
     output: Path,
     data: str | None = None,
     options: ReportOptions | None = None,
-    given: Given | None = None,
+    inputs: ReportInputs | None = None,
     *,
     show_progress: bool = True,
 ) -> Report:
     """Measure a bundle beside its original, and write one HTML file about it.
 
     Args:
-        bundle: its folder.
+        bundle: its folder, or the bundle opened (and so verified) already.
         output: the file. What models say is kept in a folder beside it, so that a stopped run goes on.
         data: samples, as `open_source` takes them; by default those of the given evaluation, or the demo's test split.
         options: how much to measure.
-        given: what need not be measured.
+        inputs: what need not be made or measured.
         show_progress: on standard error.
 
     Raises:
-        BlipvinoError: the bundle, its original, the data or what is given cannot be used, or the file not be written.
+        BlipvinoError: the bundle, its original, the data or an input cannot be used, or the file not be written.
     """
-    options, given, reporter = options or ReportOptions(), given or Given(), Reporter(show_progress)
+    options, inputs, reporter = options or ReportOptions(), inputs or ReportInputs(), Reporter(show_progress)
     if output.suffix.lower() not in (".html", ".htm"):
         raise OutputError(f"{output}: a report is an HTML file; give a name that ends in .html")
-    compressed = open_bundle(bundle)
-    found = None if given.evaluation is None else _complete(given.evaluation, compressed)
-    diagnosis = None if given.diagnosis is None else _diagnosis_of(given.diagnosis, compressed)
+    compressed = opened_bundle(bundle)
+    found = None if inputs.evaluation is None else _complete(inputs.evaluation, compressed)
+    diagnosis = None if inputs.diagnosis is None else _diagnosis_of(inputs.diagnosis, compressed)
     chosen = data or (found.data.source if found else DEFAULT_DATA)
     options = _as_evaluated(options, found)
     make_folder(output.parent)
-    with open_original(given.original, compressed, reporter) as original:
+    with opened_original(inputs.original, compressed, reporter) as original:
         if found is None:
-            folder = given.evaluation or _work_folder(output, compressed, chosen, options)
+            folder = inputs.evaluation or _work_folder(output, compressed, chosen, options)
             found = _evaluate(compressed, original, chosen, options, folder, show_progress)
         cost = _cost(original, compressed, chosen, options, reporter)
+        checkpoint = _checkpoint_of(inputs.original, original)
     if diagnosis is None and options.diagnose_samples and compressed_graphs(compressed):
-        diagnosis = _diagnose(compressed, given.original, chosen, options, show_progress)
+        asked = DiagnoseOptions(options.diagnose_samples, options.seed)
+        diagnosis = diagnose_bundle(compressed, chosen, asked, original=checkpoint, show_progress=show_progress)
     report = Report(
         bundle=compressed,
         cost=cost,
@@ -122,13 +124,11 @@ def _diagnosis_of(path: Path, bundle: Bundle) -> Diagnosis:
     return diagnosis
 
 
-def _diagnose(
-    bundle: Bundle, original: str | Path | None, data: str, options: ReportOptions, show_progress: bool
-) -> Diagnosis:
-    if original is not None and (Path(original) / MANIFEST_FILE).is_file():
-        original = open_bundle(original).manifest.source.name  # layers are compared with a checkpoint's
-    asked = DiagnoseOptions(options.diagnose_samples, options.seed)
-    return diagnose_bundle(bundle.folder, data, asked, original=original, show_progress=show_progress)
+def _checkpoint_of(given: str | Path | Bundle | None, opened: Bundle) -> str | Path | None:
+    """The checkpoint that layers are compared with: of a given bundle the one that it was made from."""
+    if isinstance(given, Bundle) or (given is not None and (Path(given) / MANIFEST_FILE).is_file()):
+        return opened.manifest.source.name
+    return given
 
 
 def _complete(folder: Path, bundle: Bundle) -> Evaluation | None:
@@ -174,7 +174,7 @@ def _evaluate(
     compressed: Bundle, original: Bundle, data: str, options: ReportOptions, folder: Path, show_progress: bool
 ) -> Evaluation:
     run = RunOptions(folder, show_progress=show_progress)
-    return evaluate_bundle(compressed.folder, data, _evaluate_options(options), run, original=original.folder)
+    return evaluate_bundle(compressed, data, _evaluate_options(options), run, original=original)
 
 
 def _cost(original: Bundle, compressed: Bundle, data: str, options: ReportOptions, reporter: Reporter) -> Cost:

@@ -70,7 +70,7 @@ class OnnxRuntimePipeline:
             name: ort.InferenceSession(folder / precision / f"{name}.onnx", options, providers=["CPUExecutionProvider"])
             for name in _names(self._inputs.config)
         }
-        self._met: Values = {}
+        self._prepared: Values = {}
 
     def caption(self, images: Sequence[Image.Image], new_tokens: int) -> Tokens:
         """Decode over the image embeddings."""
@@ -82,13 +82,13 @@ class OnnxRuntimePipeline:
         """Decode over the question states."""
         return self._answer(self._question_kv(self._embed(images)), questions, new_tokens)
 
-    def meet(self, image: Image.Image) -> None:
+    def prepare_image(self, image: Image.Image) -> None:
         """Keep what the question encoder reads of the image."""
-        self._met = self._question_kv(self._embed([image]))
+        self._prepared = self._question_kv(self._embed([image]))
 
     def answer_again(self, question: str, new_tokens: int) -> Tokens:
         """Answer from the image's kept keys and values."""
-        return self._answer(self._met, [question], new_tokens)
+        return self._answer(self._prepared, [question], new_tokens)
 
     def graph_seconds(self, image: Image.Image, question: str) -> dict[str, float]:
         """Seconds of "vision", "answer_kv" and "step"; where it answers questions, "question_kv" and "question" too."""

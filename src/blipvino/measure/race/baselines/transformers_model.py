@@ -26,7 +26,7 @@ class TransformersModel:
         self._dtype = getattr(torch, dtype)
         self._model = load_model(checkpoint, self._dtype)
         self._processor = BlipProcessor.from_pretrained(checkpoint)
-        self._met: Image.Image | None = None
+        self._prepared: Image.Image | None = None
 
     def caption(self, images: Sequence[Image.Image], new_tokens: int) -> Tokens:
         """What ``BlipForConditionalGeneration.generate`` does, which a model for question answering lacks."""
@@ -51,14 +51,14 @@ class TransformersModel:
         with torch.inference_mode():
             return _without_start(self._model.generate(**inputs, **_greedy_options(new_tokens)))
 
-    def meet(self, image: Image.Image) -> None:
+    def prepare_image(self, image: Image.Image) -> None:
         """Remember the image itself; nothing else can be kept."""
-        self._met = image
+        self._prepared = image
 
     def answer_again(self, question: str, new_tokens: int) -> Tokens:
         """The same as `answer`."""
-        assert self._met is not None
-        return self.answer([self._met], [question], new_tokens)
+        assert self._prepared is not None
+        return self.answer([self._prepared], [question], new_tokens)
 
     def graph_seconds(self, image: Image.Image, question: str) -> dict[str, float]:
         """Seconds of "vision", "question" and "step"; upstream's cache gives a step its cross K/V."""

@@ -73,7 +73,7 @@ class TutorialPipeline:
         compiled = {name: ov.compile_model(path, "CPU", dict(properties or {})) for name, path in models.items()}
         self._vision, self._decoder = compiled[VISION], compiled[TEXT_DECODER]
         self._encoder = compiled.get(TEXT_ENCODER)
-        self._met: Image.Image | None = None
+        self._prepared: Image.Image | None = None
 
     def caption(self, images: Sequence[Image.Image], new_tokens: int) -> Tokens:
         """Decode over the image embeddings."""
@@ -84,14 +84,14 @@ class TutorialPipeline:
         embeds = self._embed(images)
         return self._decode(self._encode(questions, embeds), new_tokens)
 
-    def meet(self, image: Image.Image) -> None:
+    def prepare_image(self, image: Image.Image) -> None:
         """Remember the image itself; nothing else can be kept."""
-        self._met = image
+        self._prepared = image
 
     def answer_again(self, question: str, new_tokens: int) -> Tokens:
         """The same as `answer`."""
-        assert self._met is not None
-        return self.answer([self._met], [question], new_tokens)
+        assert self._prepared is not None
+        return self.answer([self._prepared], [question], new_tokens)
 
     def graph_seconds(self, image: Image.Image, question: str) -> dict[str, float]:
         """Seconds of "vision", "question" and "step", in which the cross K/V are projected too."""

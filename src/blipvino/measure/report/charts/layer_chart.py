@@ -9,7 +9,7 @@ from html import escape
 from itertools import groupby
 
 from blipvino.measure.diagnosis.diagnosis import Diagnosis, GraphError, LayerError
-from blipvino.measure.report.tables.diagnosis_tables import decibels, summary
+from blipvino.measure.report.diagnosis_tables import decibels, summary
 from blipvino.metrics.sqnr import Fidelity
 
 WIDTH, LEFT, RIGHT = 400, 40, 12
@@ -63,7 +63,7 @@ def layer_chart(diagnosis: Diagnosis) -> str:
     parts += _names(worst, top)
     height = top + ROW * (len(worst) + 1) + 8
     title = f"SQNR of every layer of {diagnosis.bundle}"
-    description = f"{summary(diagnosis)}. {_told(worst)}"
+    description = f"{summary(diagnosis)}. {_worst_layers(worst)}"
     return "\n".join(
         [
             f'<svg class="lc" xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img">',
@@ -168,7 +168,7 @@ def _names(worst: Sequence[LayerError], top: float) -> Iterator[str]:
         yield f'<text x="{LEFT}" y="{top + 14 + ROW * rank}">{escape(told)}</text>'
 
 
-def _told(worst: Sequence[LayerError]) -> str:
+def _worst_layers(worst: Sequence[LayerError]) -> str:
     listed = "; ".join(f"{layer.label} {decibels(layer.introduced)} dB" for layer in worst)
     return f"The worst {len(worst)}: {listed}."
 

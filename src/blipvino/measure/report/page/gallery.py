@@ -88,7 +88,7 @@ def _answer(said: AnswerExample, names: tuple[str, str]) -> Markup:
     return join(
         [
             element("p", element("span", "Question", class_="what"), " ", said.question, class_="question"),
-            _pair(texts, [_judged(mark) for mark in marks], names, said.differs),
+            _pair(texts, [_correctness(mark) for mark in marks], names, said.differs),
             _truth("Annotators", said.truth),
         ]
     )
@@ -104,7 +104,7 @@ def _caption(said: CaptionExample, names: tuple[str, str]) -> Markup:
     )
 
 
-def _judged(accuracy: float | None) -> str:
+def _correctness(accuracy: float | None) -> str:
     if accuracy is None:
         return ""
     return "✓ right" if accuracy == 1 else "✗ wrong" if accuracy == 0 else f"◐ {accuracy:.0%} right"

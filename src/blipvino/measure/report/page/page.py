@@ -7,9 +7,9 @@ from importlib.resources import files
 
 from blipvino.machine.versions import installed_version
 from blipvino.measure.report.charts.markup import Markup, element, join
+from blipvino.measure.report.page.overview import headline, tiles, verdict
 from blipvino.measure.report.page.parts import Section
 from blipvino.measure.report.page.sections import sections
-from blipvino.measure.report.page.summary import headline, tiles, verdict
 from blipvino.measure.report.report import Report
 
 
@@ -26,13 +26,14 @@ def report_page(report: Report) -> str:
 
 
 def _head(title: str) -> Markup:
+    style = files(__package__).joinpath("report.css").read_text(encoding="utf-8")
     return element(
         "head",
         element("meta", charset="utf-8"),
         element("meta", name="viewport", content="width=device-width, initial-scale=1"),
         element("meta", name="color-scheme", content="light dark"),
         element("title", f"{title} – blipvino report"),
-        element("style", Markup(files("blipvino.measure.report").joinpath("report.css").read_text(encoding="utf-8"))),
+        element("style", Markup(style)),
     )
 
 

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from blipvino.machine.record import machine_rows
 from blipvino.measure.cost import Cost
 from blipvino.measure.report.charts.charts import BarPair, paired_bars
 from blipvino.measure.report.charts.markup import element, join
+from blipvino.measure.report.comparison_tables import latency_table, size_table
 from blipvino.measure.report.page.accuracy import accuracy
 from blipvino.measure.report.page.gallery import samples
-from blipvino.measure.report.page.layers import layers
+from blipvino.measure.report.page.layer_errors import layers
 from blipvino.measure.report.page.measuring_commands import evaluate_command, report_command
 from blipvino.measure.report.page.parts import Section, command, figure, legend, note, table
 from blipvino.measure.report.report import Report
-from blipvino.measure.report.tables.comparison_tables import latency_table, machine_rows, size_table
 from blipvino.optimization.commands import optimize_command, remarks
 from blipvino.optimization.search.summary import search_summary, search_table
 from blipvino.text.tables import TextTable

@@ -27,8 +27,8 @@ def graph_table(diagnosis: Diagnosis) -> TextTable:
     rows = [
         (
             f"{graph.graph}, {graph.method}",
-            *_told(graph.alone),
-            *_told(graph.chained),
+            *_figures(graph.alone),
+            *_figures(graph.chained),
             "" if graph.as_run is None else decibels(graph.as_run),
         )
         for graph in diagnosis.graphs
@@ -37,7 +37,7 @@ def graph_table(diagnosis: Diagnosis) -> TextTable:
     return TextTable("Outputs beside the original's: SQNR", columns, tuple(rows))
 
 
-def told_of_host(diagnosis: Diagnosis) -> str | None:
+def host_explanation(diagnosis: Diagnosis) -> str | None:
     """Why the graphs run better or worse here than their numbers say; None where they do not."""
     apart = [graph for graph in diagnosis.graphs if abs(graph.gain_here) > SAME]
     if not apart:
@@ -49,7 +49,7 @@ def told_of_host(diagnosis: Diagnosis) -> str | None:
 
 def layer_table(diagnosis: Diagnosis, count: int) -> TextTable:
     """The layers that introduce the most noise for their signal, worst first."""
-    rows = [(layer.label, *_told(layer.introduced), decibels(layer.accumulated)) for layer in diagnosis.worst(count)]
+    rows = [(layer.label, *_figures(layer.introduced), decibels(layer.accumulated)) for layer in diagnosis.worst(count)]
     columns = ("layer", "introduced, dB", "cosine", "accumulated, dB")
     return TextTable(f"The worst {len(rows)} of {len(diagnosis.worst())} layers: SQNR", columns, tuple(rows))
 
@@ -71,5 +71,5 @@ def cosine(error: Fidelity) -> str:
     return f"{error.cosine:.5f}"
 
 
-def _told(error: Fidelity) -> tuple[str, str]:
+def _figures(error: Fidelity) -> tuple[str, str]:
     return decibels(error), cosine(error)

@@ -1,11 +1,10 @@
-"""Metrics beside values computed by hand and values that others published."""
+"""Caption metrics beside values that others published."""
 
 import math
 
 import numpy as np
 import pytest
 
-from blipvino.metrics.bootstrap import estimate, resampled_sums
 from blipvino.metrics.caption_metrics import (
     CAPTION_METRICS,
     STATISTICS,
@@ -15,63 +14,6 @@ from blipvino.metrics.caption_metrics import (
     rouge_l,
 )
 from blipvino.metrics.tokenization import tokenize_caption
-from blipvino.metrics.vqa import normalize_answer, vqa_accuracy
-
-
-@pytest.mark.parametrize(
-    ("matches", "accuracy"),
-    # Of ten subsets of nine annotators, as many as there are matches hold one match less.
-    [
-        (0, 0.0),
-        (1, (9 * 1 / 3 + 1 * 0) / 10),
-        (2, (8 * 2 / 3 + 2 * 1 / 3) / 10),
-        (3, (7 * 1 + 3 * 2 / 3) / 10),
-        (4, 1.0),
-    ],
-)
-def test_ten_annotators(matches, accuracy):
-    annotators = ["red"] * matches + ["blue"] * (10 - matches)
-    assert vqa_accuracy("red", annotators) == pytest.approx(accuracy)
-
-
-def test_answers_are_normalised_only_where_annotators_differ():
-    assert vqa_accuracy("Two!", ["2"] * 5 + ["two"] * 5) == 1
-    assert vqa_accuracy("Two!", ["two"] * 10) == 0
-    assert vqa_accuracy("the STOP", ["STOP"] * 9 + ["a stop"]) == 1
-    assert vqa_accuracy("stop", ["STOP"] * 10) == 0
-    assert vqa_accuracy("STOP\n", ["STOP\t"] * 10) == 1
-
-
-@pytest.mark.parametrize(
-    ("answer", "normalised"),
-    [
-        ("The Red Car.", "red car"),
-        ("none", "0"),
-        ("ten or eleven", "10 or eleven"),
-        ("3.5", "3.5"),
-        ("1,000", "1000"),
-        ("red,blue", "red blue"),
-        ("red, blue", "red blue"),
-        ("t-shirt", "t shirt"),
-        ("in 1,000 t-shirts", "in 1000 tshirts"),  # a comma in a number lets every mark go without a space
-        ("dont", "don't"),
-        ("couldntve", "couldntve"),
-        ("couldnt've", "couldn't've"),
-        ("somebody'd", "somebodyd"),
-        ("a an the", ""),
-        ("." * 40, "." * 8),
-    ],
-)
-def test_normalised_answers(answer, normalised):
-    assert normalize_answer(answer) == normalised
-
-
-def test_few_annotators_need_one_match():
-    assert vqa_accuracy("A Cat.", ["dog", "cat"]) == 1
-    assert vqa_accuracy("two", ["2"]) == 1
-    assert vqa_accuracy("the", ["a"]) == 0  # not equal for all that nothing is left of either
-    assert vqa_accuracy("cat", []) == 0
-
 
 NLG_EVAL = {
     # Maluuba/nlg-eval, nlgeval/tests/test_nlgeval.py; texts are split at spaces
@@ -191,63 +133,3 @@ def test_empty_and_alien_captions_score_nothing():
     references = [[("a", "cat")], [("a", "dog")]]
     for captions in ([(), ()], [("blue",), ("green", "sea")]):
         assert max(caption_scores(captions, references).values()) == pytest.approx(0, abs=1e-6)
-
-
-@pytest.mark.parametrize(
-    ("caption", "tokens"),
-    [
-        ("A man's dog can't eat 1,000 hot-dogs, at 4:30 p.m.", "a man 's dog ca n't eat 1,000 hot-dogs at 4:30 p.m."),
-        (
-            "Cannot (won't) gonna -- it’s Mr. Smith's 50% off...",
-            "can not ( wo n't ) gon na it 's mr. smith 's 50 % off",
-        ),
-        ("the \"stop\" sign; 'quoted' and/or o'clock!\n", "the stop sign quoted and/or o'clock"),
-        ("St. Mary's, on main st.", "st. mary 's on main st"),
-    ],
-)
-def test_tokens_of_captions(caption, tokens):
-    assert tokenize_caption(caption) == tuple(tokens.split())
-
-
-def mean(sums):
-    return sums[..., 0] / sums[..., 1]
-
-
-def test_an_interval_of_single_questions_is_that_of_a_proportion():
-    right = np.random.default_rng(1).random(2000) < 0.8
-    rows = np.stack([right, np.ones(2000)], axis=1)
-    found = estimate(mean, rows, resampled_sums(rows, seed=0))
-    error = 1.96 * math.sqrt(right.mean() * (1 - right.mean()) / 2000)
-    assert found.value == pytest.approx(right.mean())
-    assert (found.low, found.high) == pytest.approx((right.mean() - error, right.mean() + error), abs=2e-3)
-
-
-def test_questions_of_one_image_widen_the_interval():
-    right = np.random.default_rng(1).random(200) < 0.8
-    alike = np.stack([10 * right, np.full(200, 10)], axis=1)  # ten questions an image, all right or all wrong
-    found = estimate(mean, alike, resampled_sums(alike, seed=0))
-    single = estimate(mean, alike / 10, resampled_sums(alike / 10, seed=0))
-    assert (found.low, found.high) == (single.low, single.high)
-
-
-def test_differences_on_the_same_images_are_paired():
-    rng = np.random.default_rng(2)
-    first = rng.random(500)
-    rows = np.stack([first, first - 0.1, np.ones(500)], axis=1)  # always worse by the same
-    resampled = resampled_sums(rows, seed=3)
-    drop = estimate(lambda sums: (sums[..., 0] - sums[..., 1]) / sums[..., 2], rows, resampled)
-    assert (drop.value, drop.low, drop.high) == pytest.approx((0.1, 0.1, 0.1))
-
-
-def test_draws_depend_on_the_seed_and_not_on_what_is_summed():
-    rows = np.random.default_rng(0).random((50, 3))
-    assert np.array_equal(resampled_sums(rows, 5, 20), resampled_sums(rows, 5, 20))
-    assert np.allclose(resampled_sums(rows, 5, 20)[:, 1:], resampled_sums(rows[:, 1:], 5, 20))
-    assert not np.allclose(resampled_sums(rows, 5, 20), resampled_sums(rows, 6, 20))
-
-
-def test_resamples_that_hold_nothing_do_not_count():
-    rows = np.zeros((20, 2))
-    rows[0] = 1, 1  # the only image with such a question: often not drawn
-    found = estimate(mean, rows, resampled_sums(rows, seed=0))
-    assert (found.value, found.low, found.high) == (1, 1, 1)

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from blipvino.measure.cost import Cost, Latency
 from blipvino.measure.evaluation.evaluation import AnswerScore, Evaluation
 from blipvino.measure.report.charts.markup import Markup, element, join
+from blipvino.measure.report.evaluation_tables import interval
 from blipvino.measure.report.page.parts import typeset
 from blipvino.measure.report.report import Report
-from blipvino.measure.report.tables.evaluation_tables import interval
 from blipvino.metrics.bootstrap import Estimate
 from blipvino.text.units import megabytes, milliseconds
 
@@ -63,10 +63,10 @@ def _accuracy(evaluation: Evaluation) -> Iterator[str]:
     if whole.drop is None:
         yield f"{agreement}; what is right is not known of these questions."
     else:
-        yield f"{agreement}, at an accuracy drop of {interval(whole.drop)} points: {judged(whole.drop)}."
+        yield f"{agreement}, at an accuracy drop of {interval(whole.drop)} points: {significance(whole.drop)}."
 
 
-def judged(drop: Estimate) -> str:
+def significance(drop: Estimate) -> str:
     """What a drop with its interval says, in words."""
     if drop.low > 0:
         return "a loss beyond chance"
@@ -84,7 +84,7 @@ def _captions(evaluation: Evaluation) -> Iterator[str]:
 
 
 def _speed(cost: Cost) -> Iterator[str]:
-    told = [_pace(latency) for latency in cost.latencies]
+    told = [_speed_of(latency) for latency in cost.latencies]
     if told:
         yield f"On this machine it {' and '.join(told)}."
     parameters = cost.total.original // 2  # in half precision
@@ -98,7 +98,7 @@ def _as_fast(latency: Latency) -> bool:
     return abs(round(latency.speed_up, 2) - 1) < SAME_SPEED + 1e-9
 
 
-def _pace(latency: Latency) -> str:
+def _speed_of(latency: Latency) -> str:
     doing, _ = TASKS[latency.task]
     if _as_fast(latency):
         return f"{doing} about as fast"
@@ -120,7 +120,11 @@ def _figures(report: Report) -> Iterator[tuple[str, str, str]]:
             f"{_range(whole.agreement, 1)} of {whole.questions:,} questions",
         )
     if whole is not None and whole.drop is not None:
-        yield "Accuracy drop", f"{_points(whole.drop.value)}", f"points {_range(whole.drop, 2)}: {judged(whole.drop)}"
+        yield (
+            "Accuracy drop",
+            f"{_points(whole.drop.value)}",
+            f"points {_range(whole.drop, 2)}: {significance(whole.drop)}",
+        )
     elif evaluation.caption_agreement is not None:
         same = evaluation.caption_agreement
         yield "Same captions", _percent(same), f"{_range(same, 1)} of {evaluation.data.captioned:,} images"

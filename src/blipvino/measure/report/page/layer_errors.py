@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from blipvino.measure.report.charts.layer_chart import layer_chart
 from blipvino.measure.report.charts.markup import Markup, element, join
+from blipvino.measure.report.diagnosis_tables import graph_table, host_explanation, layer_table, summary
 from blipvino.measure.report.page.parts import Section, figure, note, table
 from blipvino.measure.report.report import Report
-from blipvino.measure.report.tables.diagnosis_tables import graph_table, layer_table, summary, told_of_host
 
 WORST = 8
 
@@ -16,7 +16,9 @@ def layers(report: Report) -> Section | None:
     diagnosis = report.diagnosis
     if diagnosis is None or not any(graph.layers for graph in diagnosis.graphs):
         return None
-    told = " ".join(filter(None, (f"Measured on {diagnosis.data}.", f"{summary(diagnosis)}.", told_of_host(diagnosis))))
+    told = " ".join(
+        filter(None, (f"Measured on {diagnosis.data}.", f"{summary(diagnosis)}.", host_explanation(diagnosis)))
+    )
     shown = "Every layer's error, graph by graph, in the order of the layers."
     explained = (
         "SQNR is the signal's power over that of the error, in decibels: 10 dB more is a tenth of the error, and a bit "

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from blipvino.machine.record import Machine
-from blipvino.measure.comparison import Agreement, Comparison
+from blipvino.measure.comparison import Comparison
 from blipvino.measure.cost import Cost
+from blipvino.metrics.bootstrap import Estimate
 from blipvino.text.tables import TextTable
 
 KILOBYTE = 1024
@@ -38,32 +38,27 @@ def latency_table(cost: Cost) -> TextTable:
 
 
 def agreement_table(comparison: Comparison) -> TextTable:
-    """How often both say the same, with the accuracy of each where the data has the truth."""
+    """How often both give the same text, with the accuracy of each where the data has the truth."""
     before, after = comparison.cost.names
     rows = [
-        (row.kind, str(row.count), _share(row), *_accuracies(row)) for row in (*comparison.answers, comparison.captions)
+        (
+            score.name,
+            str(score.questions),
+            _share(score.agreement),
+            _accuracy(score.original),
+            _accuracy(score.compressed),
+        )
+        for score in comparison.answers
     ]
+    rows.append(("captions", str(comparison.captioned), _share(comparison.caption_agreement), "", ""))
     columns = ("question type", "count", "agreement [95%]", f"accuracy {before}", f"accuracy {after}")
     return TextTable("Answers", columns, tuple(rows))
 
 
-def machine_rows(machine: Machine) -> tuple[tuple[str, str], ...]:
-    """A machine as rows of a table of words."""
-    return (
-        ("processor", f"{machine.cpu}, {machine.cores} cores ({', '.join(machine.capabilities)})"),
-        *((("instructions", f"limited by {machine.limit}"),) if machine.limit else ()),
-        ("quantized graphs", machine.arithmetic or "not recorded"),
-        ("system", f"{machine.system}, Python {machine.python}"),
-        ("libraries", ", ".join(f"{name} {version}" for name, version in machine.libraries.items())),
-    )
+def _share(share: Estimate | None) -> str:
+    assert share is not None  # there is an original
+    return f"{share.value:.2%} [{100 * share.low:.1f}, {100 * share.high:.1f}]"
 
 
-def _share(row: Agreement) -> str:
-    low, high = row.interval
-    return f"{row.share:.2%} [{100 * low:.1f}, {100 * high:.1f}]"
-
-
-def _accuracies(row: Agreement) -> tuple[str, str]:
-    if row.original is None or row.compressed is None:
-        return "", ""
-    return f"{row.original:.2%}", f"{row.compressed:.2%}"
+def _accuracy(accuracy: Estimate | None) -> str:
+    return "" if accuracy is None else f"{accuracy.value:.2%}"

@@ -1,1 +1,0 @@
-"""What was measured, as tables of text for the terminal and the page alike."""

@@ -1,0 +1,20 @@
+"""The commands that say how a bundle was made."""
+
+from report_subjects import GRAPHS, SEARCH, details
+
+from blipvino.optimization.commands import optimize_command, remarks
+
+
+def test_commands_say_how_a_bundle_was_made():
+    assert optimize_command(details(), "a b") == (
+        "blipvino optimize demo --output 'a b' --recipe int8 --calibration demo:validation --samples 300 --seed 42"
+    )
+    searched = optimize_command(details(search=SEARCH), "out")
+    assert searched.endswith("--max-drop 0.7 --decide-by estimate --validation-samples 1000")
+    grouped = {graph: {"method": "ptq_int8" if "answer" not in graph else "weights_int8"} for graph in GRAPHS}
+    grouped["answer"] = {"method": "weights_int4", "group_size": 32}
+    made = details(recipe={"name": "int8-int4", "treatments": grouped})
+    assert "--group-size 32" in optimize_command(made, "out")
+    assert not list(remarks(made))
+    photos = {"source": "folder:photos", "samples": 10, "images": 10, "seed": 1}
+    assert "write it out in full" in " ".join(remarks(details(calibration=photos)))
