@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 import json
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,10 @@ from blipvino.demo.scenes import render, sample_scene
 from blipvino.demo.vocabulary import SPECIAL_TOKENS, build_tokenizer, save_tokenizer
 from blipvino.graphs import build_graph, graph_names
 from blipvino.runtime.compiling.compiler import GraphFile
+from blipvino.runtime.components import build_extractor
 from blipvino.runtime.decoding.generation import generate, row_generators
 from blipvino.runtime.engine import Engine
+from blipvino.runtime.features import DEFAULT_CACHE_BYTES
 
 EXACT = EngineOptions(precision="f32", threads=1)
 """One thread: the models are tiny, and threads that wait for each other are slow on a busy machine."""
@@ -83,14 +85,12 @@ class Subject:
 
         A factor folded into a weight is lost a little in half precision, and random weights make near ties.
         """
-        blip = Blip.load(self.bundle, options=EXACT)
         graphs = {}
         with load_checkpoint(self.folder) as checkpoint:
             for name in graph_names(checkpoint.config.architecture):
                 graphs[name] = GraphFile(self.workspace / f"{name}.xml")
                 ov.save_model(build_graph(checkpoint, name), graphs[name].path, compress_to_fp16=False)
-        blip.engine = blip.extractor.engine = Engine(graphs, blip.config, EXACT)
-        return blip
+        return with_engine(self.blip, Engine(graphs, self.blip.config, EXACT))
 
     @cached_property
     def tokenizer(self):
@@ -128,6 +128,13 @@ class Subject:
         draws = row_generators(len(states), chosen.seed)
         rows = generate(step, prompt, draws, blip.config.text.sep_token_id, chosen)
         return [list(row.token_ids) for row in rows]
+
+
+def with_engine(blip, engine, image_cache_bytes=DEFAULT_CACHE_BYTES):
+    """The same model on another engine, with a cache of its own."""
+    parts = blip.components
+    extractor = build_extractor(parts.bundle, parts.config, engine, parts.images, image_cache_bytes)
+    return Blip(replace(parts, extractor=extractor))
 
 
 def blip_options(options):

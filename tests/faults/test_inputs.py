@@ -6,6 +6,7 @@ import json
 import pickle
 import shutil
 from collections import UserList
+from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
@@ -291,7 +292,7 @@ def idle(demo, monkeypatch):
     def begin(*_, **__):
         raise AssertionError("work has begun")
 
-    blip = copy.copy(demo.blip)
+    blip = demo.blip
     for owner, name in ((blip.engine, "prepare"), (blip.engine, "decode"), (blip.extractor, "extract")):
         monkeypatch.setattr(owner, name, begin)
     return blip
@@ -322,7 +323,7 @@ def test_what_the_model_does_not_allow_is_refused_before_work(idle, options, mes
 
 
 def test_what_memory_does_not_allow_is_refused_before_work(idle):
-    idle._limits = Limits(idle.config, 2**26)
+    idle = Blip(replace(idle.components, limits=Limits(idle.config, 2**26)))
     image = scene_image(0)
     for call, named in (
         (lambda: idle.caption([image] * 64, batch_size=64, num_beams=64), "a batch of 64 with num_beams 64"),
@@ -406,7 +407,7 @@ def test_what_is_kept_cannot_be_written_to(demo):
         return blip.caption(features), blip.answer(features, question), blip.rank(features, question, answers)
 
     expected = work()
-    kept = [features.image_embeds, *features.question_kv(blip.engine).tensors.values()]
+    kept = [features.image_embeds, *blip.extractor.question_kv(features).tensors.values()]
     kept += [answers.tokens, answers.lengths, answers.prefixes]
     for array in kept:
         with pytest.raises(ValueError, match="read-only"):
@@ -417,7 +418,7 @@ def test_what_is_kept_cannot_be_written_to(demo):
 @pytest.mark.parametrize("precision", ["f32", "bf16"])
 def test_kept_keys_and_values_are_bound_without_a_copy(demo, precision):
     blip = Blip.load(demo.bundle, options=EngineOptions(precision=precision, threads=1))
-    projected = blip.features(scene_image(0)).question_kv(blip.engine)
+    projected = blip.extractor.question_kv(blip.features(scene_image(0)))
 
     class Request:
         bound: ClassVar = {}

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from subjects import EXACT, scene_image, scene_questions
+from subjects import EXACT, scene_image, scene_questions, with_engine
 
 from blipvino import Blip, ImageError, ImageFeatures, InputError
 from blipvino.runtime.decoding.cross_kv import CrossKV
@@ -34,12 +34,9 @@ def name_question(index):
     return scene_questions(0)[index % 4]
 
 
-def unacquainted(subject, image_cache_bytes=0):
-    """A model with a cache of its own, that no other test has shown images to; it shares the compiled graphs."""
-    blip = copy.copy(subject.exact)
-    blip.engine = copy.copy(blip.engine)
-    blip.extractor = FeatureExtractor(blip.engine, blip.images, blip.bundle.fingerprint, image_cache_bytes)
-    return blip
+def with_empty_cache(subject, image_cache_bytes=0):
+    """A model that no other test has shown images to, with a cache of its own; it shares the compiled graphs."""
+    return with_engine(subject.exact, copy.copy(subject.exact.engine), image_cache_bytes)
 
 
 @pytest.fixture
@@ -117,14 +114,14 @@ def test_one_image_and_several(tiny_vqa, forms):
 
 
 def test_features_do_not_depend_on_what_they_came_with(tiny_captioner):
-    blip, images = unacquainted(tiny_captioner), [scene_image(index) for index in range(SCENES)]
+    blip, images = with_empty_cache(tiny_captioner), [scene_image(index) for index in range(SCENES)]
     for alone, together in zip(map(blip.features, images), blip.features(images), strict=True):
         np.testing.assert_array_equal(alone.image_embeds, together.image_embeds)
         assert together.image_embeds.base is None  # keeping one does not keep the others
 
 
 def test_an_image_is_looked_at_once_for_all_texts(tiny_vqa, count):
-    blip = unacquainted(tiny_vqa)
+    blip = with_empty_cache(tiny_vqa)
     vision, projected = count(blip, "image_embeds"), count(blip, "question_kv")
     features = blip.features(scene_image(0))
     assert (sum(vision), projected) == (1, [])
@@ -137,7 +134,7 @@ def test_an_image_is_looked_at_once_for_all_texts(tiny_vqa, count):
 
 
 def test_the_first_question_adds_its_keys_and_values(tiny_vqa):
-    blip = unacquainted(tiny_vqa)
+    blip = with_empty_cache(tiny_vqa)
     features = blip.features(scene_image(0))
     text, bare = blip.config.text, features.image_embeds.nbytes
     assert features.nbytes == bare
@@ -164,7 +161,7 @@ def test_features_of_another_bundle_are_refused(tiny_vqa, demo):
     ):
         with pytest.raises(InputError, match="another bundle"):
             use()
-    assert unacquainted(tiny_vqa).caption(blip.features(image), **SHORT) == blip.caption(
+    assert with_empty_cache(tiny_vqa).caption(blip.features(image), **SHORT) == blip.caption(
         image, **SHORT
     )  # the same bundle
 
@@ -214,14 +211,14 @@ def test_what_was_used_last_is_kept_within_the_limit(limit, uses):
         assert cache.nbytes == sum(features.nbytes for features in kept.values()) <= limit * UNIT
 
 
-class Eyes:
+class MeanEngine:
     """An engine that sees an image's mean, and counts."""
 
     def __init__(self):
-        self.looks = 0
+        self.encoded = 0
 
     def image_embeds(self, pixels):
-        self.looks += len(pixels)
+        self.encoded += len(pixels)
         return pixels.reshape(len(pixels), 1, -1).mean(axis=2, keepdims=True).astype(np.float32)
 
 
@@ -232,34 +229,34 @@ def pixels_of(content):
 @settings(max_examples=100, deadline=None)
 @given(limit=st.integers(0, 5), contents=st.lists(st.integers(0, 6), max_size=20))
 def test_images_shown_one_by_one_are_looked_at_unless_kept(limit, contents):
-    eyes = Eyes()
-    extractor = FeatureExtractor(eyes, None, "model", limit * UNIT)
+    engine = MeanEngine()
+    extractor = FeatureExtractor(engine, None, "model", FeatureCache(limit * UNIT))
     for place, content in enumerate(contents):
         latest = list(dict.fromkeys(contents[:place][::-1]))[:limit]
-        before = eyes.looks
-        (features,) = extractor.look([pixels_of(content)])
+        before = engine.encoded
+        (features,) = extractor.encode([pixels_of(content)])
         assert features.image_embeds.item() == content
-        assert eyes.looks - before == (content not in latest)
+        assert engine.encoded - before == (content not in latest)
 
 
 @settings(max_examples=100, deadline=None)
 @given(limit=st.integers(0, 5), batches=st.lists(st.lists(st.integers(0, 6), min_size=1, max_size=5), max_size=8))
 def test_images_of_a_batch_are_looked_at_once_each(limit, batches):
-    eyes = Eyes()
-    extractor = FeatureExtractor(eyes, None, "model", limit * UNIT)
+    engine = MeanEngine()
+    extractor = FeatureExtractor(engine, None, "model", FeatureCache(limit * UNIT))
     shown = set()
     for batch in batches:
-        before = eyes.looks
-        found = extractor.look([pixels_of(content) for content in batch])
+        before = engine.encoded
+        found = extractor.encode([pixels_of(content) for content in batch])
         assert [features.image_embeds.item() for features in found] == batch
         assert len({id(features) for features in found}) == len(set(batch))
-        assert len(set(batch) - shown) <= eyes.looks - before <= len(set(batch))
+        assert len(set(batch) - shown) <= engine.encoded - before <= len(set(batch))
         shown |= set(batch)
         assert extractor.cache.nbytes == UNIT * min(limit, len(shown))
 
 
 def test_the_cache_goes_by_content(tiny_vqa, forms, count):
-    blip = unacquainted(tiny_vqa, 2**20)
+    blip = with_empty_cache(tiny_vqa, 2**20)
     vision = count(blip, "image_embeds")
     first = {id(blip.features(form)) for form in forms[0]}
     assert (len(first), sum(vision)) == (1, 1)
@@ -270,15 +267,15 @@ def test_the_cache_goes_by_content(tiny_vqa, forms, count):
     assert sum(vision) == 4
     changed = forms[0][0].copy()
     changed[40:60, 40:60] ^= 255
-    assert blip.caption(changed, **SHORT) == unacquainted(tiny_vqa).caption(changed, **SHORT)
+    assert blip.caption(changed, **SHORT) == with_empty_cache(tiny_vqa).caption(changed, **SHORT)
     assert sum(vision) == 5
 
 
 def test_an_array_that_is_overwritten_is_another_image(tiny_vqa):
-    blip, image = unacquainted(tiny_vqa, 2**20), scene_image(0).copy()
+    blip, image = with_empty_cache(tiny_vqa, 2**20), scene_image(0).copy()
     before = blip.caption(image, **SHORT)
     image[:] = scene_image(1)
-    assert blip.caption(image, **SHORT) == unacquainted(tiny_vqa).caption(scene_image(1), **SHORT)
+    assert blip.caption(image, **SHORT) == with_empty_cache(tiny_vqa).caption(scene_image(1), **SHORT)
     image[:] = scene_image(0)
     assert blip.caption(image, **SHORT) == before
 
@@ -294,8 +291,8 @@ def test_no_cache_keeps_nothing(tiny_vqa, count):
 @pytest.fixture(scope="module")
 def by_cache(tiny_vqa):
     """The same model without a cache, and with some too small for a question, for two images, and for all."""
-    size = unacquainted(tiny_vqa).features(scene_image(0)).nbytes
-    return [unacquainted(tiny_vqa, limit) for limit in (0, size + 1, 2 * size + 100, 8 * size, 2**24)]
+    size = with_empty_cache(tiny_vqa).features(scene_image(0)).nbytes
+    return [with_empty_cache(tiny_vqa, limit) for limit in (0, size + 1, 2 * size + 100, 8 * size, 2**24)]
 
 
 calls = st.lists(
@@ -327,17 +324,17 @@ def test_results_do_not_depend_on_the_cache(by_cache, forms, calls):
 
 
 def test_held_features_outlive_the_cache(tiny_vqa, forms, count):
-    size = unacquainted(tiny_vqa).features(scene_image(0)).nbytes
-    blip = unacquainted(tiny_vqa, size)
+    size = with_empty_cache(tiny_vqa).features(scene_image(0)).nbytes
+    blip = with_empty_cache(tiny_vqa, size)
     vision = count(blip, "image_embeds")
     held = [blip.features(every[0]) for every in forms]
     kept = [features.image_embeds.copy() for features in held]
     blip.features([every[0] for every in forms])
     assert sum(vision) == 2 * SCENES - 1  # the last one was kept still
     vision.clear()
-    expected = unacquainted(tiny_vqa).answer([every[0] for every in forms], "red?", **SHORT)
+    expected = with_empty_cache(tiny_vqa).answer([every[0] for every in forms], "red?", **SHORT)
     assert blip.answer(held, "red?", **SHORT) == expected
-    assert blip.caption(held, **SHORT) == unacquainted(tiny_vqa).caption([every[0] for every in forms], **SHORT)
+    assert blip.caption(held, **SHORT) == with_empty_cache(tiny_vqa).caption([every[0] for every in forms], **SHORT)
     for features, embeds in zip(held, kept, strict=True):
         np.testing.assert_array_equal(features.image_embeds, embeds)
     assert vision == []
@@ -504,7 +501,7 @@ def test_an_iterator_that_raises_does_so_at_its_turn(tiny_vqa):
 
 
 def test_a_failed_question_leaves_the_cache_within_its_limit(tiny_vqa, monkeypatch):
-    blip = unacquainted(tiny_vqa, image_cache_bytes=5000)
+    blip = with_empty_cache(tiny_vqa, image_cache_bytes=5000)
 
     def fail(*_):
         raise RuntimeError("out of memory")

@@ -1,6 +1,5 @@
 """Decoding in the engine: rows that leave, graphs of fixed and of open shapes, token selection, bfloat16, modes."""
 
-import copy
 from dataclasses import replace
 
 import numpy as np
@@ -269,9 +268,8 @@ def closing_at_different_steps(blip, generate):
     places = {token: {text.index(token) for text in texts if token in text[1:]} for text in texts for token in text[1:]}
     token = max(places, key=lambda token: len(places[token]))
     assert len(places[token]) > 2
-    changed = copy.copy(blip)
-    changed.config = replace(blip.config, text=replace(blip.config.text, sep_token_id=token))
-    return changed
+    config = replace(blip.config, text=replace(blip.config.text, sep_token_id=token))
+    return Blip(replace(blip.components, config=config))
 
 
 def caption_all(blip, options, batch_size=ROWS):

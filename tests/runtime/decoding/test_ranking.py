@@ -68,7 +68,7 @@ def test_top_k_ranks_the_answers_that_begin_likeliest(tiny_vqa):
     # With a single token the likelihoods still hold the closing token, so the firsts are asked one step at a time.
     tokens = blip.texts.questions([question])
     states = blip.engine.question_states(
-        tokens.input_ids, tokens.attention_mask, blip.features(image).question_kv(blip.engine)
+        tokens.input_ids, tokens.attention_mask, blip.extractor.question_kv(blip.features(image))
     )
     (decoder,) = blip.engine.branch(states, tokens.attention_mask)
     decoder.step(np.array([blip.texts.prompt(None)]), np.zeros(1, np.int64))

@@ -6,9 +6,9 @@ difference is deliberate: no row's result depends on the other rows of its batch
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -108,6 +108,19 @@ class GenerationOptions:
     top_p: float = 1.0
     seed: int | None = None
     repetition_penalty: float = 1.0
+
+    @classmethod
+    def from_keywords(cls, given: Mapping[str, Any]) -> GenerationOptions:
+        """Options by name, as the methods of `Blip` take them.
+
+        Raises:
+            InputError: there is no such option, or as `GenerationOptions`.
+        """
+        known = [option.name for option in fields(cls)]
+        unknown = sorted(set(given) - set(known))
+        if unknown:
+            raise InputError(f"unknown option {unknown[0]!r}; expected one of {', '.join(known)}")
+        return cls(**given)
 
     def __post_init__(self) -> None:
         """Check types and ranges.
