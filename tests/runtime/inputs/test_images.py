@@ -17,7 +17,7 @@ from PIL import Image
 
 from blipvino import CheckpointError, ImageError
 from blipvino.checkpoint.config import parse_preprocessor
-from blipvino.files import images as image_files
+from blipvino.files import image_files
 from blipvino.files import reading as files
 from blipvino.runtime.inputs import images
 from blipvino.runtime.inputs.images import ImageProcessor, load_image
