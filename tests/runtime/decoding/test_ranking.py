@@ -7,7 +7,7 @@ import pytest
 from subjects import scene_image, scene_questions
 
 from blipvino import InputError
-from blipvino.runtime.decoding.ranking import AT_A_TIME, AnswerList
+from blipvino.runtime.decoding.ranking import ANSWERS_PER_STEP, AnswerList
 
 ANSWERS = [
     "red",
@@ -96,7 +96,7 @@ def test_long_lists_are_scored_in_parts(tiny_vqa):
     blip, image, question = tiny_vqa.exact, scene_image(3), scene_questions(3)[0]
     words = ["red", "blue", "green", "circle", "square", "star", "ring"]
     answers = [f"{a} {b} {c}" for a in words for b in words for c in words]
-    assert len(answers) > AT_A_TIME
+    assert len(answers) > ANSWERS_PER_STEP
     ranking = blip.rank(image, question, answers, top_k=None)
     some = [*ranking.answers[:3], *ranking.answers[-3:]]
     alone = blip.rank(image, question, some, top_k=None)
