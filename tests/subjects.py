@@ -5,6 +5,7 @@ torch and transformers are imported when a fixture first needs them: most test f
 
 from __future__ import annotations
 
+import copy
 import importlib
 import json
 import zlib
@@ -137,6 +138,11 @@ def with_engine(blip, engine, image_cache_bytes=DEFAULT_CACHE_BYTES):
     return Blip(replace(parts, extractor=extractor))
 
 
+def with_empty_cache(subject, image_cache_bytes=0):
+    """A model that no other test has shown images to, with a cache of its own; it shares the compiled graphs."""
+    return with_engine(subject.exact, copy.copy(subject.exact.engine), image_cache_bytes)
+
+
 def blip_options(options):
     """`GenerationOptions` of keyword arguments."""
     return GenerationOptions(**options)
@@ -150,6 +156,13 @@ def scene_image(index):
 def scene_questions(index):
     """The questions about that scene."""
     return [question.text for question in demo_sample("test", index).questions]
+
+
+def log_sum_exp(logits):
+    """Logarithm of each row's sum of ``exp(logit)``, in float64."""
+    logits = logits.astype(np.float64)
+    largest = logits.max(axis=1, keepdims=True)
+    return np.log(np.exp(logits - largest).sum(axis=1, keepdims=True)) + largest
 
 
 SPREAD = {
