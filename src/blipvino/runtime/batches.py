@@ -110,7 +110,7 @@ class BatchRunner:
         self._generator.prepare(self._positions, texts, options)
         rngs = row_generators(len(images), options.seed)
         rows: list[GeneratedTokens] = []
-        for batch in _batches(len(images), request.batch_size, "Captioning", request.reporter):
+        for batch in batch_slices(len(images), request.batch_size, "Captioning", request.reporter):
             rows += self._generator.caption(self._extractor.extract(images[batch]), prompt, rngs[batch], options)
         return rows
 
@@ -147,7 +147,7 @@ class BatchRunner:
         self._generator.prepare(max(map(len, first), default=0), len(first), options)
         rngs = row_generators(len(tokens), options.seed)
         rows: list[GeneratedTokens] = []
-        batches = _batches(len(tokens), request.batch_size, "Answering", request.reporter)
+        batches = batch_slices(len(tokens), request.batch_size, "Answering", request.reporter)
         for batch, features in paired_features(pairs.images, batches, self._extractor):
             rows += self._generator.answer(features, self._texts.batch(tokens[batch]), prompt, rngs[batch], options)
         return rows
@@ -169,14 +169,14 @@ class BatchRunner:
         """
         self._limits.check_ranking(pairs.tokens, answers, batch_size)
         rankings: list[Ranking] = []
-        batches = _batches(len(pairs.tokens), batch_size, "Ranking", reporter)
+        batches = batch_slices(len(pairs.tokens), batch_size, "Ranking", reporter)
         for batch, features in paired_features(pairs.images, batches, self._extractor):
             questions = self._texts.batch(pairs.tokens[batch])
             rankings += self._generator.rank(features, questions, prompt, answers, top_k)
         return rankings
 
 
-def _batches(count: int, size: int, description: str, reporter: Reporter) -> Iterator[slice]:
-    """The places of each batch, under a progress bar."""
+def batch_slices(count: int, size: int, description: str, reporter: Reporter) -> Iterator[slice]:
+    """The places of each batch of so many things, under a progress bar."""
     slices = [slice(first, first + size) for first in range(0, count, size)]
     return reporter.track(slices, description, len(slices))

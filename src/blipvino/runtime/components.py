@@ -21,7 +21,7 @@ from blipvino.runtime.reading import read_config, read_preprocessor
 from blipvino.runtime.text_generator import TextGenerator
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Components:
     """The parts of a model that runs. ``dataclasses.replace`` exchanges some; what is built on them follows.
 
