@@ -5,10 +5,11 @@ torch and transformers are imported when a fixture first needs them: most test f
 
 from __future__ import annotations
 
+import copy
 import importlib
 import json
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -24,8 +25,10 @@ from blipvino.demo.vocabulary import SPECIAL_TOKENS, build_tokenizer, save_token
 from blipvino.graphs.building import build_graph
 from blipvino.graphs.specs import graph_names
 from blipvino.runtime.compiling.compiler import GraphFile
+from blipvino.runtime.components import build_extractor
 from blipvino.runtime.decoding.generation import generate, row_generators
 from blipvino.runtime.engine import Engine
+from blipvino.runtime.features import DEFAULT_CACHE_BYTES
 
 EXACT = EngineOptions(precision="f32", threads=1)
 """One thread: the models are tiny, and threads that wait for each other are slow on a busy machine."""
@@ -84,14 +87,12 @@ class Subject:
 
         A factor folded into a weight is lost a little in half precision, and random weights make near ties.
         """
-        blip = Blip.load(self.bundle, options=EXACT)
         graphs = {}
         with load_checkpoint(self.folder) as checkpoint:
             for name in graph_names(checkpoint.config.architecture):
                 graphs[name] = GraphFile(self.workspace / f"{name}.xml")
                 ov.save_model(build_graph(checkpoint, name), graphs[name].path, compress_to_fp16=False)
-        blip.engine = blip.extractor.engine = Engine(graphs, blip.config, EXACT)
-        return blip
+        return with_engine(self.blip, Engine(graphs, self.blip.config, EXACT))
 
     @cached_property
     def tokenizer(self):
@@ -131,6 +132,18 @@ class Subject:
         return [list(row.token_ids) for row in rows]
 
 
+def with_engine(blip, engine, image_cache_bytes=DEFAULT_CACHE_BYTES):
+    """The same model on another engine, with a cache of its own."""
+    parts = blip.components
+    extractor = build_extractor(parts.bundle, parts.config, engine, parts.images, image_cache_bytes)
+    return Blip(replace(parts, extractor=extractor))
+
+
+def with_empty_cache(subject, image_cache_bytes=0):
+    """A model that no other test has shown images to, with a cache of its own; it shares the compiled graphs."""
+    return with_engine(subject.exact, copy.copy(subject.exact.engine), image_cache_bytes)
+
+
 def blip_options(options):
     """`GenerationOptions` of keyword arguments."""
     return GenerationOptions(**options)
@@ -144,6 +157,13 @@ def scene_image(index):
 def scene_questions(index):
     """The questions about that scene."""
     return [question.text for question in demo_sample("test", index).questions]
+
+
+def log_sum_exp(logits):
+    """Logarithm of each row's sum of ``exp(logit)``, in float64."""
+    logits = logits.astype(np.float64)
+    largest = logits.max(axis=1, keepdims=True)
+    return np.log(np.exp(logits - largest).sum(axis=1, keepdims=True)) + largest
 
 
 SPREAD = {

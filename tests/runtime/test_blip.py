@@ -1,20 +1,25 @@
-"""`Blip` as its users call it: batches, forms of input, refusals, threads, and what it must not import."""
+"""`Blip` as its users call it: forms of results, refusals, threads, copies, and what it must not import."""
 
+import copy
 import os
+import pickle
 import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from typing import ClassVar
 
 import numpy as np
-import openvino as ov
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from subjects import EXACT, save_tiny, scene_image, scene_questions
 
-from blipvino import Blip, BundleError, CheckpointError, EngineOptions, ImageError, InputError, open_bundle, optimize
+from blipvino import (
+    Blip,
+    CheckpointError,
+    GenerationOptions,
+    ImageError,
+    InputError,
+    optimize,
+)
 
 QUESTIONS = (
     "red?",
@@ -29,72 +34,7 @@ QUESTIONS = (
 SHORT = {"max_new_tokens": 8}
 
 
-# A batched answer is the single answer
-
-
-@pytest.fixture(scope="module")
-def alone(answerer):
-    """The answer to each question about each of two images, and its question states, asked alone."""
-    images = [scene_image(index) for index in range(2)]
-    answers, states = {}, {}
-    for image_index, image in enumerate(images):
-        projected = project(answerer.exact, image)
-        for text in QUESTIONS:
-            answers[image_index, text] = answerer.exact.answer(image, text, **SHORT)
-            tokens = answerer.exact.texts.questions([text])
-            states[image_index, text] = answerer.exact.engine.question_states(
-                tokens.input_ids, tokens.attention_mask, projected
-            )[0]
-    assert len(set(answers.values())) > 4
-    return images, answers, states
-
-
-def project(blip, image):
-    """An image's keys and values in the question encoder."""
-    return blip.engine.question_kv(blip.engine.image_embeds(blip.images.pixels([image])))
-
-
-asked = st.lists(st.tuples(st.integers(0, 1), st.sampled_from(QUESTIONS)), min_size=1, max_size=12)
-
-
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(pairs=asked, batch_size=st.integers(1, 13))
-def test_batched_answers_are_the_single_ones(answerer, alone, pairs, batch_size):
-    images, answers, _ = alone
-    found = answerer.exact.answer(
-        [images[index] for index, _ in pairs], [text for _, text in pairs], batch_size=batch_size, **SHORT
-    )
-    assert found == [answers[pair] for pair in pairs]
-
-
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(texts=st.lists(st.sampled_from(QUESTIONS), min_size=2, max_size=6), beams=st.integers(2, 4))
-def test_batched_answers_by_beam_search_are_the_single_ones(answerer, texts, beams):
-    image = scene_image(0)
-    found = answerer.exact.answer(image, texts, num_beams=beams, **SHORT)
-    assert found == [answerer.exact.answer(image, text, num_beams=beams, **SHORT) for text in texts]
-
-
-@settings(max_examples=15, deadline=None)
-@given(texts=st.lists(st.sampled_from(QUESTIONS), min_size=1, max_size=8), padding=st.integers(0, 7))
-def test_question_states_do_not_depend_on_padding(answerer, alone, texts, padding):
-    images, _, states = alone
-    tokens = answerer.exact.texts.questions(texts)
-    ids, mask = (np.pad(array, ((0, 0), (0, padding))) for array in (tokens.input_ids, tokens.attention_mask))
-    found = answerer.exact.engine.question_states(ids, mask, project(answerer.exact, images[0]))
-    for row, text in zip(found, texts, strict=True):
-        expected = states[0, text]
-        assert np.abs(row[: len(expected)] - expected).max() <= 1e-4 * np.abs(expected).max()
-
-
-@settings(max_examples=6, deadline=None)
-@given(order=st.lists(st.integers(0, 5), min_size=1, max_size=10), batch_size=st.integers(1, 11))
-def test_batched_captions_are_the_single_ones(subject, order, batch_size):
-    found = subject.exact.caption([scene_image(index) for index in order], batch_size=batch_size, **SHORT)
-    assert found == [subject.exact.caption(scene_image(index), **SHORT) for index in order]
-
-
-# Forms of input
+# Forms of results
 
 
 def test_one_question_of_one_image_is_one_text(answerer):
@@ -134,54 +74,7 @@ def test_prompted_captions_begin_with_their_prompt(subject):
         assert caption.startswith("a large red")
 
 
-def test_nothing_asked_is_nothing_answered(answerer):
-    assert answerer.blip.answer(scene_image(0), []) == []
-    assert answerer.blip.answer([], "red?") == []
-    assert answerer.blip.answer([], []) == []
-    assert answerer.blip.caption([]) == []
-
-
-def test_an_image_is_encoded_once_for_all_its_questions(tiny_vqa, monkeypatch):
-    encoded = []
-    blip = Blip.load(tiny_vqa.bundle, options=EXACT, image_cache_bytes=0)
-    engine, original = blip.engine, blip.engine.image_embeds
-    monkeypatch.setattr(engine, "image_embeds", lambda pixels: encoded.append(len(pixels)) or original(pixels))
-    first, second = scene_image(0), scene_image(1)
-    blip.answer(first, QUESTIONS, batch_size=3, **SHORT)
-    assert sum(encoded) == 1
-    encoded.clear()
-    blip.answer([first] * 4 + [second] * 4, QUESTIONS, batch_size=3, **SHORT)
-    assert sum(encoded) == 2
-
-
-def test_results_do_not_share_memory_with_later_ones(tiny_vqa):
-    blip = tiny_vqa.blip
-    pixels = [blip.images.pixels([scene_image(index)]) for index in range(2)]
-    embeds = blip.engine.image_embeds(pixels[0])
-    cross = blip.engine.answer_kv(embeds)
-    kept = embeds.copy(), {name: tensor.copy() for name, tensor in cross.tensors.items()}
-    step = blip.engine.decoder(cross, np.ones(embeds.shape[:2], np.int64))
-    logits = step(np.array([[5]]), np.array([0])).logits()
-    logits_kept = logits.copy()
-    step(np.array([[9]]), np.array([0]))
-    blip.engine.answer_kv(blip.engine.image_embeds(pixels[1]))
-    np.testing.assert_array_equal(embeds, kept[0])
-    np.testing.assert_array_equal(logits, logits_kept)
-    for name, tensor in cross.tensors.items():
-        np.testing.assert_array_equal(tensor, kept[1][name])
-
-
 # Refusals
-
-
-def test_counts_must_agree(answerer):
-    images = [scene_image(0), scene_image(1)]
-    with pytest.raises(InputError, match="2 images but 3 questions"):
-        answerer.blip.answer(images, QUESTIONS[:3])
-    with pytest.raises(InputError, match="1 images but 2 questions"):
-        answerer.blip.answer(images[:1], QUESTIONS[:2])
-    with pytest.raises(InputError, match="0 images but 1 questions"):
-        answerer.blip.answer([], QUESTIONS[:1])
 
 
 @pytest.mark.parametrize("text", ["", "   ", "\n"])
@@ -281,6 +174,24 @@ def test_retrieval_checkpoints_are_refused_and_nothing_is_left(tmp_path):
     assert list(output.parent.iterdir()) == []
 
 
+@pytest.mark.parametrize("bundle", [None, 123, b"bundle", ["bundle"], "", "a\0b", True])
+def test_what_is_no_path_is_no_bundle(bundle):
+    with pytest.raises(InputError, match=r"bundle is .*path"):
+        Blip.load(bundle)
+
+
+@pytest.mark.parametrize("value", [None, -1, 1.5, "1", True])
+def test_image_cache_bytes_are_checked(demo, value):
+    with pytest.raises(InputError, match=r"image_cache_bytes is .*expected"):
+        Blip.load(demo.bundle, image_cache_bytes=value)
+
+
+@pytest.mark.parametrize("value", ["f32", {"precision": "f32"}, 1, GenerationOptions()])
+def test_options_are_engine_options(demo, value):
+    with pytest.raises(InputError, match=r"options are .*expected EngineOptions"):
+        Blip.load(demo.bundle, options=value)
+
+
 # Threads, copies, processes
 
 
@@ -315,91 +226,11 @@ def test_a_copied_bundle_is_the_same_bit_for_bit(subject, tmp_path):
         assert fresh.answer(images[0], QUESTIONS, **SHORT) == subject.blip.answer(images[0], QUESTIONS, **SHORT)
 
 
-def test_forms_of_a_bundle(tiny_captioner):
-    image = scene_image(0)
-    expected = tiny_captioner.blip.caption(image, **SHORT)
-    for given_ in (str(tiny_captioner.bundle), tiny_captioner.bundle, open_bundle(tiny_captioner.bundle)):
-        assert Blip.load(given_, options=EXACT).caption(image, **SHORT) == expected
-
-
-@pytest.mark.parametrize("precision", ["auto", "bf16", "f32"])
-def test_every_precision_runs_whatever_the_lengths(tiny_vqa, precision):
-    """In bf16 a step over a short source once failed at run time."""
-    blip = Blip.load(tiny_vqa.bundle, options=EngineOptions(precision=precision, threads=1))
-    pixels = blip.images.pixels([scene_image(0)])
-    embeds, exact = (model.engine.image_embeds(pixels) for model in (blip, tiny_vqa.blip))
-    assert np.abs(embeds - exact).max() < 0.1 * np.abs(exact).max()
-    for count in (1, 2, 3, 5, 9, 17, 33, 60):
-        text = " ".join(["red"] * count)
-        answers = blip.answer(scene_image(0), [text, "red?"], num_beams=2, **SHORT)
-        assert all(isinstance(answer, str) for answer in answers)
-    assert isinstance(blip.caption(scene_image(0), "a", **SHORT), str)
-
-
-@pytest.fixture
-def cached(tiny_captioner, tmp_path):
-    """A copy of a bundle whose captioning graphs are in a cache already: its folder, the options, the caption."""
-    folder = tmp_path / "bundle"
-    shutil.copytree(tiny_captioner.bundle, folder)
-    options = EngineOptions(precision="f32", threads=1, cache=tmp_path / "cache")
-    caption = Blip.load(folder, options=options).caption(scene_image(0), **SHORT)
-    assert caption == tiny_captioner.blip.caption(scene_image(0), **SHORT)
-    return folder, options, caption
-
-
-def caption_again(cached):
-    folder, options, _ = cached
-    return Blip.load(folder, options=options).caption(scene_image(0), **SHORT)
-
-
-class SpiedCore(ov.Core):
-    """Notes the graphs that it reads."""
-
-    read: ClassVar[list] = []
-
-    def read_model(self, path):
-        self.read.append(path)
-        return super().read_model(path)
-
-
-def test_compiled_graphs_are_cached(cached, monkeypatch):
-    """The second start reads none of the graphs, so it does not mind one that is damaged."""
-    folder, options, caption = cached
-    assert len(list(options.cache.iterdir())) == len(list(folder.glob("*.bin")))
-    weights = bytearray((folder / "vision.bin").read_bytes())
-    weights[100] ^= 1
-    (folder / "vision.bin").write_bytes(weights)
-    monkeypatch.setattr(ov, "Core", SpiedCore)
-    assert caption_again(cached) == caption
-    assert SpiedCore.read == []
-    with pytest.raises(BundleError, match=r"vision\.bin has changed"):
-        Blip.load(folder)
-
-
-@pytest.mark.parametrize("content", [b"", b"no compiled graph", bytes(100_000)])
-def test_a_compiled_graph_that_cannot_be_used_is_compiled_anew(cached, content):
-    for blob in cached[1].cache.iterdir():
-        blob.write_bytes(content)
-    assert caption_again(cached) == cached[2]
-    assert all(blob.stat().st_size != len(content) for blob in cached[1].cache.iterdir())
-
-
-def test_a_damaged_graph_is_refused_before_it_is_compiled_for_the_cache(cached):
-    folder, options, _ = cached
-    shutil.rmtree(options.cache)
-    with (folder / "answer.bin").open("r+b") as weights:
-        weights.write(b"damaged")
-    with pytest.raises(BundleError, match=r"answer\.bin has changed"):
-        caption_again(cached)
-    assert not list(options.cache.glob("answer*"))
-
-
-def test_a_cache_that_cannot_be_written_costs_no_caption(cached, caplog):
-    _, options, caption = cached
-    shutil.rmtree(options.cache)
-    options.cache.write_text("a file")
-    assert caption_again(cached) == caption
-    assert "compiled graphs are not kept" in caplog.text
+def test_a_model_is_not_pickled_but_its_bundle_named(demo):
+    for refused in (pickle.dumps, copy.deepcopy):
+        with pytest.raises(InputError, match=f"{demo.bundle}.*Blip.load"):
+            refused(demo.blip)
+    assert copy.copy(demo.blip).caption(scene_image(0)) == demo.blip.caption(scene_image(0))
 
 
 RUN = """

@@ -1,19 +1,19 @@
-"""What is known of an image and kept: features that users hold, the cache by content, and the stream of captions."""
+"""Features that users hold in place of an image, and the cache of them by the image's content."""
 
-import copy
-import itertools
-import threading
-import weakref
-from io import BytesIO
+import pickle
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
-from subjects import EXACT, scene_image, scene_questions
+from subjects import EXACT, scene_image, scene_questions, with_empty_cache
 
-from blipvino import Blip, ImageError, ImageFeatures, InputError
+from blipvino import (
+    AnswerList,
+    Blip,
+    ImageFeatures,
+    InputError,
+)
 from blipvino.runtime.decoding.cross_kv import CrossKV
 from blipvino.runtime.features import FeatureCache, FeatureExtractor
 
@@ -23,47 +23,8 @@ OPTIONS = ({}, {"num_beams": 3}, {"do_sample": True, "seed": 5})
 scenes = st.integers(0, SCENES - 1)
 
 
-def png(array):
-    """An image as the bytes of a file."""
-    buffer = BytesIO()
-    Image.fromarray(array).save(buffer, "PNG")
-    return buffer.getvalue()
-
-
 def name_question(index):
     return scene_questions(0)[index % 4]
-
-
-def unacquainted(subject, image_cache_bytes=0):
-    """A model with a cache of its own, that no other test has shown images to; it shares the compiled graphs."""
-    blip = copy.copy(subject.exact)
-    blip.engine = copy.copy(blip.engine)
-    blip.extractor = FeatureExtractor(blip.engine, blip.images, blip.bundle.fingerprint, image_cache_bytes)
-    return blip
-
-
-@pytest.fixture
-def count(monkeypatch):
-    """Record the number of sources of every call of one of an engine's functions."""
-
-    def count_calls(blip, name):
-        calls, original = [], getattr(blip.engine, name)
-        monkeypatch.setattr(blip.engine, name, lambda array: calls.append(len(array)) or original(array))
-        return calls
-
-    return count_calls
-
-
-@pytest.fixture(scope="module")
-def forms(tmp_path_factory):
-    """Each scene in every form that an image has."""
-    folder = tmp_path_factory.mktemp("scenes")
-    every = []
-    for index in range(SCENES):
-        array, path = scene_image(index), folder / f"{index}.png"
-        path.write_bytes(png(array))
-        every.append([array, Image.fromarray(array), png(array), path, str(path)])
-    return every
 
 
 # Features in place of an image
@@ -117,14 +78,14 @@ def test_one_image_and_several(tiny_vqa, forms):
 
 
 def test_features_do_not_depend_on_what_they_came_with(tiny_captioner):
-    blip, images = unacquainted(tiny_captioner), [scene_image(index) for index in range(SCENES)]
+    blip, images = with_empty_cache(tiny_captioner), [scene_image(index) for index in range(SCENES)]
     for alone, together in zip(map(blip.features, images), blip.features(images), strict=True):
         np.testing.assert_array_equal(alone.image_embeds, together.image_embeds)
         assert together.image_embeds.base is None  # keeping one does not keep the others
 
 
 def test_an_image_is_looked_at_once_for_all_texts(tiny_vqa, count):
-    blip = unacquainted(tiny_vqa)
+    blip = with_empty_cache(tiny_vqa)
     vision, projected = count(blip, "image_embeds"), count(blip, "question_kv")
     features = blip.features(scene_image(0))
     assert (sum(vision), projected) == (1, [])
@@ -137,7 +98,7 @@ def test_an_image_is_looked_at_once_for_all_texts(tiny_vqa, count):
 
 
 def test_the_first_question_adds_its_keys_and_values(tiny_vqa):
-    blip = unacquainted(tiny_vqa)
+    blip = with_empty_cache(tiny_vqa)
     features = blip.features(scene_image(0))
     text, bare = blip.config.text, features.image_embeds.nbytes
     assert features.nbytes == bare
@@ -164,9 +125,31 @@ def test_features_of_another_bundle_are_refused(tiny_vqa, demo):
     ):
         with pytest.raises(InputError, match="another bundle"):
             use()
-    assert unacquainted(tiny_vqa).caption(blip.features(image), **SHORT) == blip.caption(
+    assert with_empty_cache(tiny_vqa).caption(blip.features(image), **SHORT) == blip.caption(
         image, **SHORT
     )  # the same bundle
+
+
+def test_what_is_kept_cannot_be_written_to(demo):
+    blip, question = Blip.load(demo.bundle, options=EXACT), "is there a ring?"
+    features, answers = blip.features(scene_image(0)), AnswerList(["yes", "no"], blip.texts)
+
+    def work():
+        return blip.caption(features), blip.answer(features, question), blip.rank(features, question, answers)
+
+    expected = work()
+    kept = [features.image_embeds, *blip.extractor.question_kv(features).tensors.values()]
+    kept += [answers.tokens, answers.lengths, answers.prefixes]
+    for array in kept:
+        with pytest.raises(ValueError, match="read-only"):
+            array[...] = 0
+    assert work() == expected
+
+
+def test_features_survive_pickling(demo):
+    features = demo.blip.features(scene_image(0))
+    expected = demo.blip.answer(features, "is there a ring?")
+    assert demo.blip.answer(pickle.loads(pickle.dumps(features)), "is there a ring?") == expected
 
 
 # The cache
@@ -214,14 +197,14 @@ def test_what_was_used_last_is_kept_within_the_limit(limit, uses):
         assert cache.nbytes == sum(features.nbytes for features in kept.values()) <= limit * UNIT
 
 
-class Eyes:
+class MeanEngine:
     """An engine that sees an image's mean, and counts."""
 
     def __init__(self):
-        self.looks = 0
+        self.encoded = 0
 
     def image_embeds(self, pixels):
-        self.looks += len(pixels)
+        self.encoded += len(pixels)
         return pixels.reshape(len(pixels), 1, -1).mean(axis=2, keepdims=True).astype(np.float32)
 
 
@@ -232,34 +215,34 @@ def pixels_of(content):
 @settings(max_examples=100, deadline=None)
 @given(limit=st.integers(0, 5), contents=st.lists(st.integers(0, 6), max_size=20))
 def test_images_shown_one_by_one_are_looked_at_unless_kept(limit, contents):
-    eyes = Eyes()
-    extractor = FeatureExtractor(eyes, None, "model", limit * UNIT)
+    engine = MeanEngine()
+    extractor = FeatureExtractor(engine, None, "model", FeatureCache(limit * UNIT))
     for place, content in enumerate(contents):
         latest = list(dict.fromkeys(contents[:place][::-1]))[:limit]
-        before = eyes.looks
-        (features,) = extractor.look([pixels_of(content)])
+        before = engine.encoded
+        (features,) = extractor.encode([pixels_of(content)])
         assert features.image_embeds.item() == content
-        assert eyes.looks - before == (content not in latest)
+        assert engine.encoded - before == (content not in latest)
 
 
 @settings(max_examples=100, deadline=None)
 @given(limit=st.integers(0, 5), batches=st.lists(st.lists(st.integers(0, 6), min_size=1, max_size=5), max_size=8))
 def test_images_of_a_batch_are_looked_at_once_each(limit, batches):
-    eyes = Eyes()
-    extractor = FeatureExtractor(eyes, None, "model", limit * UNIT)
+    engine = MeanEngine()
+    extractor = FeatureExtractor(engine, None, "model", FeatureCache(limit * UNIT))
     shown = set()
     for batch in batches:
-        before = eyes.looks
-        found = extractor.look([pixels_of(content) for content in batch])
+        before = engine.encoded
+        found = extractor.encode([pixels_of(content) for content in batch])
         assert [features.image_embeds.item() for features in found] == batch
         assert len({id(features) for features in found}) == len(set(batch))
-        assert len(set(batch) - shown) <= eyes.looks - before <= len(set(batch))
+        assert len(set(batch) - shown) <= engine.encoded - before <= len(set(batch))
         shown |= set(batch)
         assert extractor.cache.nbytes == UNIT * min(limit, len(shown))
 
 
 def test_the_cache_goes_by_content(tiny_vqa, forms, count):
-    blip = unacquainted(tiny_vqa, 2**20)
+    blip = with_empty_cache(tiny_vqa, 2**20)
     vision = count(blip, "image_embeds")
     first = {id(blip.features(form)) for form in forms[0]}
     assert (len(first), sum(vision)) == (1, 1)
@@ -270,15 +253,15 @@ def test_the_cache_goes_by_content(tiny_vqa, forms, count):
     assert sum(vision) == 4
     changed = forms[0][0].copy()
     changed[40:60, 40:60] ^= 255
-    assert blip.caption(changed, **SHORT) == unacquainted(tiny_vqa).caption(changed, **SHORT)
+    assert blip.caption(changed, **SHORT) == with_empty_cache(tiny_vqa).caption(changed, **SHORT)
     assert sum(vision) == 5
 
 
 def test_an_array_that_is_overwritten_is_another_image(tiny_vqa):
-    blip, image = unacquainted(tiny_vqa, 2**20), scene_image(0).copy()
+    blip, image = with_empty_cache(tiny_vqa, 2**20), scene_image(0).copy()
     before = blip.caption(image, **SHORT)
     image[:] = scene_image(1)
-    assert blip.caption(image, **SHORT) == unacquainted(tiny_vqa).caption(scene_image(1), **SHORT)
+    assert blip.caption(image, **SHORT) == with_empty_cache(tiny_vqa).caption(scene_image(1), **SHORT)
     image[:] = scene_image(0)
     assert blip.caption(image, **SHORT) == before
 
@@ -294,8 +277,8 @@ def test_no_cache_keeps_nothing(tiny_vqa, count):
 @pytest.fixture(scope="module")
 def by_cache(tiny_vqa):
     """The same model without a cache, and with some too small for a question, for two images, and for all."""
-    size = unacquainted(tiny_vqa).features(scene_image(0)).nbytes
-    return [unacquainted(tiny_vqa, limit) for limit in (0, size + 1, 2 * size + 100, 8 * size, 2**24)]
+    size = with_empty_cache(tiny_vqa).features(scene_image(0)).nbytes
+    return [with_empty_cache(tiny_vqa, limit) for limit in (0, size + 1, 2 * size + 100, 8 * size, 2**24)]
 
 
 calls = st.lists(
@@ -327,184 +310,24 @@ def test_results_do_not_depend_on_the_cache(by_cache, forms, calls):
 
 
 def test_held_features_outlive_the_cache(tiny_vqa, forms, count):
-    size = unacquainted(tiny_vqa).features(scene_image(0)).nbytes
-    blip = unacquainted(tiny_vqa, size)
+    size = with_empty_cache(tiny_vqa).features(scene_image(0)).nbytes
+    blip = with_empty_cache(tiny_vqa, size)
     vision = count(blip, "image_embeds")
     held = [blip.features(every[0]) for every in forms]
     kept = [features.image_embeds.copy() for features in held]
     blip.features([every[0] for every in forms])
     assert sum(vision) == 2 * SCENES - 1  # the last one was kept still
     vision.clear()
-    expected = unacquainted(tiny_vqa).answer([every[0] for every in forms], "red?", **SHORT)
+    expected = with_empty_cache(tiny_vqa).answer([every[0] for every in forms], "red?", **SHORT)
     assert blip.answer(held, "red?", **SHORT) == expected
-    assert blip.caption(held, **SHORT) == unacquainted(tiny_vqa).caption([every[0] for every in forms], **SHORT)
+    assert blip.caption(held, **SHORT) == with_empty_cache(tiny_vqa).caption([every[0] for every in forms], **SHORT)
     for features, embeds in zip(held, kept, strict=True):
         np.testing.assert_array_equal(features.image_embeds, embeds)
     assert vision == []
 
 
-# A stream of captions
-
-
-@settings(max_examples=12, deadline=None)
-@given(
-    chosen=st.lists(scenes, max_size=14),
-    batch_size=st.integers(1, 6),
-    options=st.sampled_from(OPTIONS),
-    prompt=st.none() | st.just("a large red"),
-)
-def test_a_stream_says_what_caption_says(tiny_captioner, forms, chosen, batch_size, options, prompt):
-    blip, options = tiny_captioner.exact, {**SHORT, **options}
-    images = [forms[scene][place % 5] for place, scene in enumerate(chosen)]
-    expected = blip.caption(images, prompt, batch_size=3, **options)
-    for given_ in (images, tuple(images), iter(images), (image for image in images)):
-        assert list(blip.caption_stream(given_, prompt, batch_size=batch_size, **options)) == expected
-
-
-def test_a_stream_without_a_seed_draws_differently_each_time(tiny_captioner):
-    blip, images = tiny_captioner.blip, [scene_image(0)] * 4
-    assert len({tuple(blip.caption_stream(images, do_sample=True, **SHORT)) for _ in range(4)}) > 1
-
-
-class Reading:
-    """An iterator over images that knows how many were taken, and how many of those still live."""
-
-    def __init__(self, count):
-        self.left, self.taken, self._made = count, 0, []
-
-    def __iter__(self):
-        return self
-
-    def __next__(self):
-        if self.taken == self.left:
-            raise StopIteration
-        image = Image.fromarray(scene_image(self.taken % SCENES))
-        self.taken += 1
-        self._made.append(weakref.ref(image))
-        return image
-
-    @property
-    def living(self):
-        return sum(image() is not None for image in self._made)
-
-
-@settings(max_examples=12, deadline=None)
-@given(length=st.integers(0, 20), batch_size=st.integers(1, 5))
-def test_a_stream_reads_three_batches_ahead_at_most(tiny_vqa, length, batch_size):
-    reading = Reading(length)
-    stream = tiny_vqa.blip.caption_stream(reading, batch_size=batch_size, max_new_tokens=2)
-    assert reading.taken == 0
-    for yielded, _ in enumerate(stream):
-        assert yielded < reading.taken <= yielded + 3 * batch_size
-        assert reading.living <= 3 * batch_size
-    assert reading.taken == length
-
-
-def test_a_stream_has_no_end_where_its_images_have_none(tiny_vqa):
-    blip, images = tiny_vqa.blip, [scene_image(index) for index in range(3)]
-    with_end = blip.caption(images * 5, **SHORT)
-    stream = blip.caption_stream(itertools.cycle(images), batch_size=4, **SHORT)
-    assert list(itertools.islice(stream, 15)) == with_end
-    stream.close()
-
-
-@settings(max_examples=10, deadline=None)
-@given(place=st.integers(0, 12), batch_size=st.integers(1, 5))
-def test_a_bad_image_raises_at_its_turn(tiny_vqa, place, batch_size):
-    images = [scene_image(index % SCENES) for index in range(13)]
-    expected = tiny_vqa.blip.caption(images[:place], max_new_tokens=3)
-    images[place] = b"no image"
-    before = set(threading.enumerate())
-    stream, found = tiny_vqa.blip.caption_stream(iter(images), batch_size=batch_size, max_new_tokens=3), []
-    with pytest.raises(ImageError, match="8 bytes"):
-        found.extend(stream_into(found, stream))
-    assert found == expected[: place // batch_size * batch_size]
-    assert set(threading.enumerate()) <= before
-    assert next(stream, None) is None
-
-
-def stream_into(found, stream):
-    """Append one by one, so that what came before an error is kept."""
-    for text in stream:
-        found.append(text)
-    return []
-
-
-@settings(max_examples=10, deadline=None)
-@given(taken=st.integers(0, 9), batch_size=st.integers(1, 4))
-def test_a_stream_that_is_closed_leaves_no_threads(tiny_vqa, taken, batch_size):
-    before = set(threading.enumerate())
-    stream = tiny_vqa.blip.caption_stream(itertools.repeat(scene_image(0)), batch_size=batch_size, max_new_tokens=2)
-    assert len(list(itertools.islice(stream, taken))) == taken
-    stream.close()
-    assert set(threading.enumerate()) <= before
-    assert next(stream, None) is None
-
-
-def test_a_stream_at_its_end_leaves_no_threads(tiny_vqa):
-    before = set(threading.enumerate())
-    assert len(list(tiny_vqa.blip.caption_stream([scene_image(0)] * 5, batch_size=2, **SHORT))) == 5
-    assert set(threading.enumerate()) <= before
-
-
-@pytest.mark.parametrize(
-    ("options", "name"),
-    [
-        ({"num_beams": 0}, "num_beams"),
-        ({"batch_size": 0}, "batch_size"),
-        ({"temprature": 2.0}, "temprature"),
-        ({"prompt": " "}, "prompt"),
-        ({"max_new_tokens": 1000}, "max_new_tokens"),
-    ],
-)
-def test_a_stream_refuses_options_when_it_is_made(tiny_vqa, options, name):
-    reading = Reading(3)
-    with pytest.raises(InputError, match=name):
-        tiny_vqa.blip.caption_stream(reading, **options)
-    assert reading.taken == 0
-
-
-def test_streams_and_calls_may_alternate(tiny_vqa):
-    """Each takes the decoder's memory over from the one before."""
-    blip, images = tiny_vqa.blip, [scene_image(index) for index in range(SCENES)]
-    captions, answer = blip.caption(images, **SHORT), blip.answer(images[1], "red?", **SHORT)
-    forwards = blip.caption_stream(images, batch_size=1, **SHORT)
-    backwards = blip.caption_stream(images[::-1], batch_size=3, **SHORT)
-    found = []
-    for one, other in zip(forwards, backwards, strict=True):
-        found.append((one, other))
-        assert blip.answer(images[1], "red?", **SHORT) == answer
-    assert found == list(zip(captions, captions[::-1], strict=True))
-
-
-@pytest.mark.parametrize("kind", ["array", "pillow", "path", "bytes", "features", "nothing"])
-def test_a_stream_takes_no_single_image(tiny_vqa, kind):
-    array = scene_image(0)
-    one = {
-        "array": array,
-        "pillow": Image.fromarray(array),
-        "path": "a.png",
-        "bytes": png(array),
-        "features": tiny_vqa.exact.features(array),
-        "nothing": None,
-    }[kind]
-    with pytest.raises(InputError, match="images must be an iterable of images"):
-        tiny_vqa.exact.caption_stream(one, **SHORT)
-
-
-def test_an_iterator_that_raises_does_so_at_its_turn(tiny_vqa):
-    def images():
-        yield from [scene_image(0)] * 5
-        raise ImageError("sample 6 cannot be decoded")
-
-    stream, found = tiny_vqa.exact.caption_stream(images(), batch_size=2, **SHORT), []
-    with pytest.raises(ImageError, match="sample 6"):
-        stream_into(found, stream)
-    assert len(found) == 4
-
-
 def test_a_failed_question_leaves_the_cache_within_its_limit(tiny_vqa, monkeypatch):
-    blip = unacquainted(tiny_vqa, image_cache_bytes=5000)
+    blip = with_empty_cache(tiny_vqa, image_cache_bytes=5000)
 
     def fail(*_):
         raise RuntimeError("out of memory")
@@ -513,3 +336,15 @@ def test_a_failed_question_leaves_the_cache_within_its_limit(tiny_vqa, monkeypat
     with pytest.raises(RuntimeError, match="out of memory"):
         blip.answer(scene_image(0), "red?")
     assert blip.extractor.cache.nbytes <= 5000
+
+
+def test_keys_and_values_are_made_once_and_the_cache_kept_to_its_limit(tiny_vqa, count):
+    size = with_empty_cache(tiny_vqa).features(scene_image(0)).nbytes
+    blip = with_empty_cache(tiny_vqa, 2 * size)
+    projected = count(blip, "question_kv")
+    first, second = blip.features([scene_image(0), scene_image(1)])
+    assert blip.extractor.cache.nbytes == 2 * size
+    made = blip.extractor.question_kv(second)
+    assert blip.extractor.cache.nbytes == 0
+    assert blip.extractor.question_kv(second) is made
+    assert (first.nbytes, second.nbytes, projected) == (size, size + made.nbytes, [1])

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from PIL import Image
 
 from blipvino.errors import DataError
-from blipvino.files.images import open_image
+from blipvino.files.image_files import open_image
 
 T = TypeVar("T")
 

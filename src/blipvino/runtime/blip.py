@@ -2,33 +2,27 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Literal, NoReturn, Self, overload
 
-import numpy as np
-
-from blipvino.arrays import FloatArray, IntArray
 from blipvino.bundle.bundle import Bundle
 from blipvino.checkpoint.config import BlipConfig
 from blipvino.checks import flag, folder_path, integer, shown
 from blipvino.errors import InputError
-from blipvino.graphs.specs import graph_names
-from blipvino.machine.memory import memory_limit
 from blipvino.progress import Reporter
-from blipvino.runtime.compiling.bundled import graph_files_of, selftest_of
+from blipvino.runtime.batches import TextRequest
 from blipvino.runtime.compiling.compiler import EngineOptions
-from blipvino.runtime.decoding.generation import Generated, GeneratedTokens, GenerationOptions, generate, row_generators
-from blipvino.runtime.decoding.ranking import DEFAULT_TOP_K, AnswerList, Ranking, rank
+from blipvino.runtime.components import Components, load_components
+from blipvino.runtime.decoding.generation import Generated, GeneratedTokens
+from blipvino.runtime.decoding.ranking import DEFAULT_TOP_K, AnswerList, Ranking
 from blipvino.runtime.engine import Engine
 from blipvino.runtime.features import DEFAULT_CACHE_BYTES, FeatureExtractor, ImageFeatures
 from blipvino.runtime.inputs.images import ImageProcessor
-from blipvino.runtime.inputs.limits import Limits
-from blipvino.runtime.inputs.pairing import Image, Images, listed_images, paired, streamed_images
-from blipvino.runtime.inputs.texts import TextProcessor, TokenBatch
-from blipvino.runtime.reading import find_bundle, read_config, read_preprocessor
-from blipvino.runtime.stream import AHEAD, looked_ahead
+from blipvino.runtime.inputs.pairing import Image, Images, QuestionPairs, listed_images, pair_questions, streamed_images
+from blipvino.runtime.inputs.texts import TextProcessor
+from blipvino.runtime.reading import find_bundle
 
 DEFAULT_BATCH_SIZE = 8
 
@@ -39,26 +33,43 @@ class Blip:
     Generation options are keyword arguments with the names and defaults of `GenerationOptions`.
 
     It holds compiled graphs, so it cannot be pickled or copied deeply: another process loads the bundle itself.
+
+    Args:
+        components: what it runs with; `load` builds them.
     """
 
-    def __init__(
-        self,
-        bundle: Bundle,
-        config: BlipConfig,
-        options: EngineOptions,
-        image_cache_bytes: int = DEFAULT_CACHE_BYTES,
-        check_graphs: bool = False,
-    ) -> None:
-        self.bundle = bundle
-        self.config = config
-        self.images = ImageProcessor(read_preprocessor(bundle, config))
-        self.texts = TextProcessor.from_file(bundle.path("tokenizer.json"), config.text)
-        names = graph_names(config.architecture)
-        self.engine = Engine(graph_files_of(bundle, names, check_graphs), config, options, selftest_of(bundle, config))
-        shape = config.vision.num_positions, config.vision.hidden_size
-        self.extractor = FeatureExtractor(self.engine, self.images, bundle.fingerprint, image_cache_bytes, shape)
-        self._limits = Limits(config, memory_limit())
-        self._turn = threading.Lock()
+    def __init__(self, components: Components) -> None:
+        self.components = components
+
+    @property
+    def bundle(self) -> Bundle:
+        """The bundle that it was loaded from."""
+        return self.components.bundle
+
+    @property
+    def config(self) -> BlipConfig:
+        """The model's sizes, and what it can do."""
+        return self.components.config
+
+    @property
+    def images(self) -> ImageProcessor:
+        """Images to pixels."""
+        return self.components.images
+
+    @property
+    def texts(self) -> TextProcessor:
+        """Texts to tokens and back."""
+        return self.components.texts
+
+    @property
+    def engine(self) -> Engine:
+        """The compiled graphs."""
+        return self.components.engine
+
+    @property
+    def extractor(self) -> FeatureExtractor:
+        """Images to features, and the cache of those."""
+        return self.components.extractor
 
     @classmethod
     def load(
@@ -85,21 +96,14 @@ class Blip:
         """
         if not isinstance(options, EngineOptions | None):
             raise InputError(f"options are {shown(options)}, expected EngineOptions(…)")
-        chosen = options or EngineOptions()
         cache_bytes = integer("image_cache_bytes", image_cache_bytes, 0)
         verify = flag("verify", verify) and not isinstance(bundle, Bundle)
         opened = bundle if isinstance(bundle, Bundle) else find_bundle(folder_path("bundle", bundle))
-        if verify and chosen.cache is None:
-            opened.verify()
-        elif verify:
-            opened.verify(name for name in opened.manifest.files if not name.endswith((".xml", ".bin")))
-        return cls(opened, read_config(opened), chosen, cache_bytes, check_graphs=verify and chosen.cache is not None)
+        return cls(load_components(opened, options or EngineOptions(), cache_bytes, verify))
 
     def __copy__(self) -> Self:
         """Another one with the same graphs, cache and lock."""
-        copied = object.__new__(type(self))
-        copied.__dict__.update(self.__dict__)
-        return copied
+        return type(self)(self.components)
 
     def __reduce__(self) -> NoReturn:
         """Refuse to be pickled, which ``copy.deepcopy`` would do too.
@@ -128,8 +132,7 @@ class Blip:
             InputError: they are more images than memory holds the features of.
         """
         several, sources = listed_images(images)
-        self._limits.check_images(len(sources), f"features of {len(sources)} images", "use feature_stream()")
-        features = self.extractor.extract(sources)
+        features = self.components.runner.features(sources)
         return features if several else features[0]
 
     @overload
@@ -185,8 +188,9 @@ class Blip:
             InputError: the prompt or an option is not allowed.
         """
         details = flag("return_details", return_details)
-        rows = self._captions(images, prompt, batch_size, show_progress, options)
-        return self._results(rows, details, several=listed_images(images)[0])
+        request = TextRequest.checked(self.texts, prompt, batch_size, show_progress, options)
+        several, sources = listed_images(images)
+        return self._results(self.components.runner.caption(sources, request), details, several)
 
     def caption_ids(
         self,
@@ -198,7 +202,8 @@ class Blip:
         **options: Any,
     ) -> list[list[int]]:
         """As `caption`, but token ids: a list an image, with the prompt and without the closing token."""
-        rows = self._captions(images, prompt, batch_size, show_progress, options)
+        request = TextRequest.checked(self.texts, prompt, batch_size, show_progress, options)
+        rows = self.components.runner.caption(listed_images(images)[1], request)
         return [list(row.token_ids) for row in rows]
 
     def caption_stream(
@@ -226,10 +231,9 @@ class Blip:
             ImageError: an image cannot be read.
             InputError: the prompt or an option is not allowed.
         """
-        chosen, start, size = _options(options), self.texts.prompt(prompt), self._stream_batch(batch_size)
-        self._limits.check_generation(len(start), size, self.config.vision.num_positions, chosen)
         details = flag("return_details", return_details)
-        return self._stream(streamed_images(images), start, size, chosen, details)
+        request = TextRequest.checked(self.texts, prompt, batch_size, False, options)
+        return self._result_stream(self.components.runner.caption_stream(streamed_images(images), request), details)
 
     def feature_stream(
         self, images: Iterable[Image], *, batch_size: int = DEFAULT_BATCH_SIZE
@@ -240,48 +244,8 @@ class Blip:
             ImageError: an image cannot be read; raised when its turn comes.
             InputError: the images are no sequence or iterator, or ``batch_size`` is not allowed.
         """
-        return looked_ahead(streamed_images(images), self._stream_batch(batch_size), self.images, self.extractor)
-
-    def _stream_batch(self, batch_size: int) -> int:
-        """The checked size of the batches of a stream, of which several are held at a time."""
         size = integer("batch_size", batch_size, 1)
-        self._limits.check_images((AHEAD + 1) * size, f"batch_size {shown(size)}", "lower it")
-        return size
-
-    def _stream(
-        self, images: Iterator[Image], start: list[int], batch_size: int, options: GenerationOptions, details: bool
-    ) -> Iterator[Any]:
-        seeds = np.random.SeedSequence(options.seed)
-        self._prepare(self.config.vision.num_positions, batch_size, options)
-        for features in self.feature_stream(images, batch_size=batch_size):
-            draws = [np.random.default_rng(child) for child in seeds.spawn(len(features))]
-            yield from self._results(self._caption(features, start, draws, options), details, several=True)
-
-    def _captions(
-        self, images: Images, prompt: str | None, batch_size: int, show_progress: bool, options: dict[str, Any]
-    ) -> list[GeneratedTokens]:
-        """The tokens of each image's caption."""
-        chosen, start, size = _options(options), self.texts.prompt(prompt), integer("batch_size", batch_size, 1)
-        sources, positions = listed_images(images)[1], self.config.vision.num_positions
-        texts = min(size, len(sources))
-        self._limits.check_generation(len(start), texts, positions, chosen)
-        self._prepare(positions, texts, chosen)
-        rows: list[GeneratedTokens] = []
-        draws = row_generators(len(sources), chosen.seed)
-        for batch in _batches(len(sources), size, "Captioning", show_progress):
-            rows += self._caption(self.extractor.extract(sources[batch]), start, draws[batch], chosen)
-        return rows
-
-    def _caption(
-        self,
-        features: Sequence[ImageFeatures],
-        start: list[int],
-        draws: Sequence[np.random.Generator],
-        options: GenerationOptions,
-    ) -> list[GeneratedTokens]:
-        embeds = np.stack([image.image_embeds for image in features])
-        with self._turn:
-            return self._decode(embeds, np.ones(embeds.shape[:2], np.int64), start, draws, options)
+        return self.components.runner.feature_stream(streamed_images(images), size)
 
     @overload
     def answer(self, images: Image, questions: str, *, return_details: Literal[True], **options: Any) -> Generated: ...
@@ -332,8 +296,9 @@ class Blip:
                 checkpoint does not answer questions.
         """
         details = flag("return_details", return_details)
-        rows = self._answers(images, questions, batch_size, show_progress, options)
-        return self._results(rows, details, several=listed_images(images)[0] or not isinstance(questions, str))
+        request = TextRequest.checked(self.texts, None, batch_size, show_progress, options)
+        pairs = self._pairs(images, questions)
+        return self._results(self.components.runner.answer(pairs, request), details, pairs.several)
 
     def answer_ids(
         self,
@@ -345,30 +310,9 @@ class Blip:
         **options: Any,
     ) -> list[list[int]]:
         """As `answer`, but token ids: a list a question, with the start token and without the closing one."""
-        rows = self._answers(images, questions, batch_size, show_progress, options)
+        request = TextRequest.checked(self.texts, None, batch_size, show_progress, options)
+        rows = self.components.runner.answer(self._pairs(images, questions), request)
         return [list(row.token_ids) for row in rows]
-
-    def _answers(
-        self,
-        images: Images,
-        questions: str | Sequence[str],
-        batch_size: int,
-        show_progress: bool,
-        options: dict[str, Any],
-    ) -> list[GeneratedTokens]:
-        """The tokens of each question's answer."""
-        chosen, start, size = _options(options), self.texts.prompt(None), integer("batch_size", batch_size, 1)
-        sources, tokens = self._asked(images, questions)
-        first = tokens[:size]
-        self._limits.check_generation(len(start), len(first), max(map(len, tokens), default=0), chosen)
-        self._prepare(max(map(len, first), default=0), len(first), chosen)
-        rows: list[GeneratedTokens] = []
-        draws = row_generators(len(tokens), chosen.seed)
-        for batch, features in self._seen(sources, _batches(len(tokens), size, "Answering", show_progress)):
-            with self._turn:
-                states, mask = self._question_states(features, self.texts.batch(tokens[batch]))
-                rows += self._decode(states, mask, start, draws[batch], chosen)
-        return rows
 
     @overload
     def rank(  # type: ignore[overload-overlap]  # str is a Sequence, too
@@ -424,81 +368,27 @@ class Blip:
         size = integer("batch_size", batch_size, 1)
         kept = None if top_k is None else integer("top_k", top_k, 1)
         listed = answers if isinstance(answers, AnswerList) else AnswerList(answers, self.texts)
-        sources, tokens = self._asked(images, questions)
-        self._limits.check_ranking(tokens, listed, size)
-        start = self.texts.prompt(None)
-        rankings: list[Ranking] = []
-        for batch, features in self._seen(sources, _batches(len(tokens), size, "Ranking", show_progress)):
-            with self._turn:
-                states, mask = self._question_states(features, self.texts.batch(tokens[batch]))
-                rankings += [rank(decoder, start, listed, kept) for decoder in self.engine.branch(states, mask)]
-        return rankings if listed_images(images)[0] or not isinstance(questions, str) else rankings[0]
+        pairs, reporter = self._pairs(images, questions), Reporter(flag("show_progress", show_progress))
+        rankings = self.components.runner.rank(pairs, self.texts.prompt(None), listed, kept, size, reporter)
+        return rankings if pairs.several else rankings[0]
 
-    def _asked(self, images: Images, questions: str | Sequence[str]) -> tuple[list[Image], list[list[int]]]:
-        """An image for every question's tokens; any bad question is refused before work on the first begins."""
+    def _pairs(self, images: Images, questions: str | Sequence[str]) -> QuestionPairs:
         if not self.config.answers_questions:
             raise InputError(
                 f"{self.bundle.folder}: this bundle captions only; answers need a checkpoint such as blip-vqa"
             )
-        sources, asked = paired(images, questions)
-        return sources, [self.texts.question(text) for text in asked]
-
-    def _seen(self, sources: Sequence[Image], batches: Iterable[slice]) -> Iterator[tuple[slice, list[ImageFeatures]]]:
-        """Features of batch after batch; an image that several follow one another about is encoded once."""
-        known: dict[int, ImageFeatures] = {}
-        for batch in batches:
-            new = {id(source): source for source in sources[batch] if id(source) not in known}
-            found = known | dict(zip(new, self.extractor.extract(list(new.values())), strict=True))
-            known = {id(source): found[id(source)] for source in sources[batch]}
-            yield batch, [known[id(source)] for source in sources[batch]]
-
-    def _question_states(self, features: Sequence[ImageFeatures], tokens: TokenBatch) -> tuple[FloatArray, IntArray]:
-        """States of one question about each image, and their mask; each image with its own questions at a time."""
-        states = np.empty((*tokens.input_ids.shape, self.config.text.hidden_size), np.float32)
-        try:
-            for image in dict.fromkeys(features):
-                rows = [row for row, other in enumerate(features) if other is image]
-                states[rows] = self.engine.question_states(
-                    tokens.input_ids[rows], tokens.attention_mask[rows], image.question_kv(self.engine)
-                )
-        finally:
-            self.extractor.trim()
-        return states, tokens.attention_mask
-
-    def _prepare(self, positions: int, texts: int, options: GenerationOptions) -> None:
-        """Have the decoder loaded for a first batch of texts over sources of so many positions."""
-        if texts:
-            with self._turn:
-                self.engine.prepare(positions, texts * options.num_beams)
-
-    def _decode(
-        self,
-        source_states: FloatArray,
-        source_mask: IntArray,
-        start: list[int],
-        draws: Sequence[np.random.Generator],
-        options: GenerationOptions,
-    ) -> list[GeneratedTokens]:
-        step = self.engine.decode(source_states, source_mask)
-        return generate(step, start, draws, self.config.text.sep_token_id, options)
+        return pair_questions(images, questions, self.texts)
 
     def _results(self, rows: Sequence[GeneratedTokens], details: bool, several: bool) -> Any:
         """What `caption` and `answer` return: texts or `Generated`, a list of them or the one."""
-        texts = [self.texts.decode(row.token_ids) for row in rows]
-        if not details:
-            return texts if several else texts[0]
-        made = [Generated(text, row.token_ids, row.finish_reason) for text, row in zip(texts, rows, strict=True)]
-        return made if several else made[0]
+        results = [self._result(row, details) for row in rows]
+        return results if several else results[0]
 
+    def _result_stream(self, rows: Generator[GeneratedTokens], details: bool) -> Iterator[Any]:
+        with closing(rows):
+            for row in rows:
+                yield self._result(row, details)
 
-def _batches(count: int, size: int, description: str, show_progress: bool) -> Iterable[slice]:
-    slices = [slice(first, first + size) for first in range(0, count, size)]
-    return Reporter(flag("show_progress", show_progress)).track(slices, description, len(slices))
-
-
-def _options(given: dict[str, Any]) -> GenerationOptions:
-    unknown = sorted(set(given) - set(GenerationOptions.__dataclass_fields__))
-    if unknown:
-        known = ", ".join(GenerationOptions.__dataclass_fields__)
-        raise InputError(f"unknown option {unknown[0]!r}; expected one of {known}")
-    return GenerationOptions(**given)
+    def _result(self, row: GeneratedTokens, details: bool) -> str | Generated:
+        text = self.texts.decode(row.token_ids)
+        return Generated(text, row.token_ids, row.finish_reason) if details else text

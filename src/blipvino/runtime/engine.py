@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 
@@ -29,7 +30,8 @@ class Engine:
     padded length, several rows share one that takes any number of any length: with the number open, an open length
     changes neither speed nor results.
 
-    `image_embeds` may run in one thread while another runs the rest; apart from that, calls must take turns.
+    `image_embeds` may run in one thread while another runs the rest; apart from that, calls must take turns: whoever
+    decodes holds `lock` from the start of a decoding to its end, since each takes over the memory of the one before.
     """
 
     def __init__(
@@ -39,6 +41,7 @@ class Engine:
         options: EngineOptions,
         selftest: SelfTest | None = None,
     ) -> None:
+        self.lock = threading.RLock()
         self._config = config
         self._compiler = Compiler(graphs, config, options, selftest)
         self._arena = Arena()

@@ -52,12 +52,6 @@ class ImageFeatures:
         """Bytes of memory. The first question adds the question encoder's keys and values."""
         return self.image_embeds.nbytes + (self._question_kv.nbytes if self._question_kv else 0)
 
-    def question_kv(self, engine: Engine) -> CrossKV:
-        """Its keys and values in the question encoder, made at the first question."""
-        if self._question_kv is None:
-            self._question_kv = engine.question_kv(self.image_embeds[None]).read_only()
-        return self._question_kv
-
 
 class FeatureCache:
     """The features that were used last, by image content, within a limit of bytes."""
@@ -92,10 +86,10 @@ class FeatureExtractor:
     """Images to features, each distinct image once. Its calls may come from several threads; they take turns.
 
     Args:
-        engine: that runs `vision`.
-        images: that reads and resizes them.
+        engine: that runs `vision` and projects keys and values.
+        images: that reads and resizes images.
         model: fingerprint of the bundle.
-        cache_bytes: memory for what is known of images.
+        cache: of what is known of images; no other extractor's.
         shape: ``[S, D]`` of an image's embeddings, which given features must have; None takes any.
     """
 
@@ -104,15 +98,15 @@ class FeatureExtractor:
         engine: Engine,
         images: ImageProcessor,
         model: str,
-        cache_bytes: int,
+        cache: FeatureCache,
         shape: tuple[int, int] | None = None,
     ) -> None:
-        self.cache = FeatureCache(cache_bytes)
-        self._shape = shape
         self.engine = engine
-        self._images = images
+        self.images = images
+        self.cache = cache
         self._model = model
-        self._turn = threading.Lock()
+        self._shape = shape
+        self._lock = threading.Lock()  # of the cache and of `vision`
 
     def extract(self, sources: Sequence[ImageSource | ImageFeatures]) -> list[ImageFeatures]:
         """Features of images in any form.
@@ -122,15 +116,17 @@ class FeatureExtractor:
             InputError: features that another bundle made.
         """
         distinct = {id(source): source for source in sources}
-        unseen = [source for source in distinct.values() if not isinstance(source, ImageFeatures)]
-        seen = self.look(list(self._images.pixels(unseen))) if unseen else []
-        features = dict(zip(map(id, unseen), seen, strict=True))
-        return [self._own(source) if isinstance(source, ImageFeatures) else features[id(source)] for source in sources]
+        unknown = [source for source in distinct.values() if not isinstance(source, ImageFeatures)]
+        encoded = self.encode(list(self.images.pixels(unknown))) if unknown else []
+        features = dict(zip(map(id, unknown), encoded, strict=True))
+        return [
+            self._checked(source) if isinstance(source, ImageFeatures) else features[id(source)] for source in sources
+        ]
 
-    def look(self, pixels: Sequence[Pixels]) -> list[ImageFeatures]:
+    def encode(self, pixels: Sequence[Pixels]) -> list[ImageFeatures]:
         """Features of resized images ``[size, size, 3]``, from the cache or by `vision`."""
         keys = [hashlib.sha256(image.tobytes()).digest() for image in pixels]
-        with self._turn:
+        with self._lock:
             known = {key: features for key in keys if (features := self.cache.get(key)) is not None}
             new = {key: image for key, image in zip(keys, pixels, strict=True) if key not in known}
             if new:
@@ -143,12 +139,24 @@ class FeatureExtractor:
                     self.cache.put(key, features)
         return [known[key] for key in keys]
 
-    def trim(self) -> None:
-        """Keep the cache to its limit, after features grew."""
-        with self._turn:
-            self.cache.trim()
+    def question_kv(self, features: ImageFeatures) -> CrossKV:
+        """An image's keys and values in the question encoder, made at its first question and kept with its features.
 
-    def _own(self, features: ImageFeatures) -> ImageFeatures:
+        The features grow by them, so the cache is brought back to its limit at once.
+        """
+        with self.engine.lock:
+            if features._question_kv is None:
+                features._question_kv = self.engine.question_kv(features.image_embeds[None]).read_only()
+                with self._lock:
+                    self.cache.trim()
+            return features._question_kv
+
+    def _checked(self, features: ImageFeatures) -> ImageFeatures:
+        """Given features, which this model must have made.
+
+        Raises:
+            InputError: they are another bundle's or of another shape.
+        """
         if features.model != self._model:
             raise InputError("these ImageFeatures were made by another bundle; make them with this one's features()")
         embeds = features.image_embeds

@@ -7,7 +7,7 @@ import pytest
 from subjects import scene_image, scene_questions
 
 from blipvino import InputError
-from blipvino.runtime.decoding.ranking import AT_A_TIME, AnswerList
+from blipvino.runtime.decoding.ranking import ANSWERS_PER_STEP, AnswerList
 
 ANSWERS = [
     "red",
@@ -68,7 +68,7 @@ def test_top_k_ranks_the_answers_that_begin_likeliest(tiny_vqa):
     # With a single token the likelihoods still hold the closing token, so the firsts are asked one step at a time.
     tokens = blip.texts.questions([question])
     states = blip.engine.question_states(
-        tokens.input_ids, tokens.attention_mask, blip.features(image).question_kv(blip.engine)
+        tokens.input_ids, tokens.attention_mask, blip.extractor.question_kv(blip.features(image))
     )
     (decoder,) = blip.engine.branch(states, tokens.attention_mask)
     decoder.step(np.array([blip.texts.prompt(None)]), np.zeros(1, np.int64))
@@ -96,7 +96,7 @@ def test_long_lists_are_scored_in_parts(tiny_vqa):
     blip, image, question = tiny_vqa.exact, scene_image(3), scene_questions(3)[0]
     words = ["red", "blue", "green", "circle", "square", "star", "ring"]
     answers = [f"{a} {b} {c}" for a in words for b in words for c in words]
-    assert len(answers) > AT_A_TIME
+    assert len(answers) > ANSWERS_PER_STEP
     ranking = blip.rank(image, question, answers, top_k=None)
     some = [*ranking.answers[:3], *ranking.answers[-3:]]
     alone = blip.rank(image, question, some, top_k=None)

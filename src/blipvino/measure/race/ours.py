@@ -45,7 +45,7 @@ class BlipvinoContender:
     def prepare_image(self, image: Image.Image) -> None:
         """Encode the image, down to what the question encoder reads of it."""
         self._prepared = self._one.features(image)
-        self._prepared.question_kv(self._one.engine)
+        self._one.extractor.question_kv(self._prepared)
 
     def answer_again(self, question: str, new_tokens: int) -> Tokens:
         """Answer from the encoded image."""

@@ -6,9 +6,9 @@ difference is deliberate: no row's result depends on the other rows of its batch
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -70,7 +70,7 @@ class Generated:
     finish_reason: FinishReason
 
 
-NEVER = np.float32(-1e9)
+_EXCLUDED_SCORE = np.float32(-1e9)
 """Upstream's score of a beam that must not be chosen."""
 
 
@@ -109,6 +109,19 @@ class GenerationOptions:
     seed: int | None = None
     repetition_penalty: float = 1.0
 
+    @classmethod
+    def from_keywords(cls, given: Mapping[str, Any]) -> GenerationOptions:
+        """Options by name, as the methods of `Blip` take them.
+
+        Raises:
+            InputError: there is no such option, or as `GenerationOptions`.
+        """
+        known = [option.name for option in fields(cls)]
+        unknown = sorted(set(given) - set(known))
+        if unknown:
+            raise InputError(f"unknown option {unknown[0]!r}; expected one of {', '.join(known)}")
+        return cls(**given)
+
     def __post_init__(self) -> None:
         """Check types and ranges.
 
@@ -145,25 +158,25 @@ def _as_kind(name: str, value: object, default: object) -> bool | int | float | 
 
 
 def generate(
-    step: Step, prompt: list[int], draws: Sequence[np.random.Generator], eos_token_id: int, options: GenerationOptions
+    step: Step, prompt: list[int], rngs: Sequence[np.random.Generator], eos_token_id: int, options: GenerationOptions
 ) -> list[GeneratedTokens]:
     """Generate one text a row, each from the same prompt.
 
     Args:
         step: the decoder, at its start.
         prompt: token ids that every row begins with.
-        draws: one generator a row, of `row_generators`; used by sampling alone.
+        rngs: one generator a row, of `row_generators`; used by sampling alone.
         eos_token_id: the token that closes a text.
         options: how to choose tokens.
 
     Returns:
         The tokens of each row, and whether it closed.
     """
-    start = np.tile(np.array(prompt, np.int64), (len(draws), 1))
+    start = np.tile(np.array(prompt, np.int64), (len(rngs), 1))
     if options.num_beams > 1:
         sequences = _beam_search(step, start, eos_token_id, options)
     else:
-        sequences = _sample(step, start, draws, eos_token_id, options)
+        sequences = _sample(step, start, rngs, eos_token_id, options)
     return [_finished(tokens, eos_token_id, len(prompt)) for tokens in sequences]
 
 
@@ -182,7 +195,7 @@ def _finished(tokens: list[int], eos_token_id: int, start: int) -> GeneratedToke
 def _sample(
     step: Step,
     inputs: IntArray,
-    draws: Sequence[np.random.Generator],
+    rngs: Sequence[np.random.Generator],
     eos_token_id: int,
     options: GenerationOptions,
 ) -> list[list[int]]:
@@ -196,7 +209,7 @@ def _sample(
             logits = _processed(
                 scores.logits(), sequences[live, : length + new_tokens], new_tokens, eos_token_id, options
             )
-            chosen = np.array([_draw(logits[i], draws[row], options) for i, row in enumerate(live.tolist())], np.int64)
+            chosen = np.array([_draw(logits[i], rngs[row], options) for i, row in enumerate(live.tolist())], np.int64)
         else:
             seen = sequences[live, : length + new_tokens]
             chosen = _likeliest(scores, seen, new_tokens, 1, eos_token_id, options)[0][:, 0]
@@ -215,10 +228,10 @@ def _likeliest(
 
     Log-probabilities are taken before the processors, as upstream's beam search does; their order is the logits'.
     """
-    barred = new_tokens < options.min_new_tokens
-    if options.repetition_penalty == 1.0 and scores.top_ids.shape[1] >= count + barred:
+    suppressed = new_tokens < options.min_new_tokens
+    if options.repetition_penalty == 1.0 and scores.top_ids.shape[1] >= count + suppressed:
         log_probs = scores.top_logits - scores.log_normalizer
-        if not barred:
+        if not suppressed:
             return scores.top_ids[:, :count], log_probs[:, :count]
         order = np.argsort(scores.top_ids == eos_token_id, axis=1, kind="stable")[:, :count]
         return np.take_along_axis(scores.top_ids, order, axis=1), np.take_along_axis(log_probs, order, axis=1)
@@ -279,7 +292,7 @@ class _Beams:
         """All beams hold the prompt; only the first of each row counts, so that they do not all say the same."""
         rows, length = sequences.shape
         running = np.repeat(sequences[:, None], options.num_beams, axis=1)
-        scores = np.full((rows, options.num_beams), NEVER, np.float32)
+        scores = np.full((rows, options.num_beams), _EXCLUDED_SCORE, np.float32)
         scores[:, 0] = 0
         finished: list[list[tuple[np.float32, list[int]]]] = [[] for _ in range(rows)]
         return cls(running, scores, np.arange(rows), finished, length, eos_token_id, options)
@@ -299,7 +312,7 @@ class _Beams:
         candidates = np.concatenate([candidates, tokens[:, :, None]], axis=2)
         closing = (tokens == self.eos_token_id) | last
         self._collect(candidates, scores, closing, length + 1 - self.prompt_length)
-        open_scores = scores + closing.astype(np.float32) * NEVER
+        open_scores = scores + closing.astype(np.float32) * _EXCLUDED_SCORE
         keep = _top_k(open_scores, beams)
         self.running = np.take_along_axis(candidates, keep[:, :, None], axis=1)
         self.running_scores = np.take_along_axis(open_scores, keep, axis=1)
@@ -325,7 +338,7 @@ class _Beams:
         """Upstream's heuristic (``early_stopping=False``): can the best running beam still beat the worst kept one?"""
         best = self.running_scores[:, 0] / np.float32(new_tokens**self.options.length_penalty)
         kept = [self.finished[row] for row in self.rows]
-        worst = [beams[-1][0] if len(beams) == self.options.num_beams else NEVER for beams in kept]
+        worst = [beams[-1][0] if len(beams) == self.options.num_beams else _EXCLUDED_SCORE for beams in kept]
         return best > np.array(worst, np.float32)
 
     def best(self) -> list[list[int]]:

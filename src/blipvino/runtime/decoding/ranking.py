@@ -26,7 +26,7 @@ from blipvino.runtime.inputs.texts import TextProcessor
 
 DEFAULT_TOP_K = 128
 """Upstream's ``k_test``."""
-AT_A_TIME = 256
+ANSWERS_PER_STEP = 256
 """Answers that are scored side by side; more would take memory for logits and gain no speed."""
 
 
@@ -91,11 +91,11 @@ def rank(decoder: Branching, start: list[int], answers: AnswerList, top_k: int |
     scores = decoder.log_probs(np.zeros(len(answers.texts), np.int64), answers.tokens[:, 0]).astype(np.float64)
     kept = np.argsort(-scores, kind="stable")[:top_k]
     kept = kept[np.argsort(answers.tokens[kept, 0], kind="stable")]  # those that begin alike side by side
-    for first in range(0, len(kept), AT_A_TIME):
+    for first in range(0, len(kept), ANSWERS_PER_STEP):
         if first:
             decoder.restart()
             decoder.step(prompt, root)
-        part = kept[first : first + AT_A_TIME]
+        part = kept[first : first + ANSWERS_PER_STEP]
         scores[part] += _after_first_token(decoder, answers, part)
     order = kept[np.lexsort((kept, -scores[kept]))]  # of equals, the earlier in the list
     return Ranking(tuple(answers.texts[place] for place in order), tuple(scores[order].tolist()))

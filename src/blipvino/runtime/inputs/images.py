@@ -13,7 +13,7 @@ from PIL import ExifTags, Image, ImageOps
 from blipvino.arrays import AnyArray, FloatArray, Pixels
 from blipvino.checkpoint.config import RESCALE_FACTOR, PreprocessorConfig
 from blipvino.errors import ImageError
-from blipvino.files.images import check_size, open_image
+from blipvino.files.image_files import check_size, open_image
 
 ImageSource = Image.Image | str | Path | bytes | AnyArray
 """A PIL image, a path, the bytes of an image file, or a uint8 array ``[H, W]`` or ``[H, W, 1 | 3 | 4]``."""
@@ -27,7 +27,7 @@ _LEAST_SCALE = 4
 by a tenth of one on average (measured on a photo-like image of 96 megapixels)."""
 _BAND_PIXELS = 2**21
 """Images are converted to RGB by bands of so many pixels, so that a huge one is not held several times."""
-_TURNED = range(2, 9)
+_ROTATED = range(2, 9)
 """EXIF orientations other than upright."""
 
 
@@ -78,8 +78,8 @@ def _decode(image: Image.Image, name: str) -> Image.Image:
 
 def _upright(image: Image.Image) -> Image.Image:
     image.load()  # a PNG's EXIF may come after its pixels
-    turned = image.getexif().get(ExifTags.Base.Orientation, 1) in _TURNED
-    return ImageOps.exif_transpose(image) if turned else image
+    rotated = image.getexif().get(ExifTags.Base.Orientation, 1) in _ROTATED
+    return ImageOps.exif_transpose(image) if rotated else image
 
 
 def _from_array(array: AnyArray) -> Image.Image:

@@ -8,9 +8,9 @@ from blipvino.checkpoint.config import BlipConfig
 from blipvino.checks import shown
 from blipvino.errors import InputError
 from blipvino.runtime.decoding.generation import GenerationOptions
-from blipvino.runtime.decoding.ranking import AT_A_TIME, AnswerList
+from blipvino.runtime.decoding.ranking import ANSWERS_PER_STEP, AnswerList
 
-MEMORY_SHARE = 2
+_MEMORY_SHARE = 2
 """Half of the memory is what a batch may take by this estimate, of which up to 1.3 times was measured."""
 
 _FLOAT_BYTES = 4
@@ -86,7 +86,7 @@ class Limits:
         """
         if answers.tokens.max() >= self._config.text.vocab_size:
             raise InputError("this AnswerList was made for another model; make it with this one's blip.texts")
-        rows, tokens = min(AT_A_TIME, len(answers.texts)), 1 + answers.tokens.shape[1]
+        rows, tokens = min(ANSWERS_PER_STEP, len(answers.texts)), 1 + answers.tokens.shape[1]
         texts, positions = min(batch_size, len(questions)), max(map(len, questions), default=0)
         self.check_decoding(texts, positions, rows, tokens, f"ranking for {texts} questions at a time")
 
@@ -101,8 +101,8 @@ class Limits:
         self._check(images * (pixels + embeds), what, advice)
 
     def _check(self, needed: int, what: str, advice: str) -> None:
-        if self._memory is not None and needed > self._memory // MEMORY_SHARE:
-            allowed = _mebibytes(self._memory // MEMORY_SHARE)
+        if self._memory is not None and needed > self._memory // _MEMORY_SHARE:
+            allowed = _mebibytes(self._memory // _MEMORY_SHARE)
             raise InputError(
                 f"{what} would take {_mebibytes(needed)} of memory, expected at most {allowed}, half of what this "
                 f"process may use; {advice}"

@@ -3,20 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass
 from io import IOBase
 
 import numpy as np
 
 from blipvino.checks import shown
 from blipvino.errors import InputError
-from blipvino.runtime.features import ImageFeatures
+from blipvino.runtime.features import FeatureExtractor, ImageFeatures
 from blipvino.runtime.inputs.images import ImageSource
+from blipvino.runtime.inputs.texts import TextProcessor
 
 Image = ImageSource | ImageFeatures
 Images = Image | Sequence[Image]
 
 _ONE = str | bytes | bytearray | memoryview | np.ndarray
 """What has a length and items, yet is one image."""
+
+
+@dataclass(frozen=True)
+class QuestionPairs:
+    """Questions, each with the image that it is about.
+
+    Attributes:
+        images: one a question; the same object where they are about the same image.
+        tokens: token ids of each question, not padded.
+        several: whether images or questions came as several, so that the result is a list.
+    """
+
+    images: list[Image]
+    tokens: list[list[int]]
+    several: bool
 
 
 def listed_images(images: Images) -> tuple[bool, list[Image]]:
@@ -53,19 +70,43 @@ def streamed_images(images: Iterable[Image]) -> Iterator[Image]:
     return iter(images)
 
 
-def paired(images: Images, questions: str | Iterable[str]) -> tuple[list[Image], list[str]]:
-    """An image for every question and a question for every image.
+def pair_questions(images: Images, questions: str | Iterable[str], texts: TextProcessor) -> QuestionPairs:
+    """An image for every question and a question for every image; any bad question is refused.
+
+    Args:
+        images: one image or a sequence.
+        questions: one question, asked of every image; or several: all about the one image, or one an image.
+        texts: that tokenize them.
 
     Raises:
         InputError: questions that are no texts, or not as many as images.
     """
     several, sources = listed_images(images)
-    asked = [questions] * len(sources) if isinstance(questions, str) else listed_texts("questions", questions)
+    listed = [questions] * len(sources) if isinstance(questions, str) else listed_texts("questions", questions)
     if not several:
-        sources = sources * len(asked)
-    if len(sources) != len(asked):
-        raise InputError(f"{len(sources)} images but {len(asked)} questions; give one question each, or just one")
-    return sources, asked
+        sources = sources * len(listed)
+    if len(sources) != len(listed):
+        raise InputError(f"{len(sources)} images but {len(listed)} questions; give one question each, or just one")
+    return QuestionPairs(sources, [texts.question(text) for text in listed], several or not isinstance(questions, str))
+
+
+def paired_features(
+    images: Sequence[Image], batches: Iterable[slice], extractor: FeatureExtractor
+) -> Iterator[tuple[slice, list[ImageFeatures]]]:
+    """Features of the images of batch after batch of questions.
+
+    An image that several questions follow one another about (the same object) is encoded once.
+
+    Raises:
+        ImageError: an image cannot be read; raised at its batch.
+        InputError: features that another bundle made.
+    """
+    known: dict[int, ImageFeatures] = {}
+    for batch in batches:
+        new = {id(image): image for image in images[batch] if id(image) not in known}
+        found = known | dict(zip(new, extractor.extract(list(new.values())), strict=True))
+        known = {id(image): found[id(image)] for image in images[batch]}
+        yield batch, [known[id(image)] for image in images[batch]]
 
 
 def listed_texts(what: str, texts: Iterable[str]) -> list[str]:

@@ -1,0 +1,88 @@
+"""What a bundle is run with: processors, engine, features and limits, each of which can be exchanged."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from blipvino.bundle.bundle import Bundle
+from blipvino.checkpoint.config import BlipConfig
+from blipvino.graphs.specs import graph_names
+from blipvino.machine.memory import memory_limit
+from blipvino.runtime.batches import BatchRunner
+from blipvino.runtime.compiling.bundled import graph_files_of, selftest_of
+from blipvino.runtime.compiling.compiler import EngineOptions
+from blipvino.runtime.engine import Engine
+from blipvino.runtime.features import FeatureCache, FeatureExtractor
+from blipvino.runtime.inputs.images import ImageProcessor
+from blipvino.runtime.inputs.limits import Limits
+from blipvino.runtime.inputs.texts import TextProcessor
+from blipvino.runtime.reading import read_config, read_preprocessor
+from blipvino.runtime.text_generator import TextGenerator
+
+
+@dataclass(frozen=True, eq=False)
+class Components:
+    """The parts of a model that runs. ``dataclasses.replace`` exchanges some; what is built on them follows.
+
+    Attributes:
+        bundle: that they are of.
+        config: its model.
+        texts: the tokenizer.
+        extractor: images to features; it brings the image processor and the engine.
+        limits: of what is taken.
+    """
+
+    bundle: Bundle
+    config: BlipConfig
+    texts: TextProcessor
+    extractor: FeatureExtractor
+    limits: Limits
+
+    @property
+    def images(self) -> ImageProcessor:
+        """The image processor."""
+        return self.extractor.images
+
+    @property
+    def engine(self) -> Engine:
+        """The compiled graphs."""
+        return self.extractor.engine
+
+    @cached_property
+    def generator(self) -> TextGenerator:
+        """Features and tokens of one batch to texts."""
+        return TextGenerator(self.extractor, self.config.text)
+
+    @cached_property
+    def runner(self) -> BatchRunner:
+        """Images and questions of any number to texts, batch after batch."""
+        positions = self.config.vision.num_positions
+        return BatchRunner(self.extractor, self.generator, self.texts, self.limits, positions)
+
+
+def load_components(bundle: Bundle, options: EngineOptions, image_cache_bytes: int, verify: bool) -> Components:
+    """Read a bundle and verify it, as `Blip.load` describes; graphs are compiled when they are first needed.
+
+    Raises:
+        BundleError: it is damaged.
+    """
+    if verify and options.cache is None:
+        bundle.verify()
+    elif verify:
+        bundle.verify(name for name in bundle.manifest.files if not name.endswith((".xml", ".bin")))
+    config = read_config(bundle)
+    images = ImageProcessor(read_preprocessor(bundle, config))
+    texts = TextProcessor.from_file(bundle.path("tokenizer.json"), config.text)
+    graphs = graph_files_of(bundle, graph_names(config.architecture), check=verify and options.cache is not None)
+    engine = Engine(graphs, config, options, selftest_of(bundle, config))
+    extractor = build_extractor(bundle, config, engine, images, image_cache_bytes)
+    return Components(bundle, config, texts, extractor, Limits(config, memory_limit()))
+
+
+def build_extractor(
+    bundle: Bundle, config: BlipConfig, engine: Engine, images: ImageProcessor, image_cache_bytes: int
+) -> FeatureExtractor:
+    """A bundle's feature extractor, with an empty cache of so many bytes."""
+    shape = config.vision.num_positions, config.vision.hidden_size
+    return FeatureExtractor(engine, images, bundle.fingerprint, FeatureCache(image_cache_bytes), shape)
