@@ -8,6 +8,8 @@ from PIL import Image
 
 from blipvino.bundle.bundle import Bundle
 from blipvino.bundle.manifest import FileEntry, Manifest, SourceInfo
+from blipvino.bundle.records import CalibrationRecord, Measurements
+from blipvino.bundle.search_record import Score, SearchRecord, Trial
 from blipvino.bundle.writing import BundleDetails
 from blipvino.machine.record import Machine
 from blipvino.measure.cost import Cost, GroupSize, Latency
@@ -25,6 +27,7 @@ from blipvino.measure.evaluation.evaluation import (
 from blipvino.measure.report.report import Example, Report, ReportOptions
 from blipvino.metrics.bootstrap import Estimate
 from blipvino.metrics.sqnr import Fidelity
+from blipvino.recipe import PTQ_INT8, WEIGHTS_INT8, Recipe
 
 HOSTILE = "<script>alert('x')</script>\"&"
 
@@ -34,31 +37,22 @@ GRAPHS = ("vision", "question_kv", "question", "answer_kv", "answer")
 
 MACHINE = Machine("A CPU", 2, ("FP32", "INT8"), "Linux 6", "3.11", {"openvino": "2026.4"})
 
-TREATMENTS = {graph: {"method": "ptq_int8" if "answer" not in graph else "weights_int8"} for graph in GRAPHS}
+TREATMENTS = {graph: PTQ_INT8 if "answer" not in graph else WEIGHTS_INT8 for graph in GRAPHS}
 
-SCORE = {"accuracy": 90.0, "drop": 0.1, "low": -0.2, "high": 0.4}
-
-SEARCH = {
-    "measure": "accuracy",
-    "outcome": "finished",
-    "max_drop": 0.7,
-    "decide_by": "estimate",
-    "source": "demo:validation",
-    "samples": 1000,
-    "machine": {"cpu": "A CPU", "cores": 2},
-    "trials": [
-        {
-            "phase": "start",
-            "graph": None,
-            "treatments": TREATMENTS,
-            "score": SCORE,
-            "race": None,
-            "size": 5_000_000,
-            "decision": "kept",
-            "reason": "the beginning",
-        }
-    ],
-}
+SEARCH = SearchRecord(
+    measure="accuracy",
+    outcome="finished",
+    max_drop=0.7,
+    decide_by="estimate",
+    source="demo:validation",
+    samples=1000,
+    images=1000,
+    seed=42,
+    latency_samples=30,
+    seconds=60.0,
+    machine=MACHINE,
+    trials=(Trial("start", None, TREATMENTS, Score(90.0, 0.1, -0.2, 0.4), None, 5_000_000, "kept", "the beginning"),),
+)
 
 
 def bundle(search=None, source="demo", folder=Path("out/bundle")):
@@ -68,9 +62,9 @@ def bundle(search=None, source="demo", folder=Path("out/bundle")):
         created="2026-01-31T12:00:00+00:00",
         source=SourceInfo(source, None, DIGEST),
         architecture="BlipForQuestionAnswering",
-        recipe={"name": "auto" if search else "int8", "treatments": TREATMENTS},
-        calibration={"source": "demo:validation", "samples": 300, "images": 300, "seed": 42},
-        measurements={"fp16_bytes": dict.fromkeys(GRAPHS, 2_000_000), **({"search": search} if search else {})},
+        recipe=Recipe("auto" if search else "int8", "", TREATMENTS),
+        calibration=CalibrationRecord("demo:validation", 300, 300, 42),
+        measurements=Measurements(dict.fromkeys(GRAPHS, 2_000_000), search=search),
         libraries={"openvino": "2026.4"},
         files={f"{graph}.{kind}": FileEntry(1, DIGEST) for graph in GRAPHS for kind in ("xml", "bin")},
     )

@@ -8,7 +8,9 @@ from subjects import save_tiny
 from blipvino import optimize
 from blipvino.bundle.bundle import open_bundle
 from blipvino.bundle.manifest import SourceInfo
+from blipvino.bundle.records import Measurements
 from blipvino.optimization.card import card, inherited
+from blipvino.recipe import FP16, Recipe
 
 SIZES = dict.fromkeys(GRAPHS, 1_000_000)
 
@@ -34,8 +36,8 @@ def test_the_card_of_a_hub_checkpoint_has_the_front_matter_of_the_hub(tmp_path):
 
 def test_the_card_of_a_folder_names_no_base_model_and_no_place():
     source = SourceInfo("/home/me/secret/blip", None, DIGEST)
-    fp16 = {"name": "none", "treatments": {graph: {"method": "fp16"} for graph in GRAPHS}}
-    text = card(details(source=source, recipe=fp16, calibration=None, measurements=None), SIZES, {})
+    fp16 = Recipe("none", "", dict.fromkeys(GRAPHS, FP16))
+    text = card(details(source=source, recipe=fp16, calibration=None, measurements=Measurements()), SIZES, {})
     front = ModelCard(text).data.to_dict()
     assert "base_model" not in front
     assert "license" not in front

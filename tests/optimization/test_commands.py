@@ -2,7 +2,9 @@
 
 from report_subjects import GRAPHS, SEARCH, details
 
+from blipvino.bundle.records import CalibrationRecord
 from blipvino.optimization.commands import optimize_command, remarks
+from blipvino.recipe import PTQ_INT8, WEIGHTS_INT8, Recipe, Treatment
 
 
 def test_commands_say_how_a_bundle_was_made():
@@ -11,10 +13,10 @@ def test_commands_say_how_a_bundle_was_made():
     )
     searched = optimize_command(details(search=SEARCH), "out")
     assert searched.endswith("--max-drop 0.7 --decide-by estimate --validation-samples 1000")
-    grouped = {graph: {"method": "ptq_int8" if "answer" not in graph else "weights_int8"} for graph in GRAPHS}
-    grouped["answer"] = {"method": "weights_int4", "group_size": 32}
-    made = details(recipe={"name": "int8-int4", "treatments": grouped})
+    grouped = {graph: PTQ_INT8 if "answer" not in graph else WEIGHTS_INT8 for graph in GRAPHS}
+    grouped["answer"] = Treatment("weights_int4", group_size=32)
+    made = details(recipe=Recipe("int8-int4", "", grouped))
     assert "--group-size 32" in optimize_command(made, "out")
     assert not list(remarks(made))
-    photos = {"source": "folder:photos", "samples": 10, "images": 10, "seed": 1}
+    photos = CalibrationRecord("folder:photos", 10, 10, 1)
     assert "write it out in full" in " ".join(remarks(details(calibration=photos)))

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from blipvino.bundle.records import CalibrationRecord, Measurements
 from blipvino.errors import BundleError, InputError
-from blipvino.files.records import decode
+from blipvino.files.json_records import decode
 from blipvino.recipe import Recipe
 
 __all__ = ["MANIFEST_FILE", "OPTIMIZE_AGAIN", "SCHEMA_VERSION", "FileEntry", "Manifest", "SourceInfo"]

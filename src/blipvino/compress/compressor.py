@@ -30,6 +30,7 @@ class Compressor:
         self._checkpoint = checkpoint
         self._inputs = None if calibration is None else GraphInputs(checkpoint, calibration, reporter)
         self._reporter = reporter
+        self.architecture = checkpoint.config.architecture
         self.fp16_bytes: dict[str, int] = {}
         self.seconds: dict[str, float] = {}
 

@@ -99,23 +99,35 @@ def optimize(
             plan if isinstance(plan, Recipe) else Recipe(AUTO, "", {}),
         )
         with write_bundle(output, details, overwrite=overwrite) as folder:
-            processors = write_preprocessing(checkpoint, folder)
-            needs_samples = isinstance(plan, Search) or plan.needs_calibration
-            seen = _calibrate(processors, calibration or CalibrationOptions(), reporter) if needs_samples else None
-            compressor = Compressor(checkpoint, seen.inputs if seen else None, reporter)
-            details.calibration = seen.record if seen else None
-            if isinstance(plan, Search):
-                assert seen is not None
-                validation = take_validation_samples(plan, seen.source, seen.samples)
-                materials = Materials(checkpoint, compressor.compress, seen.inputs, folder)
-                details.recipe, record = search_recipe(materials, validation, plan, reporter)
-                details.measurements = Measurements(compressor.fp16_bytes, search=record)
-            else:
-                _write_graphs(compressor, plan, names, folder, reporter)
-                details.measurements = Measurements(compressor.fp16_bytes, compressor.seconds)
-            _write_golden(checkpoint, processors, folder, seen, reporter)
-            write_card(details, folder, checkpoint.folder)
+            _fill(folder, details, checkpoint, plan, calibration or CalibrationOptions(), reporter)
     return open_bundle(output)
+
+
+def _fill(
+    folder: Path,
+    details: BundleDetails,
+    checkpoint: Checkpoint,
+    plan: Recipe | Search,
+    calibration: CalibrationOptions,
+    reporter: Reporter,
+) -> None:
+    """Put everything that a bundle holds into its folder, and what there is to say of it into its details."""
+    processors = write_preprocessing(checkpoint, folder)
+    needs_samples = isinstance(plan, Search) or plan.needs_calibration
+    seen = _calibrate(processors, calibration, reporter) if needs_samples else None
+    compressor = Compressor(checkpoint, seen.inputs if seen else None, reporter)
+    details.calibration = seen.record if seen else None
+    if isinstance(plan, Search):
+        assert seen is not None
+        validation = take_validation_samples(plan, seen.source, seen.samples)
+        materials = Materials(checkpoint, compressor.compress, seen.inputs, folder)
+        details.recipe, record = search_recipe(materials, validation, plan, reporter)
+        details.measurements = Measurements(compressor.fp16_bytes, search=record)
+    else:
+        _write_graphs(compressor, plan, folder, reporter)
+        details.measurements = Measurements(compressor.fp16_bytes, compressor.seconds)
+    _write_golden(checkpoint, processors, folder, seen, reporter)
+    write_card(details, folder, checkpoint.folder)
 
 
 def _plan(recipe: str | Recipe | Search) -> Recipe | Search:
@@ -132,9 +144,8 @@ def _recorded_name(source: str | Path) -> str:
     return str(Path(source).resolve()) if Path(source).is_dir() else str(source)
 
 
-def _write_graphs(
-    compressor: Compressor, recipe: Recipe, names: Sequence[str], folder: Path, reporter: Reporter
-) -> None:
+def _write_graphs(compressor: Compressor, recipe: Recipe, folder: Path, reporter: Reporter) -> None:
+    names = graph_names(compressor.architecture)
     readers, done = handing_over(names), dict[str, ov.Model]()
     for name in names:
         reporter.say(f"{name}: {recipe.treatments[name]}")

@@ -65,6 +65,20 @@ class Engine:
         self._vision.wait_all()
         return embeds
 
+    def run(self, name: str, inputs: Mapping[str, AnyArray]) -> dict[str, AnyArray]:
+        """Any graph by its name, compiled for any sizes.
+
+        Args:
+            name: of the graph.
+            inputs: by name, as its `GraphSpec` lists them.
+
+        Returns:
+            Copies of its outputs by name.
+        """
+        request = self._compiler.request(name, Sizes())
+        made = request.infer(dict(inputs))
+        return {port.get_any_name(): np.array(made[port]) for port in request.model_outputs}
+
     def question_kv(self, image_embeds: FloatArray) -> CrossKV:
         """One image's embeddings ``[1, S, D]`` -> its keys and values in the question encoder."""
         return self._project("question_kv", image_embeds)

@@ -109,7 +109,7 @@ def diagnose_bundle(
         original=str(place),
         recipe=opened.label,
         data=f"{source.name}, {count_items(samples)} samples, seed {options.seed}",
-        graphs=tuple(replace(graph, as_run=errors[graph.graph]) for graph in graphs),
+        graphs=tuple(replace(graph, as_run=errors.get(graph.graph)) for graph in graphs),
         libraries=library_versions(),
         arithmetic=choice.arithmetic,
         reason=choice.reason,

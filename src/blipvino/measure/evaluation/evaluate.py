@@ -33,6 +33,8 @@ from blipvino.progress import Reporter
 from blipvino.runtime.blip import Blip
 from blipvino.runtime.compiling.compiler import EngineOptions
 
+__all__ = ["DEFAULT_BATCH_SIZE", "EXAMPLES", "ModelTexts", "RunOptions", "evaluate_bundle", "evaluate_results"]
+
 DEFAULT_BATCH_SIZE = 16
 EXAMPLES = 60
 

@@ -42,13 +42,27 @@ from blipvino.checks import choice
 from blipvino.data import DEFAULT_SEED
 from blipvino.errors import DataError, InputError
 from blipvino.files.atomic import write_text
-from blipvino.files.records import decode
+from blipvino.files.json_records import decode
 from blipvino.files.sample_files import read_json
 from blipvino.machine.host import ArithmeticOption
 from blipvino.machine.record import Machine
 from blipvino.metrics.bootstrap import Estimate
 from blipvino.runtime.compiling.compiler import Precision
 from blipvino.runtime.decoding.ranking import DEFAULT_TOP_K
+
+__all__ = [
+    "RESULTS_FILE",
+    "AnswerExample",
+    "AnswerScore",
+    "CaptionExample",
+    "CaptionScore",
+    "DataInfo",
+    "EvaluateOptions",
+    "Evaluation",
+    "Model",
+    "read_evaluation",
+    "write_evaluation",
+]
 
 RESULTS_FILE = "evaluation.json"
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from blipvino.errors import DataError, OutputError
-from blipvino.files.records import decode
+from blipvino.files.json_records import decode
 from blipvino.files.sample_files import read_bytes
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, Self
 
-from blipvino.files.records import decode
+from blipvino.files.json_records import decode
 from blipvino.machine.record import Machine
 
 

@@ -13,6 +13,8 @@ from blipvino.measure.cost import Cost
 from blipvino.measure.diagnosis.diagnosis import Diagnosis
 from blipvino.measure.evaluation.evaluation import AnswerExample, CaptionExample, Evaluation
 
+__all__ = ["Example", "Report", "ReportOptions"]
+
 
 @dataclass(frozen=True)
 class ReportOptions:

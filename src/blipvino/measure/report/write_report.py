@@ -25,6 +25,8 @@ from blipvino.measure.report.page.page import report_page
 from blipvino.measure.report.report import Report, ReportOptions
 from blipvino.progress import Reporter
 
+__all__ = ["DEFAULT_DATA", "ReportInputs", "read_diagnosis", "write_report"]
+
 DEFAULT_DATA = "demo:test"
 
 
