@@ -22,7 +22,7 @@ from blipvino.compress.calibration import prepare_calibration
 from blipvino.compress.embeddings import look_up_in_8_bits
 from blipvino.compress.graph_inputs import DECODER_TEXTS, GraphInputs
 from blipvino.compress.ptq import quantize_int8
-from blipvino.compress.recipes import RECIPE_NAMES
+from blipvino.compress.recipes import RECIPE_NAMES, check_recipe
 from blipvino.compress.storage import fits_fp16, save_graph
 from blipvino.compress.weights import compress_weights
 from blipvino.data import open_source, take
@@ -111,7 +111,7 @@ def test_a_treatment_survives_json_and_says_what_is_not_default():
 
 def test_the_stateful_decoder_keeps_float_activations():
     with pytest.raises(InputError, match="answer"):
-        Recipe("mine", "", {"answer": PTQ_INT8})
+        check_recipe(Recipe("mine", "", {"answer": PTQ_INT8}), ("answer",))
 
 
 def with_answer(treatment):

@@ -10,12 +10,14 @@ import pytest
 from subjects import scene_image
 
 from blipvino import Blip, CompressionError, DataError, InputError, optimize
-from blipvino.bundle.search_record import Race, Score
+from blipvino.bundle.search_record import Race, Score, SearchRecord
 from blipvino.checkpoint.tensors import load_checkpoint
 from blipvino.compress.weights import compress_weights
 from blipvino.data import open_source, take
+from blipvino.files.json_records import decode
 from blipvino.graphs import specs
 from blipvino.graphs.building import build_graph
+from blipvino.machine.record import this_machine
 from blipvino.optimization.optimize import CalibrationOptions
 from blipvino.optimization.search import candidates, strategy, trial_runner
 from blipvino.optimization.search.candidates import GENTLER_RANGES
@@ -276,9 +278,12 @@ def test_what_nncf_refuses_is_recorded_and_the_next_is_tried():
 
 def recorded(found):
     """A search as a manifest has it."""
-    record = {"measure": "VQA accuracy", "samples": 1000, "source": "demo:validation", "outcome": found.outcome}
-    trials = [trial.to_json() for trial in found.trials]
-    return json.loads(json.dumps({**record, "max_drop": 0.5, "decide_by": "estimate", "trials": trials}))
+    record = SearchRecord(
+        *("VQA accuracy", found.outcome, 0.5, "estimate", "demo:validation", 1000, 1000, 42, 30, 1.5),
+        machine=this_machine(),
+        trials=found.trials,
+    )
+    return decode(SearchRecord, json.loads(json.dumps(record.to_json())))
 
 
 def test_the_table_has_all_that_was_tried_and_the_summary_what_it_would_have_cost_to_go_further():
