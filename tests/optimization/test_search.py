@@ -68,7 +68,7 @@ class Lab:
         for treatment in treatments.values():
             if treatment in self.refused:
                 raise CompressionError("NNCF cannot")
-        return sum(1000 * BITS[treatment.method] * (2 - treatment.ratio) for treatment in treatments.values())
+        return sum(int(1000 * BITS[each.method] * (2 - each.ratio)) for each in treatments.values())
 
     def rank_layers(self, graph, treatment):
         self.ranked.append(graph)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import types
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 _PLAIN: Mapping[type, tuple[type, ...]] = {str: (str,), bool: (bool,), int: (int,), float: (float, int)}
@@ -29,12 +29,22 @@ def decode(kind: Any, value: Any) -> Any:
         return tuple(decode(arguments[0], item) for item in value)
     if get_origin(kind) in (dict, Mapping):
         return {key: decode(arguments[1], item) for key, item in value.items()}
-    if get_origin(kind) in (Union, types.UnionType) and value is not None:
-        return decode(arguments[0], value)
+    if get_origin(kind) in (Union, types.UnionType):
+        return None if value is None else _one_of([each for each in arguments if each is not types.NoneType], value)
     expected = _PLAIN.get(kind) if isinstance(kind, type) else None
     if expected is not None and (not isinstance(value, expected) or isinstance(value, bool) is not (kind is bool)):
         raise TypeError(f"{value!r} is no {kind.__name__}")
     return value
+
+
+def _one_of(kinds: Sequence[Any], value: Any) -> Any:
+    """A value as the first of several types that fits."""
+    for kind in kinds[:-1]:
+        try:
+            return decode(kind, value)
+        except (KeyError, TypeError):  # the next type says what is wrong, if it does not fit either
+            continue
+    return decode(kinds[-1], value)
 
 
 def _is_required(field: dataclasses.Field[Any]) -> bool:
