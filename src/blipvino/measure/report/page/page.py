@@ -32,7 +32,7 @@ def _head(title: str) -> Markup:
         element("meta", name="viewport", content="width=device-width, initial-scale=1"),
         element("meta", name="color-scheme", content="light dark"),
         element("title", f"{title} – blipvino report"),
-        element("style", Markup(files("blipvino.measure.report").joinpath("report.css").read_text(encoding="utf-8"))),
+        element("style", Markup(files("blipvino.measure.report.page").joinpath("report.css").read_text(encoding="utf-8"))),
     )
 
 
