@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from blipvino import Blip
-from blipvino.cli.describing import split_inputs
+from blipvino.cli.image_texts import split_inputs
 from blipvino.cli.main import app
 from blipvino.demo.scenes import render, sample_scene
 from blipvino.errors import InputError

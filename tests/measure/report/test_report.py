@@ -17,9 +17,8 @@ from blipvino import Blip, optimize
 from blipvino.bundle.bundle import Bundle, open_bundle
 from blipvino.bundle.manifest import FileEntry, Manifest, SourceInfo
 from blipvino.bundle.writing import BundleDetails
-from blipvino.cli import browser, tour
-from blipvino.cli import main as cli
-from blipvino.cli.main import main
+from blipvino.cli import browser, output, tour
+from blipvino.cli.main import app, main
 from blipvino.data.demo import demo_sample
 from blipvino.errors import BundleError, DataError, InputError, OutputError
 from blipvino.machine.record import Machine
@@ -470,7 +469,7 @@ def test_examples_are_found_again_by_their_images():
 
 def test_the_command_line_makes_a_report(compressed, tiny_vqa, tmp_path, capsys, monkeypatch):
     shown = []
-    monkeypatch.setattr("blipvino.cli.main.open_page", shown.append)
+    monkeypatch.setattr("blipvino.cli.report.open_page", shown.append)
     path = tmp_path / "report.html"
     arguments = [
         "report",
@@ -640,8 +639,8 @@ def demo_output(monkeypatch, tmp_path):
         made = tour.Tour((said,), timed(0.97), tmp_path / "report.html")
         monkeypatch.setattr(tour, "run_demo", lambda *_arguments, **_options: made)
         monkeypatch.setattr(full_size, "time_full_size", timing)
-        monkeypatch.setattr(cli, "console", Console(width=columns))
-        return CliRunner().invoke(cli.app, ["demo", "-o", str(tmp_path), *options])
+        monkeypatch.setattr(output, "console", Console(width=columns))
+        return CliRunner().invoke(app, ["demo", "-o", str(tmp_path), *options])
 
     return run_it
 
