@@ -26,13 +26,14 @@ def report_page(report: Report) -> str:
 
 
 def _head(title: str) -> Markup:
+    style = files("blipvino.measure.report.page").joinpath("report.css").read_text(encoding="utf-8")
     return element(
         "head",
         element("meta", charset="utf-8"),
         element("meta", name="viewport", content="width=device-width, initial-scale=1"),
         element("meta", name="color-scheme", content="light dark"),
         element("title", f"{title} – blipvino report"),
-        element("style", Markup(files("blipvino.measure.report.page").joinpath("report.css").read_text(encoding="utf-8"))),
+        element("style", Markup(style)),
     )
 
 
