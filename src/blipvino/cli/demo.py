@@ -16,7 +16,7 @@ from blipvino.progress import Reporter
 from blipvino.recipe import DEFAULT_RECIPE
 
 if TYPE_CHECKING:
-    from blipvino.cli.tour import Tour
+    from blipvino.cli.demo_run import DemoRun
     from blipvino.measure.race.full_size import FullSize
 
 OutputOption = Annotated[Path, typer.Option("--output", "-o", help="Folder for everything that the demo writes.")]
@@ -42,50 +42,50 @@ def demo(
     quiet: QuietFlag = False,
 ) -> None:
     """Optimize the embedded demo model, try it on held-out pictures, and report how it stands beside its original."""
-    from blipvino.cli.tour import run_demo
+    from blipvino.cli.demo_run import run_demo
 
-    tour = run_demo(output, recipe, samples, show_progress=not quiet)
+    found = run_demo(output, recipe, samples, show_progress=not quiet)
     if not as_json:
-        _print_tour(tour)
+        _print_demo(found)
     if show:
-        open_page(tour.page)
+        open_page(found.page)
     if full_size:
-        tour = _timed_at_full_size(tour, output, Reporter(not quiet))
+        found = _timed_at_full_size(found, output, Reporter(not quiet))
     if as_json:
-        print_json(tour.to_json())
-    elif tour.full_size is not None:
-        _print_full_size(tour.full_size)
+        print_json(found.to_json())
+    elif found.full_size is not None:
+        _print_full_size(found.full_size)
 
 
-def _print_tour(tour: Tour) -> None:
+def _print_demo(found: DemoRun) -> None:
     """Print the demo model's texts and how it stands; latencies in words, since a model so small gains no speed."""
     from blipvino.measure.report.page.summary import sentences
     from blipvino.measure.report.tables.comparison_tables import size_table
     from blipvino.measure.report.tables.evaluation_tables import answer_tables, caption_table
 
     typer.echo("What the compressed demo model says of pictures that it never saw:")
-    for sample in tour.samples:
+    for sample in found.samples:
         typer.echo(f"{sample.image}\n  caption: {sample.caption}\n  {sample.question} {sample.answer}")
-    evaluation = tour.report.evaluation
+    evaluation = found.report.evaluation
     by_answer_type = list(answer_tables(evaluation))[:2]
-    tables = (size_table(tour.report.cost), *by_answer_type, caption_table(evaluation))
+    tables = (size_table(found.report.cost), *by_answer_type, caption_table(evaluation))
     print_tables(table for table in tables if table.rows)
-    for sentence in sentences(tour.report):
+    for sentence in sentences(found.report):
         print_sentence(sentence)
     print_sentence("Accuracy by question type, latencies, error by layer and more pictures are in the report.")
-    print_report_link(tour.page)
+    print_report_link(found.page)
 
 
-def _timed_at_full_size(tour: Tour, folder: Path, reporter: Reporter) -> Tour:
-    """The tour with the timing at full size; without it, said on standard error, where the machine has no room."""
+def _timed_at_full_size(found: DemoRun, folder: Path, reporter: Reporter) -> DemoRun:
+    """The run with the timing at full size; without it, said on standard error, where the machine has no room."""
     from blipvino.measure.race.full_size import time_full_size
 
     reporter.say("Now a model of full size, about a minute (--no-full-size does without)")
     try:
-        return replace(tour, full_size=time_full_size(folder, reporter))
+        return replace(found, full_size=time_full_size(folder, reporter))
     except BlipvinoError as error:  # the demo itself is done
         print_error(f"not timed at full size: {error}")
-        return tour
+        return found
 
 
 def _print_full_size(found: FullSize) -> None:

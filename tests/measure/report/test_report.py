@@ -17,7 +17,7 @@ from blipvino import Blip, optimize
 from blipvino.bundle.bundle import Bundle, open_bundle
 from blipvino.bundle.manifest import FileEntry, Manifest, SourceInfo
 from blipvino.bundle.writing import BundleDetails
-from blipvino.cli import browser, output, tour
+from blipvino.cli import browser, demo_run, output
 from blipvino.cli.main import app, main
 from blipvino.data.demo import demo_sample
 from blipvino.errors import BundleError, DataError, InputError, OutputError
@@ -635,9 +635,9 @@ def demo_output(monkeypatch, tmp_path):
                 raise found
             return found
 
-        said = tour.TourSample("out/scene-2.png", "a large red ring", "what size is the ring?", "large")
-        made = tour.Tour((said,), timed(0.97), tmp_path / "report.html")
-        monkeypatch.setattr(tour, "run_demo", lambda *_arguments, **_options: made)
+        said = demo_run.DemoSample("out/scene-2.png", "a large red ring", "what size is the ring?", "large")
+        made = demo_run.DemoRun((said,), timed(0.97), tmp_path / "report.html")
+        monkeypatch.setattr(demo_run, "run_demo", lambda *_arguments, **_options: made)
         monkeypatch.setattr(full_size, "time_full_size", timing)
         monkeypatch.setattr(output, "console", Console(width=columns))
         return CliRunner().invoke(app, ["demo", "-o", str(tmp_path), *options])
