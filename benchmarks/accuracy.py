@@ -25,9 +25,9 @@ from blipvino.bundle.bundle import Bundle, open_bundle
 from blipvino.bundle.manifest import MANIFEST_FILE
 from blipvino.checkpoint.tensors import load_checkpoint
 from blipvino.compress.outliers import OutlierOptions, add_outliers
-from blipvino.compress.recipes import AUTO
 from blipvino.demo import resolve
 from blipvino.files.atomic import make_folder, write_text
+from blipvino.graphs.recipes import AUTO
 from blipvino.machine.host import ArithmeticOption
 from blipvino.measure.diagnosis.diagnose import DiagnoseOptions, diagnose_bundle
 from blipvino.measure.diagnosis.diagnosis import Diagnosis

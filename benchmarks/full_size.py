@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 
 from benchmarks.random_checkpoint import write_random_checkpoint
 from blipvino.bundle.bundle import Bundle, open_bundle
-from blipvino.compress.recipes import find_recipe
+from blipvino.graphs.recipes import find_recipe
 from blipvino.graphs.specs import groups
 
 TUTORIAL_FP16_KB = {"vision": 168145.68, "text encoder": 268087.17, "text decoder": 269303.42}

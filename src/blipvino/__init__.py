@@ -13,7 +13,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from blipvino.bundle.bundle import Bundle, open_bundle
-from blipvino.compress.recipes import find_recipe
 from blipvino.errors import (
     BlipvinoError,
     BundleError,
@@ -24,6 +23,7 @@ from blipvino.errors import (
     InputError,
     OutputError,
 )
+from blipvino.graphs.recipes import find_recipe
 from blipvino.recipe import Recipe, Treatment
 from blipvino.runtime.blip import Blip
 from blipvino.runtime.compiling.compiler import EngineOptions

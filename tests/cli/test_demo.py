@@ -7,8 +7,8 @@ from report_subjects import timed
 from rich.console import Console
 from typer.testing import CliRunner
 
-from blipvino.cli import main as cli
-from blipvino.cli import tour
+from blipvino.cli import demo_run, output
+from blipvino.cli.main import app
 from blipvino.errors import OutputError
 from blipvino.measure.race import full_size
 
@@ -23,12 +23,12 @@ def demo_output(monkeypatch, tmp_path):
                 raise found
             return found
 
-        said = tour.TourSample("out/scene-2.png", "a large red ring", "what size is the ring?", "large")
-        made = tour.Tour((said,), timed(0.97), tmp_path / "report.html")
-        monkeypatch.setattr(tour, "run_demo", lambda *_arguments, **_options: made)
+        said = demo_run.DemoSample("out/scene-2.png", "a large red ring", "what size is the ring?", "large")
+        made = demo_run.DemoRun((said,), timed(0.97), tmp_path / "report.html")
+        monkeypatch.setattr(demo_run, "run_demo", lambda *_arguments, **_options: made)
         monkeypatch.setattr(full_size, "time_full_size", timing)
-        monkeypatch.setattr(cli, "console", Console(width=columns))
-        return CliRunner().invoke(cli.app, ["demo", "-o", str(tmp_path), *options])
+        monkeypatch.setattr(output, "console", Console(width=columns))
+        return CliRunner().invoke(app, ["demo", "-o", str(tmp_path), *options])
 
     return run_it
 

@@ -9,7 +9,7 @@ from blipvino.cli.main import main
 
 def test_the_command_line_makes_a_report(compressed, tiny_vqa, tmp_path, capsys, monkeypatch):
     shown = []
-    monkeypatch.setattr("blipvino.cli.main.open_page", shown.append)
+    monkeypatch.setattr("blipvino.cli.report.open_page", shown.append)
     path = tmp_path / "report.html"
     arguments = [
         "report",

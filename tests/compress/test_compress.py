@@ -22,11 +22,11 @@ from blipvino.compress.calibration import prepare_calibration
 from blipvino.compress.embeddings import look_up_in_8_bits
 from blipvino.compress.graph_inputs import DECODER_TEXTS, GraphInputs
 from blipvino.compress.ptq import quantize_int8
-from blipvino.compress.recipes import RECIPE_NAMES, check_recipe
 from blipvino.compress.storage import fits_fp16, save_graph
 from blipvino.compress.weights import compress_weights
 from blipvino.data import open_source, take
 from blipvino.graphs.building import build_graph
+from blipvino.graphs.recipes import RECIPE_NAMES, check_recipe
 from blipvino.graphs.specs import GRAPHS
 from blipvino.graphs.surgery import number_operations
 from blipvino.optimization.optimize import CalibrationOptions

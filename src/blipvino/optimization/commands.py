@@ -9,7 +9,7 @@ from typing import Any
 
 from blipvino.bundle.manifest import Manifest
 from blipvino.bundle.writing import BundleDetails
-from blipvino.compress.recipes import AUTO, RECIPE_NAMES, find_recipe
+from blipvino.graphs.recipes import AUTO, RECIPE_NAMES, find_recipe
 from blipvino.recipe import Recipe
 
 Made = BundleDetails | Manifest

@@ -18,12 +18,12 @@ from blipvino.checkpoint.tensors import Checkpoint, load_checkpoint
 from blipvino.checks import shown
 from blipvino.compress.calibration import CalibrationSet, prepare_calibration
 from blipvino.compress.compressor import Compressor
-from blipvino.compress.recipes import AUTO, DEFAULT_RECIPE, check_recipe, find_recipe
 from blipvino.compress.storage import save_graph
 from blipvino.data import DEFAULT_SAMPLES, DEFAULT_SEED, Sample, SampleSource, count_items, open_source, take
 from blipvino.demo import resolve
 from blipvino.errors import InputError
 from blipvino.graphs.handover import hand_over_in_8_bits
+from blipvino.graphs.recipes import AUTO, DEFAULT_RECIPE, check_recipe, find_recipe
 from blipvino.graphs.specs import graph_names, handing_over
 from blipvino.optimization.card import write_card
 from blipvino.optimization.golden_samples import golden_pictures, golden_samples, with_expectations
@@ -69,7 +69,7 @@ def optimize(
     Args:
         source: a folder with a Hugging Face BLIP checkpoint, a hub id, or ``demo`` for the embedded checkpoint.
         output: the bundle's folder.
-        recipe: a recipe, or the name of one (`blipvino.compress.recipes`); or `Search`, which "auto" is with its
+        recipe: a recipe, or the name of one (`blipvino.graphs.recipes`); or `Search`, which "auto" is with its
             defaults: the fastest that a search finds within a limit of accuracy. Ctrl-C ends the search, and its best
             so far is written.
         calibration: the samples that quantization sees; the demo world's by default.

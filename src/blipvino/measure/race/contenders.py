@@ -15,8 +15,8 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from blipvino.compress.recipes import RECIPE_NAMES, find_recipe
 from blipvino.errors import InputError
+from blipvino.graphs.recipes import RECIPE_NAMES, find_recipe
 from blipvino.measure.race.contender import Contender
 
 if TYPE_CHECKING:

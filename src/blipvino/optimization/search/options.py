@@ -7,6 +7,7 @@ from typing import Literal, get_args
 
 from blipvino.data import DEFAULT_SEED
 from blipvino.errors import InputError
+from blipvino.graphs.recipes import AUTO, SEARCH_SUMMARY
 
 DecideBy = Literal["estimate", "bound"]
 
@@ -39,7 +40,7 @@ class Search:
 
     def describe(self) -> str:
         """One line, as a recipe has it."""
-        return "auto: the fastest within a limit of accuracy, found by measurement on this machine"
+        return f"{AUTO}: {SEARCH_SUMMARY}"
 
     def __post_init__(self) -> None:
         """Check the ranges."""

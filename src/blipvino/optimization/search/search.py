@@ -9,9 +9,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from blipvino.bundle.search_record import Found, SearchRecord
-from blipvino.compress.recipes import AUTO
 from blipvino.data import Sample, SampleSource, count_items, open_source, take
 from blipvino.errors import DataError
+from blipvino.graphs.recipes import AUTO
 from blipvino.machine.host import choose_arithmetic
 from blipvino.machine.record import this_machine
 from blipvino.optimization.search.options import Search

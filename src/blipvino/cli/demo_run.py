@@ -8,10 +8,10 @@ from typing import Any
 
 from PIL import Image
 
-from blipvino.compress.recipes import find_recipe
 from blipvino.demo.questions import sample_questions
 from blipvino.demo.scenes import render, sample_scene, scene_rng
 from blipvino.files.atomic import make_folder, write_png
+from blipvino.graphs.recipes import find_recipe
 from blipvino.measure.race.full_size import FullSize
 from blipvino.measure.report.pictures import visualize
 from blipvino.measure.report.report import Report, ReportOptions
@@ -28,7 +28,7 @@ SAMPLE_SCENES = (2, 3, 11, 41)
 
 
 @dataclass(frozen=True)
-class TourSample:
+class DemoSample:
     """One picture that the demo wrote, and what the compressed model says of it."""
 
     image: str
@@ -38,10 +38,10 @@ class TourSample:
 
 
 @dataclass(frozen=True)
-class Tour:
+class DemoRun:
     """All that the demo shows; ``full_size`` is None where it was not timed."""
 
-    samples: tuple[TourSample, ...]
+    samples: tuple[DemoSample, ...]
     report: Report
     page: Path
     full_size: FullSize | None = None
@@ -57,7 +57,7 @@ class Tour:
         }
 
 
-def run_demo(folder: Path, recipe: str, samples: int, *, show_progress: bool = True) -> Tour:
+def run_demo(folder: Path, recipe: str, samples: int, *, show_progress: bool = True) -> DemoRun:
     """Write ``bundle/``, ``samples/`` and ``report.html`` into a folder.
 
     Raises:
@@ -67,14 +67,14 @@ def run_demo(folder: Path, recipe: str, samples: int, *, show_progress: bool = T
     make_folder(folder / "samples")
     bundle = optimize("demo", folder / "bundle", recipe=recipe, overwrite=True, show_progress=show_progress)
     blip = Blip.load(bundle)
-    shown = tuple(_try_scene(blip, index, folder / "samples") for index in SAMPLE_SCENES)
+    shown = tuple(_describe_scene(blip, index, folder / "samples") for index in SAMPLE_SCENES)
     options = ReportOptions(samples, diagnose_samples=DIAGNOSED, max_new_tokens=MAX_NEW_TOKENS)
     page = folder / "report.html"
     report = write_report(bundle.folder, page, "demo:test", options, show_progress=show_progress)
-    return Tour(shown, report, page)
+    return DemoRun(shown, report, page)
 
 
-def _try_scene(blip: Blip, index: int, folder: Path) -> TourSample:
+def _describe_scene(blip: Blip, index: int, folder: Path) -> DemoSample:
     scene = sample_scene("test", index)
     image = Image.fromarray(render(scene))
     path = folder / f"scene-{index}.png"
@@ -82,4 +82,4 @@ def _try_scene(blip: Blip, index: int, folder: Path) -> TourSample:
     question = sample_questions(scene, scene_rng("test", index, 1), 1)[0].text
     caption, answer = blip.caption(path, max_new_tokens=MAX_NEW_TOKENS), blip.answer(path, question)
     write_png(folder / f"scene-{index}-answered.png", visualize(image, caption, question, answer))
-    return TourSample(str(path), caption, question, answer)
+    return DemoSample(str(path), caption, question, answer)

@@ -11,6 +11,7 @@ from blipvino.recipe import FP16, PTQ_MINMAX, WEIGHTS_INT4, Recipe, Treatment
 DEFAULT_RECIPE = "int8"
 AUTO = "auto"
 """What a search finds is called; see `blipvino.optimization.search`."""
+SEARCH_SUMMARY = "the fastest within a limit of accuracy, found by measurement on this machine"
 
 
 def _default(spec: GraphSpec) -> Treatment:

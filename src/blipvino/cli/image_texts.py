@@ -27,12 +27,12 @@ AHEAD = 2 * DEFAULT_BATCH_SIZE
 """Images that are read, and resized, before they are asked for."""
 
 Texts = Sequence[tuple[str, FinishReason | None]]
-"""What is said of one image, an item a question (one of a caption), and how each text ended."""
+"""The texts of one image, an item a question (one of a caption), and how each ended."""
 
 
 @dataclass(frozen=True)
-class Said:
-    """What a model says of an image, or why it says nothing.
+class ImageText:
+    """A caption of an image or an answer about it, or why there is none.
 
     Attributes:
         image: the file.
@@ -40,7 +40,7 @@ class Said:
         question: that the text answers; None of a caption.
         finish_reason: "stop" or "length", of `Generated`; None of answers from a list.
         error: why the image could not be read.
-        first: whether this is the first that is said of this image.
+        first: whether this is the first text of this image.
     """
 
     image: Path
@@ -90,7 +90,9 @@ def _names_image(text: str) -> bool:
     return Path(text).suffix.lower() in IMAGE_SUFFIXES or os.path.lexists(text)
 
 
-def captions(blip: Blip, images: Sequence[Path], prompt: str | None, options: Mapping[str, Any]) -> Generator[Said]:
+def caption_images(
+    blip: Blip, images: Sequence[Path], prompt: str | None, options: Mapping[str, Any]
+) -> Generator[ImageText]:
     """Caption images one by one, as they are ready.
 
     Args:
@@ -111,13 +113,13 @@ def captions(blip: Blip, images: Sequence[Path], prompt: str | None, options: Ma
         yield from _in_order(reader, texts, [None])
 
 
-def answers(
+def answer_images(
     blip: Blip,
     images: Sequence[Path],
     questions: Sequence[str],
     choice: Sequence[str] | None,
     options: Mapping[str, Any],
-) -> Generator[Said]:
+) -> Generator[ImageText]:
     """Ask every question of every image: all about the first image, then all about the second, as they are ready.
 
     Args:
@@ -135,7 +137,7 @@ def answers(
     reader = _Reader(blip.images, images)
     with closing(reader.pixels()) as readable:
         batches = blip.feature_stream(readable, batch_size=together)
-        texts = (told for features in batches for told in _answers(blip, features, questions, listed, options))
+        texts = (one for features in batches for one in _answers(blip, features, questions, listed, options))
         yield from _in_order(reader, texts, questions)
 
 
@@ -150,35 +152,35 @@ def _answers(
     asked = [(image, question) for image in features for question in questions]
     sources, texts = [image for image, _ in asked], [question for _, question in asked]
     if choice is None:
-        answered = blip.answer(sources, texts, return_details=True, **options)
-        said: Texts = [(one.text, one.finish_reason) for one in answered]
+        generated = blip.answer(sources, texts, return_details=True, **options)
+        answered: Texts = [(one.text, one.finish_reason) for one in generated]
     else:
-        said = [(one.answer, None) for one in blip.rank(sources, texts, choice)]
-    for first in range(0, len(said), len(questions)):
-        yield said[first : first + len(questions)]
+        answered = [(one.answer, None) for one in blip.rank(sources, texts, choice)]
+    for first in range(0, len(answered), len(questions)):
+        yield answered[first : first + len(questions)]
 
 
-def _in_order(reader: _Reader, texts: Iterator[Texts], questions: Sequence[str | None]) -> Iterator[Said]:
+def _in_order(reader: _Reader, texts: Iterator[Texts], questions: Sequence[str | None]) -> Iterator[ImageText]:
     """Put the texts of each readable image in their place among those that could not be read."""
-    for said in texts:
-        yield from reader.passed_over(questions)
-        path, _ = reader.seen.popleft()
-        for number, (question, (text, finish_reason)) in enumerate(zip(questions, said, strict=True)):
-            yield Said(path, text, question, finish_reason, first=number == 0)
-    yield from reader.passed_over(questions)
+    for image_texts in texts:
+        yield from reader.unreadable(questions)
+        path, _ = reader.pending.popleft()
+        for number, (question, (text, finish_reason)) in enumerate(zip(questions, image_texts, strict=True)):
+            yield ImageText(path, text, question, finish_reason, first=number == 0)
+    yield from reader.unreadable(questions)
 
 
 class _Reader:
     """Reads images ahead, on all cores, and hands on the pixels of those that can be read.
 
     Attributes:
-        seen: images that have been read and not been told of yet, in order, with the error of those that could not be.
+        pending: images that have been read and have no text yet, in order, with the error of those that could not be.
     """
 
     def __init__(self, processor: ImageProcessor, paths: Sequence[Path]) -> None:
         self._processor = processor
         self._paths = paths
-        self.seen: deque[tuple[Path, ImageError | None]] = deque()
+        self.pending: deque[tuple[Path, ImageError | None]] = deque()
 
     def pixels(self) -> Generator[Pixels]:
         """Yield resized images, ``[size, size, 3]``; no more than `AHEAD` are held."""
@@ -191,19 +193,19 @@ class _Reader:
                 waiting.extend((path, pool.submit(self._read, path)) for path in islice(paths, 1))
                 found = reading.result()
                 if isinstance(found, ImageError):
-                    self.seen.append((path, found))
+                    self.pending.append((path, found))
                 else:
-                    self.seen.append((path, None))
+                    self.pending.append((path, None))
                     yield found
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
-    def passed_over(self, questions: Sequence[str | None]) -> Iterator[Said]:
+    def unreadable(self, questions: Sequence[str | None]) -> Iterator[ImageText]:
         """The images that could not be read, up to the next that could."""
-        while self.seen and self.seen[0][1] is not None:
-            path, error = self.seen.popleft()
+        while self.pending and self.pending[0][1] is not None:
+            path, error = self.pending.popleft()
             for number, question in enumerate(questions):
-                yield Said(path, "", question, error=error, first=number == 0)
+                yield ImageText(path, "", question, error=error, first=number == 0)
 
     def _read(self, path: Path) -> Pixels | ImageError:
         try:

@@ -1,4 +1,4 @@
-"""The cache of compiled graphs as text: a table of what is in it, a line on all of it, a line on a bundle's part."""
+"""``blipvino cache``, and the cache of compiled graphs as text."""
 
 from __future__ import annotations
 
@@ -6,14 +6,47 @@ import time
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from blipvino.bundle.bundle import Bundle, graph_files
+from blipvino.cli.options import DEFAULT_CACHE, CacheOption, JsonFlag
+from blipvino.cli.output import print_json, print_tables
 from blipvino.graphs.specs import GRAPHS
-from blipvino.runtime.compiling.cache import CacheEntry, CompiledCache
+from blipvino.runtime.compiling.cache import CacheEntry, CompiledCache, cache_limit
 from blipvino.text.tables import TextTable
 from blipvino.text.units import megabytes
 
 _UNITS = ((86400, "d"), (3600, "h"), (60, "min"))
+
+ClearFlag = Annotated[bool, typer.Option("--clear", help="Remove all of it, and say what was freed.")]
+
+app = typer.Typer()
+
+
+@app.command(epilog="Example: blipvino cache --clear")
+def cache(folder: CacheOption = DEFAULT_CACHE, clear: ClearFlag = False, as_json: JsonFlag = False) -> None:
+    """List the compiled graphs that are kept between starts, last used first; or remove them."""
+    kept = CompiledCache(folder, cache_limit())
+    if clear:
+        _clear(kept, as_json)
+    elif as_json:
+        print_json(kept.to_json())
+    else:
+        entries = kept.entries()
+        if entries:
+            print_tables([cache_table(entries)])
+        typer.echo(cache_line(kept))
+
+
+def _clear(kept: CompiledCache, as_json: bool) -> None:
+    removed = kept.clear()
+    freed = sum(entry.size for entry in removed)
+    if as_json:
+        print_json({"folder": str(kept.folder), "removed": len(removed), "freed_bytes": freed})
+    else:
+        typer.echo(f"{kept.folder}: removed {len(removed)} compiled graphs, freed {megabytes(freed)}")
 
 
 def cache_table(entries: Sequence[CacheEntry]) -> TextTable:

@@ -1,0 +1,110 @@
+"""``blipvino evaluate``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from blipvino.cli.options import (
+    AnswersOption,
+    Arithmetic,
+    ArithmeticOption,
+    DataOption,
+    JsonFlag,
+    MaxNewTokensOption,
+    OriginalOption,
+    Precision,
+    PrecisionOption,
+    QuietFlag,
+    refuse_unused,
+)
+from blipvino.cli.output import print_json, print_tables
+from blipvino.data.samples import DEFAULT_SEED
+from blipvino.errors import InputError
+
+OptionalBundle = Annotated[
+    Path | None, typer.Argument(help="A bundle, as `blipvino optimize` writes it; none with --predictions.")
+]
+NoOriginalFlag = Annotated[bool, typer.Option("--no-original", help="Evaluate the bundle alone.")]
+SamplesOption = Annotated[int, typer.Option(help="Questions to answer; 0 answers none.")]
+CaptionsOption = Annotated[int, typer.Option(help="Images to caption; 0 captions none.")]
+TopKOption = Annotated[int, typer.Option(help="Of --answers: rank those with the likeliest first token; 0 is all.")]
+NumBeamsOption = Annotated[int, typer.Option(help="Beams of beam search; 1 is greedy.")]
+BatchSizeOption = Annotated[int, typer.Option(help="Images that are worked on together.")]
+SeedOption = Annotated[int, typer.Option(help="Of the samples' shuffle, and of the bootstrap.")]
+PredictionsOption = Annotated[
+    list[Path] | None, typer.Option(help="Score this result file (VQAv2 or COCO format), and run no model.")
+]
+OutputOption = Annotated[
+    Path | None, typer.Option("--output", "-o", help="Folder for predictions and evaluation.json; resumes there.")
+]
+RestartFlag = Annotated[bool, typer.Option("--restart", help="Forget the predictions in the folder.")]
+
+app = typer.Typer()
+
+
+@app.command(epilog="Example: blipvino evaluate blip-vqa --data vqav2:questions.json,annotations.json,val2014 -o out")
+def evaluate(
+    context: typer.Context,
+    bundle: OptionalBundle = None,
+    data: DataOption = "demo:test",
+    original: OriginalOption = None,
+    no_original: NoOriginalFlag = False,
+    samples: SamplesOption = 5000,
+    captions: CaptionsOption = 1000,
+    answers: AnswersOption = None,
+    top_k: TopKOption = 128,
+    max_new_tokens: MaxNewTokensOption = 20,
+    num_beams: NumBeamsOption = 1,
+    batch_size: BatchSizeOption = 16,
+    seed: SeedOption = DEFAULT_SEED,
+    precision: PrecisionOption = Precision.auto,
+    arithmetic: ArithmeticOption = Arithmetic.auto,
+    predictions: PredictionsOption = None,
+    output: OutputOption = None,
+    restart: RestartFlag = False,
+    as_json: JsonFlag = False,
+    quiet: QuietFlag = False,
+) -> None:
+    """Measure accuracy: answers and captions of a bundle and its original, with confidence intervals."""
+    from blipvino.measure.evaluation.evaluate import RunOptions, evaluate_bundle, evaluate_results
+    from blipvino.measure.evaluation.evaluation import EvaluateOptions
+    from blipvino.measure.report.evaluation_tables import evaluation_tables
+
+    if (bundle is None) == (not predictions):
+        raise InputError("evaluate takes either a bundle or --predictions")
+    _refuse_unused(context)
+    if bundle is None:
+        evaluation = evaluate_results(predictions or [], data, folder=output, seed=seed)
+    else:
+        listed = None if answers is None else str(answers)
+        options = EvaluateOptions(
+            *(samples, captions, max_new_tokens, num_beams, listed, top_k or None),
+            precision=precision.value,
+            seed=seed,
+            arithmetic=arithmetic.value,
+        )
+        running = RunOptions(output, restart, batch_size, not quiet)
+        evaluation = evaluate_bundle(bundle, data, options, running, original=original, beside_original=not no_original)
+    if as_json:
+        print_json(evaluation.to_json())
+    else:
+        print_tables(evaluation_tables(evaluation))
+
+
+def _refuse_unused(context: typer.Context) -> None:
+    """Refuse what has no effect beside the other options."""
+    given = context.params
+    if given["bundle"] is None:
+        running = ("original", "no_original", "samples", "captions", "answers", "top_k", "max_new_tokens", "num_beams")
+        refuse_unused(context, (*running, "batch_size", "precision", "restart"), "with --predictions: no model is run")
+    if given["no_original"]:
+        refuse_unused(context, ("original",), "with --no-original")
+    if given["samples"] == 0:
+        refuse_unused(context, ("answers",), "with --samples 0: no question is answered")
+    if given["answers"] is None:
+        refuse_unused(context, ("top_k",), "without --answers")
+    if given["output"] is None:
+        refuse_unused(context, ("restart",), "without --output")

@@ -1,0 +1,75 @@
+"""``blipvino info``, and what a bundle holds as text."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from blipvino.bundle.bundle import Bundle, open_bundle
+from blipvino.bundle.search_record import SearchRecord
+from blipvino.cli import output
+from blipvino.cli.cache import bundle_line, cache_line
+from blipvino.cli.options import DEFAULT_CACHE, CacheOption, JsonFlag
+from blipvino.graphs.recipes import AUTO, RECIPE_NAMES, SEARCH_SUMMARY, find_recipe
+from blipvino.machine.host import choose_arithmetic
+from blipvino.runtime.compiling.cache import CompiledCache, cache_limit
+
+OptionalBundle = Annotated[Path | None, typer.Argument(help="A bundle; without it, the recipes are listed.")]
+
+app = typer.Typer()
+
+
+@app.command(epilog="Example: blipvino info blip-vqa")
+def info(bundle: OptionalBundle = None, cache: CacheOption = DEFAULT_CACHE, as_json: JsonFlag = False) -> None:
+    """Show what a bundle holds, after checking that it is whole; or list the recipes. Tells the cache's size, too."""
+    if bundle is not None:
+        opened = open_bundle(bundle)
+        print_info(opened, as_json)
+        if not as_json:
+            typer.echo(bundle_line(CompiledCache(cache), opened))
+    elif as_json:
+        output.print_json([find_recipe(name).to_json() for name in RECIPE_NAMES])
+    else:
+        for name in RECIPE_NAMES:
+            typer.echo(find_recipe(name).describe())
+        typer.echo(f"{AUTO}: {SEARCH_SUMMARY}")
+        typer.echo(f"this machine: {choose_arithmetic().reason}")
+        typer.echo(cache_line(CompiledCache(cache, cache_limit())))
+
+
+def print_info(bundle: Bundle, as_json: bool) -> None:
+    """Print what a bundle holds, and the arithmetic that this machine computes it in."""
+    if as_json:
+        here = asdict(choose_arithmetic())
+        output.print_json({"folder": str(bundle.folder), "here": here, **json.loads(bundle.manifest.to_json())})
+        return
+    manifest, choice = bundle.manifest, choose_arithmetic()
+    typer.echo(f"{bundle.folder}: {manifest.architecture} from {manifest.source.name}, every file whole")
+    typer.echo(f"recipe {manifest.recipe.name}, blipvino {manifest.blipvino_version}, {manifest.created}")
+    typer.echo(f"this machine: {choice.reason}")
+    if manifest.calibration:
+        recorded = manifest.calibration.to_json()
+        typer.echo("calibrated on " + ", ".join(f"{key} {value}" for key, value in recorded.items()))
+    table = Table("graph", "treatment", "weights, KB", "compression rate")
+    originals = manifest.measurements.fp16_bytes
+    for graph, treatment in manifest.recipe.treatments.items():
+        if bundle.has(f"{graph}.bin"):
+            size = bundle.graph_size(graph)
+            rate = f"{originals[graph] / size:.3f}" if graph in originals else ""
+            table.add_row(graph, str(treatment), f"{size / 1024:,.2f}", rate)
+    output.console.print(table)
+    if manifest.measurements.search is not None:
+        _print_search(manifest.measurements.search)
+
+
+def _print_search(record: SearchRecord) -> None:
+    from blipvino.optimization.search.summary import search_summary, search_table
+
+    output.print_tables([search_table(record)])
+    for line in search_summary(record):
+        typer.echo(line)

@@ -1,0 +1,236 @@
+"""Options and arguments of several verbs, each a named type, and the rules about them."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, get_type_hints
+
+import typer
+
+from blipvino.cli.completion import complete_recipe, complete_source
+from blipvino.cli.output import print_error
+from blipvino.errors import InputError, OutputError
+from blipvino.files.atomic import check_png, make_folder
+from blipvino.graphs.recipes import AUTO, RECIPE_NAMES
+from blipvino.runtime.blip import Blip
+from blipvino.runtime.compiling.cache import default_cache
+from blipvino.runtime.compiling.compiler import EngineOptions
+from blipvino.runtime.decoding.generation import GenerationOptions
+
+DEFAULT_CACHE = default_cache()
+
+
+class Precision(StrEnum):
+    """Of the arithmetic that is not quantized."""
+
+    auto = "auto"
+    f32 = "f32"
+    bf16 = "bf16"
+
+
+class Arithmetic(StrEnum):
+    """Of quantized graphs."""
+
+    auto = "auto"
+    int8 = "int8"
+    float = "float"
+    simulated = "simulated"
+
+
+# What is worked on
+
+BundleArgument = Annotated[Path, typer.Argument(help="A bundle, as `blipvino optimize` writes it.")]
+CheckpointArgument = Annotated[str, typer.Argument(help="A BLIP checkpoint: a folder, a hub id, or `demo`.")]
+RevisionOption = Annotated[str | None, typer.Option(help="Branch, tag or commit on the hub.")]
+RecipeOption = Annotated[
+    str,
+    typer.Option(
+        help=f"One of {', '.join(RECIPE_NAMES)}, {AUTO}; `blipvino info` lists what each does.",
+        autocompletion=complete_recipe,
+    ),
+]
+OriginalOption = Annotated[
+    str | None, typer.Option(help="The original: a bundle or a checkpoint; by default what the bundle came from.")
+]
+
+# Samples
+
+DataOption = Annotated[
+    str,
+    typer.Option(help="Samples: demo:test, vqav2:…, coco:…, folder:…, hf:….", autocompletion=complete_source),
+]
+SeedOption = Annotated[int, typer.Option(help="Of the samples' shuffle.")]
+AnswersOption = Annotated[
+    Path | None,
+    typer.Option(help="Answer by the likeliest of these: a file with one answer a line, or a JSON list."),
+]
+MaxNewTokensOption = Annotated[int, typer.Option(help="Tokens of a text at the most.")]
+
+# How the graphs are compiled
+
+PrecisionOption = Annotated[Precision, typer.Option(help="Arithmetic of what is not quantized.")]
+ArithmeticOption = Annotated[
+    Arithmetic,
+    typer.Option(
+        help="Arithmetic of quantized graphs: 8-bit kernels, float with 8-bit weights, or 8 bits simulated in float; "
+        "auto is what this CPU computes exactly."
+    ),
+]
+StrictFlag = Annotated[
+    bool, typer.Option("--strict", help="Refuse a bundle whose self-test falls short here, instead of a warning.")
+]
+CacheOption = Annotated[
+    Path,
+    typer.Option(
+        "--cache", envvar="BLIPVINO_CACHE", help="Folder for compiled graphs, so that a later start is faster."
+    ),
+]
+NoCacheFlag = Annotated[bool, typer.Option("--no-cache", help="Keep no compiled graphs.")]
+
+# What is shown
+
+PictureOption = Annotated[
+    Path | None, typer.Option(help="Write the (first) image with its caption or first answer to this PNG.")
+]
+OpenFlag = Annotated[
+    bool, typer.Option("--open/--no-open", help="Show the report in a browser, where there is a display.")
+]
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+QuietFlag = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
+
+
+GENERATION_HELP = {
+    "max_new_tokens": "Tokens to generate at the most.",
+    "min_new_tokens": "Tokens to generate at least.",
+    "num_beams": "Beams of beam search; 1 is greedy.",
+    "length_penalty": "Of beams: above 0 favours longer texts.",
+    "do_sample": "Draw tokens instead of taking the likeliest.",
+    "temperature": "Of drawing: above 1 is bolder, below 1 safer.",
+    "top_k": "Of drawing: among so many likeliest tokens; 0 is all.",
+    "top_p": "Of drawing: among the tokens that have this probability together.",
+    "seed": "Of drawing: the same seed draws the same text.",
+    "repetition_penalty": "Above 1 discourages repetition.",
+}
+"""Of each field of `GenerationOptions`."""
+
+
+@dataclass(frozen=True)
+class ImageTextOptions:
+    """What `caption` and `ask` have in common: options of the model, of what is printed and of generation.
+
+    Attributes:
+        generation: of `GenerationOptions`, by name, unchecked; an option on the command line for each of its fields.
+
+    Every other field is the option of its type.
+    """
+
+    picture: PictureOption = None
+    precision: PrecisionOption = Precision.auto
+    arithmetic: ArithmeticOption = Arithmetic.auto
+    strict: StrictFlag = False
+    cache: CacheOption = DEFAULT_CACHE
+    no_cache: NoCacheFlag = False
+    as_json: JsonFlag = False
+    generation: Mapping[str, Any] = field(default_factory=dict)
+
+    def load_model(self, bundle: Path) -> Blip:
+        """The model of a bundle. Where the cache cannot be made, it runs without, which is said on standard error.
+
+        Raises:
+            BlipvinoError: as of `Blip.load`.
+        """
+        engine = engine_options(self.precision, self.arithmetic, strict=self.strict)
+        return Blip.load(bundle, options=replace(engine, cache=self._usable_cache()))
+
+    def _usable_cache(self) -> Path | None:
+        if self.no_cache:
+            return None
+        try:
+            make_folder(self.cache)
+        except OutputError as error:  # a read-only home is no reason to say nothing of a picture
+            print_error(f"{error}; compiled graphs are not kept (--no-cache does without)")
+            return None
+        return self.cache
+
+
+def engine_options(precision: Precision, arithmetic: Arithmetic, *, strict: bool = False) -> EngineOptions:
+    """How graphs are compiled, without a cache."""
+    return EngineOptions(precision.value, arithmetic=arithmetic.value, selftest="strict" if strict else "warn")
+
+
+def with_image_text_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command that takes ``context`` and ``options``, an `ImageTextOptions`, all of these on the command line.
+
+    They follow the command's own. Those that have no effect beside the others are refused, as is a picture that is no
+    PNG, before the command is called.
+    """
+    own = [p for p in inspect.signature(command, eval_str=True).parameters.values() if p.name != "options"]
+    shared, generation = _shared_parameters(), _generation_parameters()
+    parameters = [*own, *shared, *generation]
+
+    @functools.wraps(command)
+    def wrapper(context: typer.Context, **arguments: Any) -> None:
+        chosen = {parameter.name: arguments.pop(parameter.name) for parameter in shared}
+        generating = {parameter.name: arguments.pop(parameter.name) for parameter in generation}
+        options = ImageTextOptions(**chosen, generation=generating)
+        _check(context, options)
+        command(context=context, options=options, **arguments)
+
+    wrapper.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # what typer reads
+    wrapper.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return wrapper
+
+
+def _shared_parameters() -> list[inspect.Parameter]:
+    """A parameter a field of `ImageTextOptions`, but for ``generation``."""
+    types = get_type_hints(ImageTextOptions, include_extras=True)
+    options = [option for option in fields(ImageTextOptions) if option.name != "generation"]
+    return [_parameter(option.name, option.default, types[option.name]) for option in options]
+
+
+def _generation_parameters() -> list[inspect.Parameter]:
+    """A parameter a field of `GenerationOptions`."""
+    types = get_type_hints(GenerationOptions)
+    return [
+        _parameter(option.name, option.default, Annotated[types[option.name], typer.Option(help=help_text)])
+        for option in fields(GenerationOptions)
+        for help_text in [GENERATION_HELP[option.name]]
+    ]
+
+
+def _parameter(name: str, default: object, annotation: object) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=default, annotation=annotation)
+
+
+def _check(context: typer.Context, options: ImageTextOptions) -> None:
+    """Refuse what has no effect, and a picture that would be no PNG."""
+    if not options.generation["do_sample"]:
+        refuse_unused(context, ("temperature", "top_k", "top_p", "seed"), "without --do-sample")
+    if options.generation["num_beams"] == 1:
+        refuse_unused(context, ("length_penalty",), "without --num-beams above 1")
+    if options.no_cache:
+        refuse_unused(context, ("cache",), "with --no-cache")
+    if options.picture is not None:
+        check_png(options.picture)
+
+
+def refuse_unused(context: typer.Context, names: Iterable[str], where: str) -> None:
+    """Refuse options that the command line gives and that have no effect there: whoever gives one expects one.
+
+    Args:
+        context: of the command.
+        names: of its parameters.
+        where: beside what they have no effect, such as "with --no-cache".
+
+    Raises:
+        InputError: one of them is given.
+    """
+    for name in names:
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            raise InputError(f"--{name.replace('_', '-')} has no effect {where}; leave it out")

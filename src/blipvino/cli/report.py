@@ -1,0 +1,86 @@
+"""``blipvino report``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from blipvino.cli.browser import open_page
+from blipvino.cli.completion import complete_source
+from blipvino.cli.options import (
+    BundleArgument,
+    JsonFlag,
+    MaxNewTokensOption,
+    OpenFlag,
+    OriginalOption,
+    QuietFlag,
+    SeedOption,
+    refuse_unused,
+)
+from blipvino.cli.output import print_json, print_report_link
+from blipvino.data.samples import DEFAULT_SEED
+
+OutputOption = Annotated[
+    Path, typer.Option("--output", "-o", help="The HTML file; what is measured is kept in a folder beside it.")
+]
+OptionalData = Annotated[
+    str | None,
+    typer.Option(
+        help="Samples: demo:test, vqav2:…, coco:…, folder:…, hf:…; by default --evaluation's or demo:test.",
+        autocompletion=complete_source,
+    ),
+]
+SamplesOption = Annotated[int, typer.Option(help="Questions that both models answer; 0 leaves answers out.")]
+CaptionsOption = Annotated[int, typer.Option(help="Images that both models caption; 0 leaves captions out.")]
+LatencySamplesOption = Annotated[int, typer.Option(help="Samples that are timed; 0 leaves latency out.")]
+DiagnoseSamplesOption = Annotated[
+    int, typer.Option(help="Samples that error by layer is measured on; 0 leaves it out.")
+]
+EvaluationOption = Annotated[
+    Path | None, typer.Option(help="A folder of `blipvino evaluate`: taken as it is, or gone on with.")
+]
+DiagnosisOption = Annotated[Path | None, typer.Option(help="A file of `blipvino diagnose`, taken as it is.")]
+
+app = typer.Typer()
+
+
+@app.command(epilog="Example: blipvino report blip-vqa --data folder:photos -o report.html --open")
+def report(
+    context: typer.Context,
+    bundle: BundleArgument,
+    output: OutputOption = Path("report.html"),
+    data: OptionalData = None,
+    original: OriginalOption = None,
+    samples: SamplesOption = 500,
+    captions: CaptionsOption = 100,
+    latency_samples: LatencySamplesOption = 100,
+    diagnose_samples: DiagnoseSamplesOption = 20,
+    max_new_tokens: MaxNewTokensOption = 20,
+    seed: SeedOption = DEFAULT_SEED,
+    evaluation: EvaluationOption = None,
+    diagnosis: DiagnosisOption = None,
+    show: OpenFlag = False,
+    as_json: JsonFlag = False,
+    quiet: QuietFlag = False,
+) -> None:
+    """Write one HTML file on a bundle: size, latency, accuracy with intervals, error by layer, samples."""
+    from blipvino.measure.evaluation.evaluation import RESULTS_FILE
+    from blipvino.measure.report.report import ReportOptions
+    from blipvino.measure.report.write_report import ReportInputs, write_report
+
+    if diagnosis is not None:
+        refuse_unused(context, ("diagnose_samples",), "with --diagnosis, which is taken as it is")
+    if evaluation is not None and (evaluation / RESULTS_FILE).is_file():
+        evaluated = ("samples", "captions", "max_new_tokens", "seed")
+        refuse_unused(context, evaluated, "with an --evaluation that is complete, which is taken as it is")
+    options = ReportOptions(samples, captions, latency_samples, diagnose_samples, max_new_tokens, seed)
+    inputs = ReportInputs(original, evaluation, diagnosis)
+    made = write_report(bundle, output, data, options, inputs, show_progress=not quiet)
+    if as_json:
+        print_json({"report": str(output), **made.cost.to_json(), "evaluation": made.evaluation.to_json()})
+    else:
+        print_report_link(output)
+    if show:
+        open_page(output)

@@ -1,0 +1,40 @@
+"""A bundle of the demo model as the command line makes it, and pictures to try it on."""
+
+import pytest
+from command_line import run
+from PIL import Image
+
+from blipvino import Blip
+from blipvino.demo.scenes import render, sample_scene
+
+
+@pytest.fixture(scope="session")
+def bundle(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cli") / "bundle"
+    run("optimize", "demo", "-o", folder, "--samples", 20, "--quiet")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def photo(tmp_path_factory):
+    path = tmp_path_factory.mktemp("photos") / "scene.png"
+    Image.fromarray(render(sample_scene("test", 2))).save(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def photos(tmp_path_factory):
+    """Twenty scenes: the first is cut short, the seventh is a folder, the last is missing."""
+    folder = tmp_path_factory.mktemp("many")
+    paths = [folder / f"{number:02}.png" for number in range(20)]
+    for number, path in enumerate(paths[:-1]):
+        Image.fromarray(render(sample_scene("test", number))).save(path)
+    paths[0].write_bytes(paths[0].read_bytes()[:200])
+    paths[6].unlink()
+    paths[6].mkdir()
+    return paths
+
+
+@pytest.fixture(scope="session")
+def blip(bundle):
+    return Blip.load(bundle)

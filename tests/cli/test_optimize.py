@@ -1,0 +1,50 @@
+"""Making a bundle on the command line, and what is left of it when it is stopped."""
+
+import resource
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from command_line import run
+
+
+def when_there(pattern, folder, process):
+    """Wait until a path appears below a folder, while a process runs."""
+    while not list(folder.glob(pattern)):
+        assert process.poll() is None
+        time.sleep(0.005)
+
+
+@pytest.mark.parametrize(
+    ("options", "moment"),
+    [
+        (["--recipe", "none"], ".bundle.*.lock"),
+        (["--recipe", "none"], ".bundle.*.partial/vision.xml"),
+        (["--samples", 20], ".bundle.*.partial/config.json"),
+        (["--recipe", "auto", "--samples", 20, "--validation-samples", 20], ".bundle.*.search.*/graphs/*.xml"),
+    ],
+)
+def test_sigterm_leaves_nothing_and_what_a_kill_leaves_goes(options, moment, tmp_path):
+    target = tmp_path / "bundle"
+    command = [sys.executable, "-m", "blipvino", "optimize", "demo", "-o", target, "--quiet", *options]
+    for number, status in ((signal.SIGTERM, 143), (signal.SIGKILL, -9)):
+        process = subprocess.Popen(list(map(str, command)), stderr=subprocess.PIPE, text=True)
+        when_there(moment, tmp_path, process)
+        process.send_signal(number)
+        _, errors = process.communicate()
+        assert process.returncode == status
+        assert "Traceback" not in errors
+        assert bool(list(tmp_path.iterdir())) == (number == signal.SIGKILL)
+    run("optimize", "demo", "-o", target, "--recipe", "none", "--quiet")
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_full_disk_is_told_and_leaves_nothing(tmp_path):
+    def limit_file_size():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
+
+    process = run("optimize", "demo", "-o", tmp_path / "bundle", "--recipe", "none", code=2, preexec_fn=limit_file_size)
+    assert "space" in process.stderr.splitlines()[-1]
+    assert list(tmp_path.iterdir()) == []

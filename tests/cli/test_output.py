@@ -1,0 +1,70 @@
+"""What captions and answers print, when, and what is left of stopped work."""
+
+import json
+import signal
+import subprocess
+import sys
+
+import pytest
+from command_line import run
+from PIL import Image
+
+from blipvino.demo.scenes import render, sample_scene
+
+
+def test_captions_and_answers_are_all_of_standard_output(bundle, photo):
+    process = run("caption", bundle, photo)
+    assert process.stdout.count("\n") == 1 and process.stdout.startswith("a ")
+    assert run("ask", bundle, photo, "how many objects are there?").stdout.strip().isdigit()
+
+
+def test_json_of_captions_and_answers(bundle, photo):
+    captions = json.loads(run("caption", bundle, photo, photo, "--json").stdout)
+    assert [row["image"] for row in captions] == [str(photo)] * 2
+    assert captions[0]["caption"] == captions[1]["caption"] != ""
+    answers = json.loads(run("ask", bundle, photo, "is there a cross?", "how many objects are there?", "--json").stdout)
+    assert [row["question"] for row in answers] == ["is there a cross?", "how many objects are there?"]
+
+
+def test_pictures_show_the_image_above_the_text(bundle, photo, tmp_path):
+    run("caption", bundle, photo, "--picture", tmp_path / "caption.png")
+    with Image.open(tmp_path / "caption.png") as picture:
+        assert picture.height > picture.width > 96
+
+
+def test_texts_that_were_cut_off_are_marked(bundle, photo):
+    assert run("caption", bundle, photo, "--max-new-tokens", 2).stdout.endswith("…\n")
+    (row,) = json.loads(run("caption", bundle, photo, "--max-new-tokens", 2, "--json").stdout)
+    assert row["finish_reason"] == "length" and not row["caption"].endswith("…")
+    assert "…" not in run("caption", bundle, photo, "--max-new-tokens", 40).stdout
+
+
+def test_captions_appear_as_they_are_made(bundle, tmp_path):
+    """All of a long list is not waited for: the last image is a file that is there only once captions were read."""
+    late, scene = tmp_path / "late.png", Image.fromarray(render(sample_scene("test", 2)))
+    (tmp_path / "scene.png").touch()
+    scene.save(tmp_path / "scene.png")
+    command = [sys.executable, "-m", "blipvino", "caption", bundle, *[tmp_path / "scene.png"] * 200, late]
+    process = subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE, text=True)
+    first = process.stdout.readline()
+    scene.save(late)
+    rest = process.stdout.read().splitlines()
+    assert process.wait() == 0
+    assert len(rest) == 200
+    assert first.startswith(str(tmp_path / "scene.png"))
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_json_of_stopped_work_has_what_was_done(bundle, photo, number, status):
+    command = [sys.executable, "-m", "blipvino", "caption", bundle, "missing.png", *[photo] * 5000, "--json"]
+    process = subprocess.Popen(
+        list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    assert "missing.png" in process.stderr.readline()  # told when the first captions are
+    process.send_signal(number)
+    output, errors = process.communicate()
+    assert process.returncode == status
+    assert errors == ("blipvino: interrupted\n" if number == signal.SIGINT else "")
+    rows = json.loads(output)
+    assert "error" in rows[0]
+    assert len(rows) < 5001
