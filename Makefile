@@ -17,9 +17,10 @@ test-all: test
 	$(DEV) -m pytest -m slow
 
 lint: .venv-dev/ready
-	.venv-dev/bin/ruff check src tests benchmarks
-	.venv-dev/bin/ruff format --check src tests benchmarks
+	.venv-dev/bin/ruff check src tests benchmarks training
+	.venv-dev/bin/ruff format --check src tests benchmarks training
 	.venv-dev/bin/mypy
+	.venv-dev/bin/lint-imports
 
 # Tens of minutes, on a machine that does nothing else: every contender side by side; rewrites the
 # section of docs/performance.md for this class of machine.

@@ -11,6 +11,7 @@ import pytest
 from blipvino.data import CocoSource, DemoSource, Vqav2Source, take
 from blipvino.data.demo import demo_sample
 from blipvino.data.export import export_world
+from blipvino.demo import CHECKPOINT, resolve
 from blipvino.demo.captions import caption, references
 from blipvino.demo.questions import QUESTION_TYPES, sample_questions
 from blipvino.demo.scenes import (
@@ -358,3 +359,16 @@ def test_export_refuses_bad_arguments(tmp_path, arguments, message):
     with pytest.raises(DataError, match=message):
         export_world(tmp_path / "world", *arguments)
     assert list(tmp_path.iterdir()) == []
+
+
+# The embedded checkpoint
+
+
+def test_demo_is_the_embedded_checkpoint_unless_a_checkpoint_of_that_name_is_here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert resolve("demo") == CHECKPOINT
+    (tmp_path / "demo").mkdir()  # as `blipvino demo -o demo` makes it
+    assert resolve("demo") == CHECKPOINT
+    (tmp_path / "demo" / "config.json").touch()
+    assert resolve("demo") == "demo"
+    assert resolve("elsewhere") == "elsewhere"

@@ -11,7 +11,7 @@ from PIL import Image
 from blipvino.demo.questions import sample_questions
 from blipvino.demo.scenes import render, sample_scene, scene_rng
 from blipvino.files.atomic import make_folder, write_png
-from blipvino.graphs.recipes import find_recipe
+from blipvino.graphs.recipes import AUTO, find_recipe
 from blipvino.measure.race.full_size import FullSize
 from blipvino.measure.report.pictures import visualize
 from blipvino.measure.report.report import Report, ReportOptions
@@ -63,14 +63,15 @@ def run_demo(folder: Path, recipe: str, samples: int, *, show_progress: bool = T
     Raises:
         BlipvinoError: the folder cannot be written, or the recipe does not exist.
     """
-    find_recipe(recipe)  # a mistake leaves no folder behind
+    if recipe != AUTO:
+        find_recipe(recipe)  # a mistake leaves no folder behind
     make_folder(folder / "samples")
     bundle = optimize("demo", folder / "bundle", recipe=recipe, overwrite=True, show_progress=show_progress)
     blip = Blip.load(bundle)
     shown = tuple(_describe_scene(blip, index, folder / "samples") for index in SAMPLE_SCENES)
     options = ReportOptions(samples, diagnose_samples=DIAGNOSED, max_new_tokens=MAX_NEW_TOKENS)
     page = folder / "report.html"
-    report = write_report(bundle.folder, page, "demo:test", options, show_progress=show_progress)
+    report = write_report(bundle, page, "demo:test", options, show_progress=show_progress)
     return DemoRun(shown, report, page)
 
 

@@ -7,5 +7,5 @@ CHECKPOINT = Path(__file__).parent / "checkpoint"
 
 
 def resolve(source: str | Path) -> str | Path:
-    """``demo`` is the embedded checkpoint, unless there is a folder of that name; anything else is itself."""
-    return CHECKPOINT if str(source) == "demo" and not Path("demo").exists() else source
+    """``demo`` is the embedded checkpoint, unless there is a checkpoint of that name here; anything else is itself."""
+    return CHECKPOINT if str(source) == "demo" and not Path("demo", "config.json").is_file() else source
