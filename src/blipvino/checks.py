@@ -88,3 +88,9 @@ def folder_path(name: str, value: object) -> Path:
     if b"\0" in encoded:
         raise InputError(f"{name} is {given[:80]!a}, which has characters that no path has; expected that of a folder")
     return Path(given)
+
+
+def kind_of(value: object) -> str:
+    """The type of a value, with its article: "a list", "an int"."""
+    name = type(value).__name__
+    return f"{'an' if name[0] in 'aeiouAEIOU' else 'a'} {name}"

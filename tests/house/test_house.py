@@ -43,6 +43,20 @@ def test_no_two_files_import_each_other():
     assert len(list(TopologicalSorter(imports).static_order())) == len(imports)  # raises where there is a circle
 
 
+def test_no_two_folders_import_each_other():
+    graph = grimp.build_graph("blipvino", cache_dir=None)
+    packages = {module.rpartition(".")[0] for module in graph.modules} - {""}
+    for package in packages:
+        # What is imported from one of its files or folders to another, whatever lies deeper.
+        part = {module: ".".join(module.split(".")[: package.count(".") + 2]) for module in graph.modules}
+        inside = [module for module in graph.modules if module.startswith(f"{package}.")]
+        imports = {part[module]: set() for module in inside}
+        for module in inside:
+            found = {part[each] for each in graph.find_modules_directly_imported_by(module) if each in set(inside)}
+            imports[part[module]] |= found - {part[module]}
+        assert len(list(TopologicalSorter(imports).static_order())) == len(imports), package
+
+
 def test_no_two_modules_have_one_name_but_a_verb_and_what_it_runs():
     names = Counter(path.stem for path in SOURCES if path.parent.name != "cli" and not path.stem.startswith("__"))
     assert [name for name, count in names.items() if count > 1] == []

@@ -11,7 +11,7 @@ import pytest
 from subjects import EXACT, scene_image, with_engine
 
 from blipvino import Blip, BundleError, EngineOptions, InputError, open_bundle
-from blipvino.runtime.inputs.limits import Limits
+from blipvino.runtime.limits import Limits
 
 SHORT = {"max_new_tokens": 8}
 

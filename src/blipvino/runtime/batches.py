@@ -14,9 +14,9 @@ from blipvino.progress import Reporter
 from blipvino.runtime.decoding.generation import GeneratedTokens, GenerationOptions, row_generators
 from blipvino.runtime.decoding.ranking import AnswerList, Ranking
 from blipvino.runtime.features import FeatureExtractor, ImageFeatures
-from blipvino.runtime.inputs.limits import Limits
-from blipvino.runtime.inputs.pairing import Image, QuestionPairs, paired_features
 from blipvino.runtime.inputs.texts import TextProcessor
+from blipvino.runtime.limits import Limits
+from blipvino.runtime.pairing import Image, QuestionPairs, paired_features
 from blipvino.runtime.prefetch import PREFETCHED_BATCHES, prefetched_features
 from blipvino.runtime.text_generator import TextGenerator
 

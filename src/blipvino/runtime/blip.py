@@ -20,8 +20,8 @@ from blipvino.runtime.decoding.ranking import DEFAULT_TOP_K, AnswerList, Ranking
 from blipvino.runtime.engine import Engine
 from blipvino.runtime.features import DEFAULT_CACHE_BYTES, FeatureExtractor, ImageFeatures
 from blipvino.runtime.inputs.images import ImageProcessor
-from blipvino.runtime.inputs.pairing import Image, Images, QuestionPairs, listed_images, pair_questions, streamed_images
 from blipvino.runtime.inputs.texts import TextProcessor
+from blipvino.runtime.pairing import Image, Images, QuestionPairs, listed_images, pair_questions, streamed_images
 from blipvino.runtime.reading import find_bundle
 
 DEFAULT_BATCH_SIZE = 8

@@ -15,8 +15,8 @@ from blipvino.runtime.compiling.compiler import EngineOptions
 from blipvino.runtime.engine import Engine
 from blipvino.runtime.features import FeatureCache, FeatureExtractor
 from blipvino.runtime.inputs.images import ImageProcessor
-from blipvino.runtime.inputs.limits import Limits
 from blipvino.runtime.inputs.texts import TextProcessor
+from blipvino.runtime.limits import Limits
 from blipvino.runtime.reading import read_config, read_preprocessor
 from blipvino.runtime.text_generator import TextGenerator
 

@@ -87,7 +87,7 @@ class GenerationOptions:
         num_beams: beams of beam search; 1 is greedy search (or sampling). At most as many as the model's vocabulary has
             words; and the keys and values of all tokens of all beams of a batch (``2 * num_hidden_layers *
             hidden_size * 4`` bytes a token), its sources' and its logits may take half of the memory that the machine
-            or its container has (`blipvino.runtime.inputs.limits`).
+            or its container has (`blipvino.runtime.limits`).
         length_penalty: exponent of the length by which a beam's score is divided, from -10 to 10.
         do_sample: draw the next token instead of taking the likeliest.
         temperature: divides the scores before drawing; at least 0.001.

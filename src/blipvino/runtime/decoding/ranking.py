@@ -21,8 +21,7 @@ from blipvino.arrays import DoubleArray, IntArray
 from blipvino.checks import shown
 from blipvino.errors import InputError
 from blipvino.runtime.decoding.steps import Branching
-from blipvino.runtime.inputs.pairing import listed_texts
-from blipvino.runtime.inputs.texts import TextProcessor
+from blipvino.runtime.inputs.texts import TextProcessor, listed_texts
 
 DEFAULT_TOP_K = 128
 """Upstream's ``k_test``."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from tokenizers import Tokenizer
 
 from blipvino.arrays import IntArray
 from blipvino.checkpoint.config import TextConfig
-from blipvino.checks import shown
+from blipvino.checks import kind_of, shown
 from blipvino.errors import BundleError, InputError
 
 MAX_CHARACTERS = 100_000
@@ -123,3 +123,15 @@ class TextProcessor:
                 f"the {what} {text[:40]!r}… has {len(ids)} tokens, this model takes at most {limit}; shorten it"
             )
         return ids
+
+
+def listed_texts(what: str, texts: Iterable[str]) -> list[str]:
+    """Texts as a list, of any sequence or iterator. What its items are is the tokenizer's to check.
+
+    Raises:
+        InputError: not that, or something without an order.
+    """
+    scalar = isinstance(texts, np.ndarray) and not texts.ndim
+    if scalar or isinstance(texts, str | Mapping | Set) or not isinstance(texts, Iterable):
+        raise InputError(f"{what} must be a list of texts or another sequence, found {kind_of(texts)} {shown(texts)}")
+    return list(texts)

@@ -11,7 +11,7 @@ from blipvino import (
     InputError,
 )
 from blipvino.checkpoint.config import BlipConfig, TextConfig, VisionConfig
-from blipvino.runtime.inputs.limits import Limits
+from blipvino.runtime.limits import Limits
 
 SHORT = {"max_new_tokens": 2}
 

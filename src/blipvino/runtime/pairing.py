@@ -8,11 +8,11 @@ from io import IOBase
 
 import numpy as np
 
-from blipvino.checks import shown
+from blipvino.checks import kind_of
 from blipvino.errors import InputError
 from blipvino.runtime.features import FeatureExtractor, ImageFeatures
 from blipvino.runtime.inputs.images import ImageSource
-from blipvino.runtime.inputs.texts import TextProcessor
+from blipvino.runtime.inputs.texts import TextProcessor, listed_texts
 
 Image = ImageSource | ImageFeatures
 Images = Image | Sequence[Image]
@@ -44,11 +44,11 @@ def listed_images(images: Images) -> tuple[bool, list[Image]]:
     """
     if _is_iterator(images):
         raise InputError(
-            f"images must be one image or a sequence of images, found {_kind(images)}; give a list of them, "
+            f"images must be one image or a sequence of images, found {kind_of(images)}; give a list of them, "
             "or use caption_stream() or feature_stream()"
         )
     if isinstance(images, Mapping | Set):
-        raise InputError(f"images must be one image or a sequence of images, found {_kind(images)}")
+        raise InputError(f"images must be one image or a sequence of images, found {kind_of(images)}")
     if isinstance(images, Sequence) and not isinstance(images, _ONE):
         return True, list(images)
     return False, [images]  # anything else is one image; load_image refuses the rest
@@ -64,7 +64,7 @@ def streamed_images(images: Iterable[Image]) -> Iterator[Image]:
     one = one or (isinstance(images, np.ndarray) and images.ndim < 4)
     if one or isinstance(images, Mapping | Set) or not isinstance(images, Iterable):
         raise InputError(
-            f"images must be an iterable of images, in an order, found {_kind(images)}; caption() and features() take "
+            f"images must be an iterable of images, in an order, found {kind_of(images)}; caption() and features() take "
             "one image"
         )
     return iter(images)
@@ -109,23 +109,6 @@ def paired_features(
         yield batch, [known[id(image)] for image in images[batch]]
 
 
-def listed_texts(what: str, texts: Iterable[str]) -> list[str]:
-    """Texts as a list, of any sequence or iterator. What its items are is the tokenizer's to check.
-
-    Raises:
-        InputError: not that, or something without an order.
-    """
-    scalar = isinstance(texts, np.ndarray) and not texts.ndim
-    if scalar or isinstance(texts, str | Mapping | Set) or not isinstance(texts, Iterable):
-        raise InputError(f"{what} must be a list of texts or another sequence, found {_kind(texts)} {shown(texts)}")
-    return list(texts)
-
-
 def _is_iterator(value: object) -> bool:
     """Whether it gives its items once; an open file does, but what it gives are lines."""
     return isinstance(value, Iterator) and not isinstance(value, IOBase)
-
-
-def _kind(value: object) -> str:
-    name = type(value).__name__
-    return f"{'an' if name[0] in 'aeiouAEIOU' else 'a'} {name}"
