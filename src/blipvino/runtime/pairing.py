@@ -64,8 +64,8 @@ def streamed_images(images: Iterable[Image]) -> Iterator[Image]:
     one = one or (isinstance(images, np.ndarray) and images.ndim < 4)
     if one or isinstance(images, Mapping | Set) or not isinstance(images, Iterable):
         raise InputError(
-            f"images must be an iterable of images, in an order, found {kind_of(images)}; caption() and features() take "
-            "one image"
+            f"images must be an iterable of images, in an order, found {kind_of(images)}; caption() and features() "
+            "take one image"
         )
     return iter(images)
 
