@@ -442,7 +442,8 @@ def test_full_disk_under_openvino(tiny_disk):
 def test_file_size_limit(tmp_path):
     """The honest error of a full disk, where nothing can be mounted: EFBIG past the process's file size limit."""
     script = (
-        "import sys; from blipvino.bundle.writing import *; from blipvino.errors import BundleError\n"
+        "import sys; from blipvino import BundleError, Recipe; from blipvino.bundle.manifest import SourceInfo\n"
+        "from blipvino.bundle.writing import BundleDetails, write_bundle\n"
         "details = BundleDetails(SourceInfo('x', None, 'ab' * 32), 'BlipForQuestionAnswering', Recipe('x', '', {}))\n"
         "try:\n"
         "    with write_bundle(sys.argv[1], details) as folder:\n"

@@ -1,5 +1,6 @@
 """What shells are offered: asked as they ask, by the environment."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -66,7 +67,9 @@ def test_every_contender_that_is_offered_can_be_named(complete, monkeypatch):
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
 def test_the_script_that_is_shown_works_in_bash(tmp_path):
-    script = run("--show-completion", "bash").stdout
+    # Else typer looks for a shell among the processes that this one was started by, of which there may be none.
+    environment = {**os.environ, "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"}
+    script = run("--show-completion", "bash", env=environment).stdout
     program = tmp_path / "blipvino"
     program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m blipvino "$@"\n')
     program.chmod(0o755)
