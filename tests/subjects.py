@@ -56,6 +56,18 @@ TINY_VISION = {
     "patch_size": 8,
 }
 
+QUESTIONS = (
+    "red?",
+    "is it large?",
+    "how many objects are there?",
+    "what color is the small striped object to the left of the large circle?",
+    "is there a dotted square, or a ring, or a star, or a cross above any of the two plain triangles here?",
+    "what shape is the object?",
+    "objects",
+    "is the ring smaller than the star?",
+)
+"""Questions of very different lengths, one of them a single word, so that a batch of them is padded."""
+
 
 @dataclass(frozen=True)
 class Subject:

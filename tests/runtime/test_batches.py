@@ -3,18 +3,8 @@
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from subjects import scene_image
+from subjects import QUESTIONS, scene_image
 
-QUESTIONS = (
-    "red?",
-    "is it large?",
-    "how many objects are there?",
-    "what color is the small striped object to the left of the large circle?",
-    "is there a dotted square, or a ring, or a star, or a cross above any of the two plain triangles here?",
-    "what shape is the object?",
-    "objects",
-    "is the ring smaller than the star?",
-)
 SHORT = {"max_new_tokens": 8}
 
 

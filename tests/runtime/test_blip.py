@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from subjects import EXACT, save_tiny, scene_image, scene_questions
+from subjects import EXACT, QUESTIONS, save_tiny, scene_image, scene_questions
 
 from blipvino import (
     Blip,
@@ -21,16 +21,6 @@ from blipvino import (
     optimize,
 )
 
-QUESTIONS = (
-    "red?",
-    "is it large?",
-    "how many objects are there?",
-    "what color is the small striped object to the left of the large circle?",
-    "is there a dotted square, or a ring, or a star, or a cross above any of the two plain triangles here?",
-    "what shape is the object?",
-    "objects",
-    "is the ring smaller than the star?",
-)
 SHORT = {"max_new_tokens": 8}
 
 

@@ -4,21 +4,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from subjects import scene_image
+from subjects import QUESTIONS, scene_image
 
 from blipvino import Blip, EngineOptions
 from blipvino.data import open_source, take
 
-QUESTIONS = (
-    "red?",
-    "is it large?",
-    "how many objects are there?",
-    "what color is the small striped object to the left of the large circle?",
-    "is there a dotted square, or a ring, or a star, or a cross above any of the two plain triangles here?",
-    "what shape is the object?",
-    "objects",
-    "is the ring smaller than the star?",
-)
 SHORT = {"max_new_tokens": 8}
 LONG = {"max_new_tokens": 24}
 

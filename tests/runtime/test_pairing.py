@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from subjects import EXACT, scene_image
+from subjects import EXACT, QUESTIONS, scene_image
 
 from blipvino import (
     AnswerList,
@@ -14,16 +14,6 @@ from blipvino import (
     InputError,
 )
 
-QUESTIONS = (
-    "red?",
-    "is it large?",
-    "how many objects are there?",
-    "what color is the small striped object to the left of the large circle?",
-    "is there a dotted square, or a ring, or a star, or a cross above any of the two plain triangles here?",
-    "what shape is the object?",
-    "objects",
-    "is the ring smaller than the star?",
-)
 SHORT = {"max_new_tokens": 8}
 
 
