@@ -131,6 +131,8 @@ class Treatment:
         Raises:
             InputError: as the constructor.
         """
+        if not isinstance(content, Mapping) or not isinstance(content.get("ignored", ()), list | tuple):
+            raise InputError(f"{content!r} is no treatment: expected an object, with a list of names as ignored")
         known = {option.name for option in fields(cls)}
         given: dict[str, Any] = {name: value for name, value in content.items() if name in known}
         return cls(**{"method": None, **given, "ignored": tuple(content.get("ignored", ()))})

@@ -146,7 +146,7 @@ treatments = st.dictionaries(
 )
 trials = st.builds(
     Trial,
-    graph=st.none() | st.text(),
+    graph=st.none(),
     treatments=treatments,
     score=st.none() | st.builds(Score, *[numbers] * 4),
     race=st.none() | st.builds(Race, *[numbers] * 5),
@@ -234,6 +234,8 @@ def test_missing_field(bundle, field):
         ({"recipe": {"name": "x", "treatments": {"vision": {"method": "int2"}}}}, "recipe cannot be read .*'int2'"),
         ({"recipe": {"name": "x", "treatments": {"vision": []}}}, "recipe cannot be read"),
         ({"measurements": {"search": {"trials": 5}}}, "measurements has no measure"),
+        ({"measurements": {"seconds": {"vision": float("nan")}}}, "measurements cannot be read .*nan is no number"),
+        ({"recipe": {"name": "x", "treatments": {"vision": {"method": "ptq_int8", "ignored": "n"}}}}, "list of names"),
         ({"files": {"a.bin": 5}}, r"files\.a\.bin is 5, expected dict"),
         ({"files": {"a.bin": {"size": -1, "sha256": "ab" * 32}}}, r"files\.a\.bin has no valid size"),
         ({"files": {"a.bin": {"size": 1, "sha256": "xy"}}}, r"files\.a\.bin has no valid size"),

@@ -9,7 +9,7 @@ import openvino.opset13 as ops
 import pytest
 from subjects import EXACT, scene_image
 
-from blipvino import Blip, CheckpointError, find_recipe, open_bundle, optimize
+from blipvino import Blip, CheckpointError, InputError, find_recipe, open_bundle, optimize
 from blipvino.bundle.bundle import graph_files
 from blipvino.checkpoint.architectures import ARCHITECTURES, Architecture
 from blipvino.graphs import layers as nn
@@ -19,7 +19,7 @@ from blipvino.optimization.optimize import CalibrationOptions
 from blipvino.recipe import PTQ_INT8
 from blipvino.runtime.compiling.bundled import run_selftest
 
-TINTING = "BlipForTinting"
+TINTING, LOOKING = "BlipForTinting", "BlipForLooking"
 
 
 def tint_graph(checkpoint):
@@ -117,3 +117,81 @@ def test_groups_are_the_tutorials_models():
         "text encoder": ("question_kv", "question"),
         "text decoder": ("answer_kv", "answer"),
     }
+
+
+def pooled_graph(checkpoint):
+    """The mean of an image's embeddings, through the vision model's first projection: ``[B, S, D] -> [B, D]``."""
+    width = checkpoint.config.vision.hidden_size
+    embeds = nn.parameter([-1, -1, width], np.float32, "image_embeds")
+    mean = ops.reduce_mean(embeds, nn.integers(1), False)
+    weights = nn.Weights(checkpoint, "vision_model.encoder.layers.0.self_attn.projection")
+    return ov.Model([nn.output(nn.linear(mean, weights, width, width), "pooled")], [embeds], "pooled")
+
+
+def words_graph(checkpoint):
+    """The sum of a text's words in the first query projection: ``[R, T] -> [R, 1, D]``."""
+    config = checkpoint.config.text
+    input_ids = nn.parameter([-1, -1], np.int64, "input_ids")
+    attention_mask = nn.parameter([-1, -1], np.int64, "attention_mask")
+    weights = nn.Weights(checkpoint, "text_encoder")
+    table = weights.array("embeddings.word_embeddings.weight", config.vocab_size, config.hidden_size)
+    words = ops.gather(nn.constant(table), input_ids, nn.constant(0, np.int64))
+    query = weights / "encoder.layer.0.attention.self.query"
+    made = nn.linear(words, query, config.hidden_size, config.hidden_size)
+    mask = ops.unsqueeze(ops.convert(attention_mask, "f32"), nn.integers(1))
+    made = nn.output(ops.matmul(mask, made, False, False), "words")
+    return ov.Model([made], [input_ids, attention_mask], "words")
+
+
+FURTHER = (
+    GraphSpec(
+        *("pooled", pooled_graph, "vision", "image_embeds", {"image_embeds": ("sources", "positions")}),
+        *(frozenset({"pooled"}), PTQ_INT8),
+    ),
+    GraphSpec(
+        *("words", words_graph, "text encoder", "questions"),
+        {"input_ids": ("rows", "tokens"), "attention_mask": ("rows", "tokens")},
+        *(frozenset({"words"}), PTQ_INT8),
+    ),
+)
+
+
+@pytest.mark.parametrize("recipe", ["none", "int8"])
+def test_a_class_without_a_decoder_is_optimized_tested_and_diagnosed(monkeypatch, tiny_vqa, tmp_path, recipe):
+    """As a retrieval model would be: nothing in it generates text, and nothing makes question states."""
+    for spec in FURTHER:
+        monkeypatch.setitem(GRAPHS, spec.name, spec)
+    names = ("vision", *(spec.name for spec in FURTHER))
+    monkeypatch.setitem(ARCHITECTURES, LOOKING, Architecture(LOOKING, names, ("text_encoder",)))
+    folder = tmp_path / "checkpoint"
+    shutil.copytree(tiny_vqa.folder, folder)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "architectures": [LOOKING]}))
+    calibration = CalibrationOptions(samples=6)
+    bundle = optimize(folder, tmp_path / "bundle", recipe=recipe, calibration=calibration, show_progress=False)
+
+    report = run_selftest(bundle, EXACT)
+    assert [verdict.graph for verdict in report.verdicts] == list(names)
+    assert report.passed
+    blip = Blip.load(bundle, options=EXACT)
+    embeds = blip.features(scene_image(0)).image_embeds
+    assert blip.engine.run("pooled", {"image_embeds": embeds[None]})["pooled"].shape == (1, embeds.shape[1])
+    ids = np.array([blip.texts.question("is there a red ring?")])
+    alone = blip.engine.run("words", {"input_ids": ids, "attention_mask": np.ones_like(ids)})["words"]
+    padded = {"input_ids": np.pad(ids, ((0, 0), (0, 3))), "attention_mask": np.pad(np.ones_like(ids), ((0, 0), (0, 3)))}
+    np.testing.assert_allclose(blip.engine.run("words", padded)["words"], alone, atol=1e-4)
+    with pytest.raises(InputError, match="this model has no graph answer"):
+        blip.caption(scene_image(0))
+    if recipe == "int8":
+        diagnosis = diagnose_bundle(bundle, "demo:test", DiagnoseOptions(samples=2), show_progress=False)
+        assert [graph.graph for graph in diagnosis.graphs] == list(names)
+
+
+def test_a_graph_is_run_on_its_own_inputs_alone(demo):
+    engine = demo.blip.engine
+    with pytest.raises(InputError, match="this model has no graph nope, which this needs, only vision, question_kv"):
+        engine.run("nope", {})
+    with pytest.raises(InputError, match="vision reads pixels, found nothing"):
+        engine.run("vision", {})
+    with pytest.raises(InputError, match=r"vision: pixels is \[1, 5, 5, 3\], expected \[\?,96,96,3\]"):
+        engine.run("vision", {"pixels": np.zeros((1, 5, 5, 3), np.uint8)})

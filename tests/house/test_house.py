@@ -14,6 +14,7 @@ import blipvino
 
 ROOT = Path(__file__).parents[2]
 SOURCES = sorted((ROOT / "src/blipvino").rglob("*.py"))
+FOLDERS = {"src", "tests", "benchmarks", "training", "docs"} | {path.name for path in (ROOT / "src/blipvino").iterdir()}
 LONGEST_FILE, LONGEST_FUNCTION = 400, 60
 
 
@@ -68,6 +69,16 @@ def test_every_folder_is_a_floor_or_stands_on_one():
     listed = set(re.findall(r"\w+", " ".join(contracts[0]["layers"])))
     found = {path.stem for path in (ROOT / "src/blipvino").iterdir() if path.suffix == ".py" or path.is_dir()}
     assert found - {"__init__", "__pycache__"} == listed
+
+
+def test_paths_that_the_docs_name_are_there():
+    pages = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    roots = (ROOT, ROOT / "src/blipvino")
+    for page in pages:
+        named = re.findall(r"(?<![\w/.-])((?:[a-z_]+/)+(?:[a-z_]+\.(?:py|md|png|jsonl))?)(?![\w/])", page.read_text())
+        for name in named:
+            if name.split("/")[0] in FOLDERS and name != "graphs/match.py":
+                assert any((root / name).exists() for root in roots), f"{page.name} names {name}"
 
 
 def test_public_names_are_those_that_the_docs_describe():

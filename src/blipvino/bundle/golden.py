@@ -38,8 +38,8 @@ class GoldenInputs:
     Attributes:
         pixels: uint8 ``[N, size, size, 3]``.
         image_embeds: float32 ``[1, S, D]``, of the first picture, each row rounded to 8 bits: they take less room.
-        input_ids: a question, int64 ``[1, T]``; None where the model answers none.
-        question_states: float32 ``[1, T, D]``; None as above.
+        input_ids: a question, int64 ``[1, T]``; None where no graph reads any.
+        question_states: float32 ``[1, T, D]``; None where no graph makes any.
         texts: the float model's own tokens, start token first, int64 ``[L]``: over the "image", over the "question".
     """
 
@@ -70,7 +70,7 @@ class Golden:
 
     Attributes:
         inputs: of the graphs.
-        results: of the float model, by case (see `blipvino.runtime.compiling.selftest.CASES`).
+        results: of the float model, by case (see `blipvino.runtime.compiling.selftest.cases`).
         expected: of the bundle's graphs, by case.
         scales: of the outputs that cross to another graph in 8 bits, by name.
     """
@@ -89,8 +89,10 @@ class Golden:
             "image_embeds": integers,
             "image_embeds.scale": scale,
         }
-        if inputs.input_ids is not None and inputs.question_states is not None:
-            tensors |= {"input_ids": inputs.input_ids, "question_states": inputs.question_states}
+        if inputs.input_ids is not None:
+            tensors["input_ids"] = inputs.input_ids
+        if inputs.question_states is not None:
+            tensors["question_states"] = inputs.question_states
         tensors |= {f"text.{name}": tokens for name, tokens in inputs.texts.items()}
         tensors |= {f"result.{case}": _in_half(np.stack(rows)) for case, rows in self.results.items()}
         expected = {

@@ -105,6 +105,15 @@ class Trial:
     decision: Decision
     reason: str
 
+    def __post_init__(self) -> None:
+        """Check that it is about a graph of the recipe.
+
+        Raises:
+            ValueError: it is not.
+        """
+        if self.graph is not None and self.graph not in self.treatments:
+            raise ValueError(f"a trial is about {self.graph!r}, which its recipe does not treat")
+
     def to_json(self) -> dict[str, Any]:
         """For the manifest. Times are in seconds, sizes in bytes, accuracies in points."""
         return {

@@ -42,3 +42,8 @@ ARCHITECTURES: dict[str, Architecture] = {
     )
 }
 """By name. A new variant of BLIP is a further entry."""
+
+
+def answers_questions(architecture: str) -> bool:
+    """Whether a class of checkpoints answers questions; one that is not known does not."""
+    return architecture in ARCHITECTURES and ARCHITECTURES[architecture].answers_questions

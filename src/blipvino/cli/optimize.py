@@ -10,6 +10,7 @@ import typer
 from blipvino.cli.completion import complete_decide_by, complete_source
 from blipvino.cli.info import print_info
 from blipvino.cli.options import (
+    CALIBRATION_HELP,
     CheckpointArgument,
     JsonFlag,
     QuietFlag,
@@ -28,7 +29,7 @@ GroupSizeOption = Annotated[int | None, typer.Option(help="Weights that share a 
 CalibrationOption = Annotated[
     str,
     typer.Option(
-        help="Samples for calibration: demo, vqav2:…, coco:…, folder:PATH, hf:NAME; see docs/data.md.",
+        help=f"Samples for calibration: {CALIBRATION_HELP}; see docs/data.md.",
         autocompletion=complete_source,
     ),
 ]

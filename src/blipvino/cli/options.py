@@ -14,6 +14,7 @@ import typer
 
 from blipvino.cli.completion import complete_recipe, complete_source
 from blipvino.cli.output import print_error
+from blipvino.data.sources import FORMS
 from blipvino.errors import InputError, OutputError
 from blipvino.files.atomic import check_png, make_folder
 from blipvino.graphs.recipes import AUTO, RECIPE_NAMES
@@ -23,6 +24,8 @@ from blipvino.runtime.compiling.compiler import EngineOptions
 from blipvino.runtime.decoding.generation import GenerationOptions
 
 DEFAULT_CACHE = default_cache()
+_FILE_SOURCES = ", ".join(f"{kind}:…" for kind in FORMS if kind != "demo")
+SOURCES_HELP, CALIBRATION_HELP = f"demo:test, {_FILE_SOURCES}", f"demo, {_FILE_SOURCES}"
 
 
 class Precision(StrEnum):
@@ -62,7 +65,7 @@ OriginalOption = Annotated[
 
 DataOption = Annotated[
     str,
-    typer.Option(help="Samples: demo:test, vqav2:…, coco:…, folder:…, hf:….", autocompletion=complete_source),
+    typer.Option(help=f"Samples: {SOURCES_HELP}.", autocompletion=complete_source),
 ]
 SeedOption = Annotated[int, typer.Option(help="Of the samples' shuffle.")]
 AnswersOption = Annotated[

@@ -10,6 +10,7 @@ import typer
 from blipvino.cli.browser import open_page
 from blipvino.cli.completion import complete_source
 from blipvino.cli.options import (
+    SOURCES_HELP,
     BundleArgument,
     JsonFlag,
     MaxNewTokensOption,
@@ -28,7 +29,7 @@ OutputOption = Annotated[
 OptionalData = Annotated[
     str | None,
     typer.Option(
-        help="Samples: demo:test, vqav2:…, coco:…, folder:…, hf:…; by default --evaluation's or demo:test.",
+        help=f"Samples: {SOURCES_HELP}; by default --evaluation's or demo:test.",
         autocompletion=complete_source,
     ),
 ]

@@ -19,6 +19,7 @@ from blipvino.cli.options import (
     engine_options,
 )
 from blipvino.cli.output import print_json, print_tables
+from blipvino.graphs.specs import GRAPHS
 from blipvino.runtime.compiling.bundled import SelfTestReport, run_selftest
 from blipvino.text.tables import TextTable
 
@@ -54,7 +55,7 @@ def _selftest_table(report: SelfTestReport) -> TextTable:
         (
             verdict.case.replace(".", " of the "),
             *(_decibels(value) for value in (verdict.sqnr, verdict.expected, verdict.required)),
-            f"{verdict.disagreement:.2f}" if verdict.graph == "answer" else "",
+            f"{verdict.disagreement:.2f}" if GRAPHS[verdict.graph].makes_texts else "",
             "passed" if verdict.passed else "falls short",
         )
         for verdict in report.verdicts

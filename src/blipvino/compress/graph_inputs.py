@@ -12,7 +12,7 @@ from blipvino.checkpoint.tensors import Checkpoint
 from blipvino.compress.calibration import CalibrationSet, Inputs
 from blipvino.compress.floats import run_float, through
 from blipvino.graphs.building import build_graph
-from blipvino.graphs.specs import GRAPHS
+from blipvino.graphs.specs import GRAPHS, GraphSpec
 from blipvino.graphs.surgery import joined
 from blipvino.progress import Reporter
 from blipvino.runtime.decoding.cross_kv import CrossKV
@@ -47,12 +47,19 @@ class GraphInputs:
         if reads == "image_embeds":
             return self.calibration.question_kv_inputs()
         if reads == "questions":
-            return self.calibration.question_inputs()
+            return self._questions(GRAPHS[name])
         self._know_states()
         if reads == "source_states":
             return self.calibration.answer_kv_inputs()
         self._texts = self._texts or self._decoded()
         return self._texts
+
+    def _questions(self, spec: GraphSpec) -> list[Inputs]:
+        """Questions, with what stands for the keys and values that the graph reads, if it reads any."""
+        asked = self.calibration.question_inputs()
+        if spec.keys_from is not None:
+            return asked
+        return [{name: values for name, values in question.items() if name in spec.inputs} for question in asked]
 
     def writer(self, name: str) -> ov.Model | None:
         """The float graph that makes this graph's keys and values, if it reads any."""

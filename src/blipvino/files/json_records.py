@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import types
 from collections.abc import Mapping, Sequence
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 _PLAIN: Mapping[type, tuple[type, ...]] = {str: (str,), bool: (bool,), int: (int,), float: (float, int)}
 
@@ -31,9 +32,13 @@ def decode(kind: Any, value: Any) -> Any:
         return {key: decode(arguments[1], item) for key, item in value.items()}
     if get_origin(kind) in (Union, types.UnionType):
         return None if value is None else _one_of([each for each in arguments if each is not types.NoneType], value)
+    if get_origin(kind) is Literal and value not in arguments:
+        raise TypeError(f"{value!r} is none of {', '.join(map(repr, arguments))}")
     expected = _PLAIN.get(kind) if isinstance(kind, type) else None
     if expected is not None and (not isinstance(value, expected) or isinstance(value, bool) is not (kind is bool)):
         raise TypeError(f"{value!r} is no {kind.__name__}")
+    if kind is float and not math.isfinite(value):
+        raise TypeError(f"{value!r} is no number")
     return value
 
 

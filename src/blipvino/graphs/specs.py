@@ -190,9 +190,12 @@ def groups() -> dict[str, tuple[str, ...]]:
 
 
 def handing_over(names: Sequence[str]) -> dict[str, str]:
-    """Of these graphs, those that read keys and values in 8 bits, and the graph that hands them over."""
+    """Of these graphs, those that read keys and values in 8 bits, and the graph that hands them over to it alone."""
+    pairs = {name: GRAPHS[name].keys_from for name in names if GRAPHS[name].keys_from in names}
+    writers = list(pairs.values())
+    # What several read keeps crossing in float: each would have scales of its own.
     return {
-        name: GRAPHS[name].keys_from or ""
-        for name in names
-        if GRAPHS[name].keys_in_8_bits and GRAPHS[name].keys_from in names
+        name: writer
+        for name, writer in pairs.items()
+        if writer is not None and GRAPHS[name].keys_in_8_bits and writers.count(writer) == 1
     }

@@ -14,7 +14,7 @@ from typing import Any
 from huggingface_hub import ModelCardData
 
 from blipvino.bundle.writing import BundleDetails
-from blipvino.checkpoint.architectures import ARCHITECTURES
+from blipvino.checkpoint.architectures import answers_questions
 from blipvino.files.atomic import write_text
 from blipvino.machine.versions import installed_version
 from blipvino.optimization.commands import optimize_command, remarks
@@ -97,7 +97,7 @@ def inherited(checkpoint: Path) -> dict[str, str]:
 
 
 def _answers(details: BundleDetails) -> bool:
-    return ARCHITECTURES[details.architecture].answers_questions
+    return answers_questions(details.architecture)
 
 
 def _base_model(details: BundleDetails) -> dict[str, str]:

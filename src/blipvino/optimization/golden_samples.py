@@ -19,11 +19,12 @@ from blipvino.compress.calibration import FALLBACK_QUESTIONS
 from blipvino.data import Sample
 from blipvino.graphs.building import build_graph
 from blipvino.graphs.handover import output_scales
-from blipvino.graphs.specs import GRAPHS, graph_names, handing_over
+from blipvino.graphs.specs import GRAPHS, graph_names, handing_over, specs_of
 from blipvino.metrics.sqnr import Fidelity
 from blipvino.optimization.preprocessing import Processors
 from blipvino.runtime.compiling.compiler import Compiler, EngineOptions, GraphFile, GraphSource
-from blipvino.runtime.compiling.selftest import Runner, cases, token_gap
+from blipvino.runtime.compiling.golden_runs import Runner
+from blipvino.runtime.compiling.selftest import cases, token_gap
 from blipvino.runtime.compiling.sizes import Sizes
 from blipvino.runtime.inputs.images import load_image
 
@@ -92,7 +93,7 @@ def with_expectations(golden: Golden, folder: Path, config: BlipConfig) -> Golde
 
 def _question(processors: Processors, config: BlipConfig) -> IntArray | None:
     """The golden question, int64 ``[1, T]``."""
-    if not config.answers_questions:
+    if not any(spec.reads == "questions" for spec in specs_of(config.architecture)):
         return None
     tokens = processors.texts.question(FALLBACK_QUESTIONS[0])
     return np.array([[*tokens[: LONGEST - 1], tokens[-1]] if len(tokens) > LONGEST else tokens], np.int64)
@@ -130,7 +131,7 @@ def _with_what_it_makes(graph: str, inputs: GoldenInputs, config: BlipConfig, co
         if spec.makes_image_embeds:
             inputs = replace(inputs, image_embeds=rounded_to_8_bits(runner.of_picture(request, 0)))
         elif spec.makes_question_states:
-            inputs = replace(inputs, question_states=runner.question_states(spec, request, sizes))
+            inputs = replace(inputs, question_states=runner.of_question(spec, request, sizes))
         elif spec.makes_texts:
             runner.start_text(spec, source, sizes, request)
             text = _greedy(runner, request, config.text.bos_token_id)

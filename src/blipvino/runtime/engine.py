@@ -11,6 +11,7 @@ import openvino as ov
 
 from blipvino.arrays import AnyArray, FloatArray, IntArray, Pixels
 from blipvino.checkpoint.config import BlipConfig
+from blipvino.errors import InputError
 from blipvino.machine.host import Choice
 from blipvino.runtime.compiling.compiler import Compiler, EngineOptions, GraphSource
 from blipvino.runtime.compiling.selftest import SelfTest
@@ -74,8 +75,18 @@ class Engine:
 
         Returns:
             Copies of its outputs by name.
+
+        Raises:
+            InputError: the model has no such graph, or the inputs are not its.
         """
         request = self._compiler.request(name, Sizes())
+        expected = sorted(port.get_any_name() for port in request.model_inputs)
+        if sorted(inputs) != expected:
+            raise InputError(f"{name} reads {', '.join(expected)}, found {', '.join(sorted(inputs)) or 'nothing'}")
+        for port in request.model_inputs:  # a graph of open shapes would not check them
+            given, shape = inputs[port.get_any_name()], port.get_partial_shape()
+            if not shape.compatible(ov.PartialShape(list(given.shape))):
+                raise InputError(f"{name}: {port.get_any_name()} is {list(given.shape)}, expected {shape}")
         made = request.infer(dict(inputs))
         return {port.get_any_name(): np.array(made[port]) for port in request.model_outputs}
 

@@ -136,7 +136,10 @@ class _Sample:
         elif spec.reads == "image_embeds":
             probe.run(self._embeds)
         elif spec.reads == "questions":
-            asked = [probe.run({**self._embeds, **question}) for question in self._image.questions]
+            embeds = {} if spec.keys_from is None else self._embeds
+            asked = [probe.run({**embeds, **question}) for question in self._image.questions]
+            if not spec.makes_question_states:
+                return
             self._sources = [_handed_on(made, "question_states", "source_states") for made in asked]
         elif spec.reads == "source_states":
             for source in self._sources:

@@ -9,6 +9,7 @@ import numpy as np
 from blipvino.arrays import FloatArray, IntArray
 from blipvino.checkpoint.config import BlipConfig
 from blipvino.compress.calibration import CalibrationImage
+from blipvino.graphs.specs import specs_of
 from blipvino.metrics.sqnr import Fidelity
 from blipvino.progress import Reporter
 from blipvino.runtime.decoding.cross_kv import CrossKV
@@ -31,15 +32,18 @@ class AsRun:
     ) -> None:
         self._engines = original, bundle
         self._config = config
+        self._decodes = any(spec.makes_texts for spec in specs_of(config.architecture))
         self._scales = scales
         self._steps = steps
         self._errors: dict[str, Fidelity] = {}
 
     def measure(self, images: Sequence[CalibrationImage], reporter: Reporter) -> dict[str, Fidelity]:
-        """The error of every graph's outputs over the samples, by the graph's name."""
+        """The error of the outputs over the samples, of every graph that captions and answers need, by its name."""
         for image in reporter.track(images, "Running both models", len(images)):
             embeds = [engine.image_embeds(image.pixels) for engine in self._engines]
             self._compare("vision", embeds)
+            if not self._decodes:
+                continue
             if not self._config.answers_questions:
                 self._measure_text(embeds, np.ones(embeds[0].shape[:2], np.int64))
                 continue

@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 from typing import Literal
 
 from blipvino.bundle.bundle import Bundle
-from blipvino.checkpoint.architectures import ARCHITECTURES
+from blipvino.checkpoint.architectures import answers_questions
 from blipvino.data import DEFAULT_SEED, open_source, read_answers
 from blipvino.errors import InputError
 from blipvino.files.atomic import make_folder
@@ -154,7 +154,7 @@ class _Task:
 
 
 def _plan(bundle: Bundle, data: str, options: EvaluateOptions) -> _Task:
-    can_answer = ARCHITECTURES[bundle.manifest.architecture].answers_questions
+    can_answer = answers_questions(bundle.manifest.architecture)
     if not can_answer and (not options.captions or options.answers is not None):
         raise InputError(f"{bundle.folder}: this bundle captions only; evaluate its captions, or a bundle that answers")
     answers = None if options.answers is None else tuple(read_answers(Path(options.answers)))

@@ -28,7 +28,7 @@ DEFAULT_LIMIT_BYTES = 4 * 10**9
 LIMIT_VARIABLE = "BLIPVINO_CACHE_BYTES"
 NO_LIMIT = "none"
 
-_NAME = re.compile(r"([a-z_]+)-[0-9a-f]{32}\.blob")
+_NAME = re.compile(r"([a-z0-9_]+)-[0-9a-f]{32}\.blob")
 
 logger = logging.getLogger(__name__)
 

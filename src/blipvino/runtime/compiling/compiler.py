@@ -14,7 +14,7 @@ from openvino.preprocess import PrePostProcessor
 
 from blipvino import checks
 from blipvino.checkpoint.config import BlipConfig
-from blipvino.errors import BundleError
+from blipvino.errors import BundleError, InputError
 from blipvino.graphs.arithmetic import in_float, multiplies_many_rows, unpack_weights
 from blipvino.graphs.handover import take_back_handover
 from blipvino.graphs.specs import GRAPHS
@@ -184,7 +184,13 @@ class Compiler:
         self._requests: dict[tuple[str, Sizes], ov.InferRequest] = {}
 
     def request(self, name: str, sizes: Sizes) -> ov.InferRequest:
-        """The one request of a graph compiled for these sizes."""
+        """The one request of a graph compiled for these sizes.
+
+        Raises:
+            InputError: the model has no such graph.
+        """
+        if name not in self._graphs:
+            raise InputError(f"this model has no graph {name}, which this needs, only {', '.join(self._graphs)}")
         if (name, sizes) not in self._requests:
             self._requests[name, sizes] = self._compile(name, sizes).create_infer_request()
         return self._requests[name, sizes]

@@ -16,15 +16,15 @@ from typing import Any, Literal, Self
 import numpy as np
 import openvino as ov
 
-from blipvino.arrays import AnyArray, FloatArray, IntArray
-from blipvino.bundle.golden import LONGEST, Golden, GoldenInputs, sampled
+from blipvino.arrays import AnyArray, FloatArray
+from blipvino.bundle.golden import LONGEST, Golden, GoldenInputs
 from blipvino.bundle.manifest import OPTIMIZE_AGAIN
 from blipvino.checkpoint.config import BlipConfig, TextConfig
 from blipvino.errors import BundleError
 from blipvino.graphs.specs import GRAPHS, GraphSpec, specs_of
 from blipvino.metrics.sqnr import Fidelity
-from blipvino.runtime.compiling.sizes import ANY, Sizes
-from blipvino.runtime.decoding.cross_kv import CrossKV, empty_cross_kv
+from blipvino.runtime.compiling.golden_runs import RequestOf, Runner
+from blipvino.runtime.compiling.sizes import Sizes
 
 MARGIN = 2.0
 """Times the expected noise: 3 dB."""
@@ -34,8 +34,6 @@ NATS = 1.0
 """What a text's worst disagreement may exceed the expected one by."""
 
 SelfTestMode = Literal["warn", "strict", "off"]
-RequestOf = Callable[[str, Sizes], ov.InferRequest]
-"""The request of a compiled graph, for these sizes."""
 
 
 @dataclass(frozen=True)
@@ -175,12 +173,11 @@ def case_of(graph: str, sizes: Sizes, config: BlipConfig) -> str:
 def cases(config: BlipConfig, inputs: GoldenInputs) -> dict[str, tuple[str, Sizes]]:
     """Every case: its graph, and the sizes that it is compiled for where a text is made by itself."""
     positions = config.vision.num_positions
-    sources = {"image": positions} | ({} if inputs.input_ids is None else {"question": LONGEST})
-    return {
-        case: (spec.name, sizes)
-        for spec in specs_of(config.architecture)
-        for case, sizes in _cases_of(spec, positions, sources)
-    }
+    specs = specs_of(config.architecture)
+    sources = {"image": positions} | (
+        {"question": LONGEST} if any(each.makes_question_states for each in specs) else {}
+    )
+    return {case: (spec.name, sizes) for spec in specs for case, sizes in _cases_of(spec, positions, sources)}
 
 
 def _cases_of(spec: GraphSpec, positions: int, sources: Mapping[str, int]) -> Iterator[tuple[str, Sizes]]:
@@ -199,18 +196,21 @@ def _cases_of(spec: GraphSpec, positions: int, sources: Mapping[str, int]) -> It
 def _inputs_fit(inputs: GoldenInputs, config: BlipConfig) -> bool:
     """Whether golden inputs are such as a model's graphs take."""
     vision, text, ids = config.vision, config.text, inputs.input_ids
-    size, sources = vision.image_size, {"image", "question"} if config.answers_questions else {"image"}
-    if not any(spec.makes_texts for spec in specs_of(config.architecture)):
+    specs, size = specs_of(config.architecture), vision.image_size
+    makes_states = any(spec.makes_question_states for spec in specs)
+    sources = {"image"} | ({"question"} if makes_states else set())
+    if not any(spec.makes_texts for spec in specs):
         sources = set()
     fits = inputs.pixels.dtype == np.uint8 and inputs.pixels.ndim == 4 and len(inputs.pixels) > 0
     fits = fits and inputs.pixels.shape[1:] == (size, size, 3)
     fits = fits and inputs.image_embeds.shape == (1, vision.num_positions, vision.hidden_size)
     fits = fits and inputs.texts.keys() == sources and all(_are_tokens(each, text) for each in inputs.texts.values())
-    if not config.answers_questions:
+    if not any(spec.reads == "questions" for spec in specs):
         return fits and ids is None and inputs.question_states is None
-    if ids is None or inputs.question_states is None or len(ids) != 1 or not _are_tokens(ids[0], text):
+    if ids is None or len(ids) != 1 or not _are_tokens(ids[0], text):
         return False
-    return fits and inputs.question_states.shape == (1, ids.shape[1], text.hidden_size)
+    shape = None if inputs.question_states is None else inputs.question_states.shape
+    return fits and shape == ((1, ids.shape[1], text.hidden_size) if makes_states else None)
 
 
 def _are_tokens(ids: AnyArray, config: TextConfig) -> bool:
@@ -247,111 +247,6 @@ def _results_fit(golden: Golden, config: BlipConfig) -> bool:
 def token_gap(original: FloatArray, computed: FloatArray) -> float:
     """By how many nats a token is less likely than the likeliest, by the original's logits ``[vocab]``."""
     return float(original.max() - original[int(computed.argmax())])
-
-
-class Runner:
-    """Runs graphs on the golden inputs.
-
-    Args:
-        golden: those; results and expectations are not looked at.
-        config: of the model.
-        request_of: of the graphs that make keys and values.
-    """
-
-    def __init__(
-        self,
-        golden: Golden,
-        config: BlipConfig,
-        request_of: RequestOf,
-    ) -> None:
-        self._inputs = golden.inputs
-        self._scales = golden.scales
-        self._config = config
-        self._request_of = request_of
-        self._bound: CrossKV | None = None  # a request does not keep the memory alive that it reads
-
-    def run(self, case: str, sizes: Sizes, request: ov.InferRequest, *, whole: bool) -> dict[int, FloatArray]:
-        """Results of a case's runs by their number: of all pictures if it is run on the whole, else of one."""
-        graph, _, source = case.partition(".")
-        spec = GRAPHS[graph]
-        if spec.reads == "pixels":
-            pictures = len(self._inputs.pixels) if whole else 1
-            return {image: sampled([self.of_picture(request, image)]) for image in range(pictures)}
-        if spec.reads == "questions":
-            return {0: sampled([self.question_states(spec, request, sizes)])}
-        if spec.projects:
-            states = self._states(source)
-            made = _project(request, states, states.shape[1] if sizes.positions == ANY else sizes.positions)
-            return {0: sampled(made.as_floats(states.shape[1], self._scales))}
-        return self._text(spec, source, sizes, request)
-
-    def of_picture(self, request: ov.InferRequest, image: int) -> FloatArray:
-        """What a graph makes of one picture, `vision` float32 ``[1, S, D]``."""
-        request.infer({"pixels": self._inputs.pixels[image : image + 1]})
-        return np.array(request.get_output_tensor(0).data)
-
-    def question_states(self, spec: GraphSpec, request: ov.InferRequest, sizes: Sizes) -> FloatArray:
-        """`question` of the golden question, float32 ``[1, T, D]``."""
-        ids = self._inputs.input_ids
-        assert ids is not None
-        length = ids.shape[1]
-        padded = np.zeros((1, length if sizes.tokens == ANY else sizes.tokens), np.int64)
-        mask = padded.copy()
-        padded[:, :length], mask[:, :length] = ids, 1
-        self._bind(spec, Sizes(1, sizes.positions), "", request, sizes.positions)
-        request.set_tensor("input_ids", ov.Tensor(padded))
-        request.set_tensor("attention_mask", ov.Tensor(mask))
-        request.infer()
-        return np.array(request.get_output_tensor(0).data[:, :length])
-
-    def start_text(self, spec: GraphSpec, source: str, sizes: Sizes, request: ov.InferRequest) -> None:
-        """Bind what a text is about, and forget the text before."""
-        positions = self._states(source).shape[1]
-        padded = positions if sizes.positions == ANY else sizes.positions
-        one = source == "image" or sizes.rows == 1  # has a graph of its own; the sources of several texts share one
-        self._bind(spec, Sizes(1, padded) if one else Sizes(), source, request, padded)
-        mask = np.zeros((1, padded), np.int64)
-        mask[:, :positions] = 1
-        request.set_tensor("source_mask", ov.Tensor(mask))
-        request.reset_state()
-
-    def logits(self, tokens: IntArray, past: int, request: ov.InferRequest) -> FloatArray:
-        """Of the token after these, float32 ``[vocab]``; ``past`` others were given before."""
-        request.set_tensor("input_ids", ov.Tensor(tokens[None].copy()))
-        request.set_tensor("position_ids", ov.Tensor(np.arange(past, past + len(tokens))[None]))
-        request.set_tensor("beam_idx", ov.Tensor(np.zeros(1, np.int32)))
-        request.infer()
-        return np.array(request.get_tensor("logits").data[0], np.float32)
-
-    def _text(self, spec: GraphSpec, source: str, sizes: Sizes, request: ov.InferRequest) -> dict[int, FloatArray]:
-        """The float model's text: token by token, since the first one attends to nothing else, or all at once."""
-        text = self._inputs.texts[source]
-        self.start_text(spec, source, sizes, request)
-        if sizes.tokens == ANY:
-            return {len(text) - 1: self.logits(text, 0, request)}
-        return {step: self.logits(text[step : step + 1], step, request) for step in range(len(text))}
-
-    def _states(self, source: str) -> FloatArray:
-        states = self._inputs.question_states if source == "question" else self._inputs.image_embeds
-        assert states is not None
-        return states
-
-    def _bind(self, spec: GraphSpec, sizes: Sizes, source: str, reader: ov.InferRequest, positions: int) -> None:
-        """Give a reader keys and values of the golden source."""
-        assert spec.keys_from is not None
-        self._bound = _project(self._request_of(spec.keys_from, sizes), self._states(source), positions)
-        self._bound.bind(reader)
-
-
-def _project(request: ov.InferRequest, states: FloatArray, length: int) -> CrossKV:
-    """Keys and values of states ``[1, S, D]`` that are padded to a length."""
-    padded = np.pad(states, [(0, 0), (0, length - states.shape[1]), (0, 0)])
-    made = empty_cross_kv(request.model_outputs, 1, length)
-    made.bind(request)
-    (port,) = request.model_inputs
-    request.set_tensor(port, ov.Tensor(padded))
-    request.infer()
-    return made
 
 
 def _power(values: FloatArray) -> float:
