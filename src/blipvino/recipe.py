@@ -110,7 +110,7 @@ class Treatment:
 
     def __str__(self) -> str:
         """As `Recipe.describe` prints it: the method, and the options that are not the default."""
-        changed = ", ".join(map(self._told, self._changed()))
+        changed = ", ".join(map(self._described, self._changed()))
         return f"{self.method} ({changed})" if changed else self.method
 
     @property
@@ -141,7 +141,7 @@ class Treatment:
         """The options that are not the default."""
         return [option.name for option in fields(self)[1:] if getattr(self, option.name) != option.default]
 
-    def _told(self, name: str) -> str:
+    def _described(self, name: str) -> str:
         """An option as people read it."""
         value = getattr(self, name)
         if name == "group_size":

@@ -108,22 +108,22 @@ def choose_arithmetic(option: ArithmeticOption = "auto", host: Host | None = Non
             raise InputError(f"{name} is {value!r}, expected one of {', '.join(get_args(ArithmeticOption))}")
     host = host or this_host()
     if option != "auto":
-        return Choice(option, f"{_told(option)}, as asked for")
+        return Choice(option, f"{_described(option)}, as asked for")
     if variable != "auto":
-        return Choice(cast(Arithmetic, variable), f"{_told(variable)}, as {VARIABLE} says")
+        return Choice(cast(Arithmetic, variable), f"{_described(variable)}, as {VARIABLE} says")
     if host.exact:
-        return Choice("int8", f"{_told('int8')}: {host.cpu} adds their products exactly ({host.exact[0]})")
+        return Choice("int8", f"{_described('int8')}: {host.cpu} adds their products exactly ({host.exact[0]})")
     if not host.x86:
-        return Choice("int8", f"{_told('int8')}: {host.cpu} is no x86 CPU, whose old ones add products in 16 bits")
+        return Choice("int8", f"{_described('int8')}: {host.cpu} is no x86 CPU, whose old ones add products in 16 bits")
     why = f"has no {' or '.join(EXACT_FEATURES)}"
     if host.masked:
         why = f"is kept from {', '.join(host.masked)} by {_isa_variable()}={_isa_limit()}"
     return Choice(
-        "float", f"{_told('float')}: {host.cpu} {why}, so 8-bit kernels would add products in 16 bits and overflow"
+        "float", f"{_described('float')}: {host.cpu} {why}, so 8-bit kernels would add products in 16 bits and overflow"
     )
 
 
-def _told(arithmetic: str) -> str:
+def _described(arithmetic: str) -> str:
     told = {"int8": "8-bit arithmetic", "float": "Float arithmetic with 8-bit weights"}
     return told.get(arithmetic, "8-bit arithmetic, simulated in float")
 

@@ -30,7 +30,7 @@ RankLayers = Callable[[Treatment], Sequence[str]]
 
 
 @dataclass(frozen=True)
-class Verdict:
+class CandidateResult:
     """What came of a candidate.
 
     Attributes:
@@ -76,7 +76,7 @@ def gentler(default: Treatment, damage: float, rank_layers: RankLayers) -> Gener
     yield FP16
 
 
-def faster_or_smaller(graph: str, current: Treatment) -> Generator[Treatment, Verdict, None]:
+def faster_or_smaller(graph: str, current: Treatment) -> Generator[Treatment, CandidateResult, None]:
     """Treatments that may be faster or smaller than a graph's present one, which each of them would replace."""
     if current.method != "weights_int4":
         yield from _int4(graph)
@@ -90,7 +90,7 @@ def faster_or_smaller(graph: str, current: Treatment) -> Generator[Treatment, Ve
         yield FP16  # where 16-bit arithmetic is fast and quantizing costs more than it saves
 
 
-def _int4(graph: str) -> Generator[Treatment, Verdict, None]:
+def _int4(graph: str) -> Generator[Treatment, CandidateResult, None]:
     """4-bit weights: chosen without data, then on data; where not all layers can, a part of them."""
     verdict = yield WEIGHTS_INT4
     if verdict.drop is None:
@@ -112,7 +112,7 @@ def _int4(graph: str) -> Generator[Treatment, Verdict, None]:
             return
 
 
-def _larger_groups(accepted: Treatment) -> Generator[Treatment, Verdict, None]:
+def _larger_groups(accepted: Treatment) -> Generator[Treatment, CandidateResult, None]:
     for size in GROUP_SIZES:
         verdict = yield replace(accepted, group_size=size)
         if verdict.drop is not None and not verdict.accepted:

@@ -21,7 +21,7 @@ from typing import Protocol, TypeVar
 from blipvino.bundle.search_record import Decision, Found, Outcome, Phase, Race, Score, Treatments, Trial, described
 from blipvino.errors import CompressionError
 from blipvino.graphs.specs import GRAPHS
-from blipvino.optimization.search.candidates import Verdict, faster_or_smaller, gentler
+from blipvino.optimization.search.candidates import CandidateResult, faster_or_smaller, gentler
 from blipvino.optimization.search.options import Search
 from blipvino.progress import Reporter
 from blipvino.recipe import FP16, Treatment
@@ -160,7 +160,7 @@ class RecipeSearch:
             while offered is not None:
                 offered = _next(offers, self._offer(graph, offered))
 
-    def _offer(self, graph: str, offered: Treatment) -> Verdict:
+    def _offer(self, graph: str, offered: Treatment) -> CandidateResult:
         """Change one graph of the best so far, and keep that if it gains something and is within the limit."""
         treatments = {**self._best, graph: offered}
         self._begin(described("better", graph, treatments))
@@ -170,13 +170,13 @@ class RecipeSearch:
             score = self._runner.score(treatments) if gains else None
         except CompressionError as error:
             self._record(Trial("better", graph, treatments, None, None, None, "refused", str(error)))
-            return Verdict(accepted=False, drop=None)
+            return CandidateResult(accepted=False, drop=None)
         within = self._within(score)
         if score is not None:
             reason += ", within the limit" if within else ", but over the limit"
         decision: Decision = "kept" if within else "rejected"
         self._record(Trial("better", graph, treatments, score, race, size, decision, reason))
-        return Verdict(within, None if score is None else score.drop)
+        return CandidateResult(within, None if score is None else score.drop)
 
     def _conclude(self) -> None:
         """Time what was found against the original."""

@@ -74,19 +74,19 @@ class Validation:
         self._embeds: OrderedDict[Treatment, list[FloatArray]] = OrderedDict()
         answers = original.config.answers_questions and any(sample.questions for sample in samples)
         known = answers and any(question.answers for sample in samples for question in sample.questions)
-        self._asked = [
+        self._questions = [
             [question for question in sample.questions if question.answers or not known] if answers else []
             for sample in samples
         ]
-        kept = [number for number, asked in enumerate(self._asked) if asked or not answers]
+        kept = [number for number, asked in enumerate(self._questions) if asked or not answers]
         if not kept:
             raise DataError("no validation samples; give another source, or calibrate on fewer of its samples")
-        self._asked = [self._asked[number] for number in kept]
+        self._questions = [self._questions[number] for number in kept]
         self._pixels = [original.images.pixels([samples[number].image()])[0] for number in kept]
         self.images = len(kept)
-        self.texts = sum(max(1, len(asked)) for asked in self._asked)
+        self.texts = sum(max(1, len(asked)) for asked in self._questions)
         self.measure = "VQA accuracy" if known else f"agreement of {'answers' if answers else 'captions'}"
-        self._originals = self._texts(original, self._looked(original))
+        self._originals = self._texts(original, self._encoded(original))
         self._reference = self._scores(self._originals)
 
     def score(self, blip: Blip, vision: Treatment) -> Score:
@@ -96,7 +96,7 @@ class Validation:
             blip: the model.
             vision: what was done to its `vision`: what models with the same one see is computed once.
         """
-        scores = self._scores(self._texts(blip, self._seen(blip, vision)))
+        scores = self._scores(self._texts(blip, self._image_embeds(blip, vision)))
         rows = zip(self._reference, scores, strict=True)
         statistics = np.array([(sum(before), sum(after), len(after)) for before, after in rows])
         drop = estimate(
@@ -107,17 +107,17 @@ class Validation:
         accuracy = 100 * statistics[:, 1].sum() / statistics[:, 2].sum()
         return Score(float(accuracy), drop.value, drop.low, drop.high)
 
-    def _seen(self, blip: Blip, vision: Treatment) -> Sequence[FloatArray]:
+    def _image_embeds(self, blip: Blip, vision: Treatment) -> Sequence[FloatArray]:
         if vision in self._embeds:
             self._embeds.move_to_end(vision)
             return self._embeds[vision]
-        looked = self._looked(blip)
+        looked = self._encoded(blip)
         self._embeds[vision] = looked
         while sum(embeds.nbytes for kept in self._embeds.values() for embeds in kept) > KEPT_EMBEDS_BYTES:
             self._embeds.popitem(last=False)
         return looked
 
-    def _looked(self, blip: Blip) -> list[FloatArray]:
+    def _encoded(self, blip: Blip) -> list[FloatArray]:
         images = self._reporter.track(self._pixels, "Looking", self.images)
         return [blip.engine.image_embeds(pixels[None])[0] for pixels in images]
 
@@ -126,7 +126,7 @@ class Validation:
         for number in self._reporter.track(range(self.images), "Answering", self.images):
             # Made anew for each: they grow when they are asked about, and are not to be kept.
             features = ImageFeatures(embeds[number], blip.bundle.fingerprint)
-            asked = [question.text for question in self._asked[number]]
+            asked = [question.text for question in self._questions[number]]
             texts.append(list(blip.answer(features, asked)) if asked else [blip.caption(features)])
         return texts
 
@@ -138,7 +138,7 @@ class Validation:
                 else agreement(text, originals[place])
                 for place, text in enumerate(row)
             ]
-            for row, asked, originals in zip(texts, self._asked, self._originals, strict=True)
+            for row, asked, originals in zip(texts, self._questions, self._originals, strict=True)
         ]
 
 
