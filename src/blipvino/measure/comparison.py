@@ -21,8 +21,9 @@ from blipvino.measure.evaluation.predicting import Predictor
 from blipvino.measure.evaluation.result_files import Texts
 from blipvino.measure.evaluation.scoring import score_answers, score_captions
 from blipvino.measure.evaluation.selection import Assignment
-from blipvino.measure.opened import opened_bundle, opened_original
+from blipvino.measure.opened import opened_bundle
 from blipvino.metrics.bootstrap import Estimate
+from blipvino.optimization.original import open_original
 from blipvino.progress import Reporter
 from blipvino.runtime.blip import Blip
 from blipvino.runtime.compiling.compiler import EngineOptions
@@ -143,7 +144,7 @@ def compare_with(
     """
     reporter = Reporter(show_progress)
     bundle, source = opened_bundle(compressed), open_source(data)
-    with opened_original(original, bundle, reporter) as reference:
+    with open_original(original, bundle, reporter) as reference:
         return compare(reference, bundle, source, options, reporter)
 
 

@@ -5,13 +5,9 @@ So whoever measures several things of a bundle opens it once and hands it on, an
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from blipvino.bundle.bundle import Bundle, open_bundle
-from blipvino.optimization.original import check_weights, open_original
-from blipvino.progress import Reporter
 
 
 def opened_bundle(bundle: str | Path | Bundle) -> Bundle:
@@ -21,18 +17,3 @@ def opened_bundle(bundle: str | Path | Bundle) -> Bundle:
         BundleError: the folder is no bundle, or is damaged.
     """
     return bundle if isinstance(bundle, Bundle) else open_bundle(bundle)
-
-
-@contextmanager
-def opened_original(original: str | Path | Bundle | None, compressed: Bundle, reporter: Reporter) -> Iterator[Bundle]:
-    """The original of a bundle, as `blipvino.optimization.original.open_original` finds or makes it.
-
-    Raises:
-        BlipvinoError: it cannot be read or made, or its weights are not those that the compressed bundle came from.
-    """
-    if isinstance(original, Bundle):
-        check_weights(compressed, original.manifest.source.name, original.manifest.source.sha256)
-        yield original
-        return
-    with open_original(original, compressed, reporter) as made:
-        yield made

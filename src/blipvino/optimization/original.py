@@ -15,8 +15,8 @@ from blipvino.progress import Reporter
 
 
 @contextmanager
-def open_original(given: str | Path | None, compressed: Bundle, reporter: Reporter) -> Iterator[Bundle]:
-    """The given bundle; or the FP16 graphs of the given or else the recorded checkpoint, which are made for the time.
+def open_original(given: str | Path | Bundle | None, compressed: Bundle, reporter: Reporter) -> Iterator[Bundle]:
+    """The given bundle, or the FP16 graphs of the given or else the recorded checkpoint, made for the time.
 
     Raises:
         BlipvinoError: it cannot be read or made, or its weights are not those that the compressed bundle came from.
@@ -45,7 +45,10 @@ def check_weights(compressed: Bundle, name: str, sha256: str) -> None:
 
 
 @contextmanager
-def _bundle_of(given: str | Path | None, recorded: SourceInfo, reporter: Reporter) -> Iterator[Bundle]:
+def _bundle_of(given: str | Path | Bundle | None, recorded: SourceInfo, reporter: Reporter) -> Iterator[Bundle]:
+    if isinstance(given, Bundle):
+        yield given
+        return
     if given is not None and (Path(given) / MANIFEST_FILE).is_file():
         yield open_bundle(given)
         return

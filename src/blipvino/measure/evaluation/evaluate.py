@@ -27,8 +27,9 @@ from blipvino.measure.evaluation.result_files import Texts, read_results, write_
 from blipvino.measure.evaluation.scoring import answer_examples, caption_examples, score_answers, score_captions
 from blipvino.measure.evaluation.selection import Assignment, digest, select, select_known
 from blipvino.measure.measured_engine import measured_engine
-from blipvino.measure.opened import opened_bundle, opened_original
+from blipvino.measure.opened import opened_bundle
 from blipvino.metrics.bootstrap import CONFIDENCE, RESAMPLES
+from blipvino.optimization.original import open_original
 from blipvino.progress import Reporter
 from blipvino.runtime.blip import Blip
 from blipvino.runtime.compiling.compiler import EngineOptions
@@ -97,7 +98,7 @@ def evaluate_bundle(
         engine = measured_engine(options.precision, options.arithmetic)
         after, before = recorder.predict("compressed", compressed, engine), None
         if beside_original:
-            with opened_original(original, compressed, reporter) as reference:
+            with open_original(original, compressed, reporter) as reference:
                 before = recorder.predict("original", reference, measured_engine("f32"))
         evaluation = _evaluation(task, after, before)
         write_evaluation(evaluation, folder)

@@ -19,10 +19,11 @@ from blipvino.measure.diagnosis.diagnose import DiagnoseOptions, compressed_grap
 from blipvino.measure.diagnosis.diagnosis import Diagnosis
 from blipvino.measure.evaluation.evaluate import RunOptions, evaluate_bundle
 from blipvino.measure.evaluation.evaluation import RESULTS_FILE, EvaluateOptions, Evaluation, read_evaluation
-from blipvino.measure.opened import opened_bundle, opened_original
+from blipvino.measure.opened import opened_bundle
 from blipvino.measure.report.page.gallery import find_examples
 from blipvino.measure.report.page.page import report_page
 from blipvino.measure.report.report import Report, ReportOptions
+from blipvino.optimization.original import open_original
 from blipvino.progress import Reporter
 
 __all__ = ["DEFAULT_DATA", "ReportInputs", "read_diagnosis", "write_report"]
@@ -77,7 +78,7 @@ def write_report(
     chosen = data or (found.data.source if found else DEFAULT_DATA)
     options = _as_evaluated(options, found)
     make_folder(output.parent)
-    with opened_original(inputs.original, compressed, reporter) as original:
+    with open_original(inputs.original, compressed, reporter) as original:
         if found is None:
             folder = inputs.evaluation or _work_folder(output, compressed, chosen, options)
             found = _evaluate(compressed, original, chosen, options, folder, show_progress)
