@@ -7,11 +7,15 @@ makes what is kept of an image four times smaller.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import openvino as ov
 import openvino.opset13 as ops
+
+from blipvino.graphs.specs import handing_over
 
 LEVELS = 256
 LOWEST, HIGHEST = -128, 127
@@ -66,6 +70,19 @@ def take_back_handover(model: ov.Model) -> None:
             result.input(0).replace_source_output(quantizer.input_value(0))
             result.output(0).set_names(names)
     model.validate_nodes_and_infer_types()
+
+
+def handover_scales(folder: Path, names: Sequence[str]) -> dict[str, float]:
+    """The scales of all that crosses in 8 bits between a folder's graphs, by the name of the output.
+
+    Args:
+        folder: with the graphs.
+        names: which of them there are.
+    """
+    scales: dict[str, float] = {}
+    for writer in handing_over(names).values():
+        scales |= output_scales(ov.Core().read_model(folder / f"{writer}.xml"))
+    return scales
 
 
 def output_scales(writer: ov.Model) -> dict[str, float]:

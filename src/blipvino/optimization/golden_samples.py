@@ -18,8 +18,8 @@ from blipvino.checkpoint.tensors import Checkpoint
 from blipvino.compress.calibration import FALLBACK_QUESTIONS
 from blipvino.data import Sample
 from blipvino.graphs.building import build_graph
-from blipvino.graphs.handover import output_scales
-from blipvino.graphs.specs import GRAPHS, graph_names, handing_over, specs_of
+from blipvino.graphs.handover import handover_scales
+from blipvino.graphs.specs import GRAPHS, graph_names, specs_of
 from blipvino.metrics.sqnr import Fidelity
 from blipvino.optimization.preprocessing import Processors
 from blipvino.runtime.compiling.compiler import Compiler, EngineOptions, GraphFile, GraphSource
@@ -76,9 +76,7 @@ def with_expectations(golden: Golden, folder: Path, config: BlipConfig) -> Golde
     """The same samples with what a folder's graphs make of them, rounded as their numbers say."""
     paths = {name: folder / f"{name}.xml" for name in graph_names(config.architecture)}
     graphs = {name: GraphFile(path) for name, path in paths.items()}
-    scales: dict[str, float] = {}
-    for writer in handing_over(list(paths)).values():
-        scales |= output_scales(ov.Core().read_model(paths[writer]))
+    scales = handover_scales(folder, list(paths))
     expected = {}
     for graph, compiler in _one_by_one(graphs, config, replace(EXACT, arithmetic="simulated")):
         runner = Runner(replace(golden, scales=scales), config, compiler.request)

@@ -15,8 +15,8 @@ from blipvino.compress.noise.probe import Measured
 from blipvino.data import DEFAULT_SEED, Sample, count_items, open_source, take
 from blipvino.demo import resolve
 from blipvino.errors import InputError
-from blipvino.graphs.handover import output_scales
-from blipvino.graphs.specs import graph_names, handing_over
+from blipvino.graphs.handover import handover_scales
+from blipvino.graphs.specs import graph_names
 from blipvino.machine.host import ArithmeticOption, Choice
 from blipvino.machine.versions import library_versions
 from blipvino.measure.diagnosis.as_run import AsRun
@@ -143,9 +143,7 @@ def _as_run(
     original = Engine({name: BuiltGraph(checkpoint, name) for name in names}, config, EXACT)
     chosen = measured_engine(arithmetic=arithmetic)
     engine = Engine(graph_files_of(bundle, names, check=False), config, chosen, selftest_of(bundle, config))
-    scales: dict[str, float] = {}
-    for writer in handing_over(names).values():
-        scales |= output_scales(ov.Core().read_model(bundle.path(f"{writer}.xml")))
+    scales = handover_scales(bundle.folder, names)
     return AsRun(original, engine, config, scales, ANSWER_STEPS).measure(images, reporter), engine.arithmetic
 
 
