@@ -103,12 +103,8 @@ class Manifest:
             ),
             architecture=_take(content, "architecture", str, where),
             recipe=_take_record(content, "recipe", Recipe.from_json, where),
-            calibration=None
-            if content.get("calibration") is None
-            else _take_record(content, "calibration", partial(decode, CalibrationRecord), where),
-            measurements=Measurements()
-            if content.get("measurements") is None
-            else _take_record(content, "measurements", partial(decode, Measurements), where),
+            calibration=_take_optional_record(content, "calibration", CalibrationRecord, where),
+            measurements=_take_optional_record(content, "measurements", Measurements, where) or Measurements(),
             libraries={name: _take(libraries, name, str, where, "libraries.") for name in libraries},
             files={name: _take_entry(entries, name, where) for name in entries},
         )
@@ -169,6 +165,13 @@ def _take_record(
         raise BundleError(f"{where}: {name} has no {error.args[0]}; {OPTIMIZE_AGAIN}") from error
     except (TypeError, ValueError, AttributeError, InputError) as error:
         raise BundleError(f"{where}: {name} cannot be read ({error}); {OPTIMIZE_AGAIN}") from error
+
+
+def _take_optional_record(
+    content: Mapping[str, Any], name: str, kind: type[_Record], where: str | Path
+) -> _Record | None:
+    """A record of the manifest that may be absent or null."""
+    return None if content.get(name) is None else _take_record(content, name, partial(decode, kind), where)
 
 
 def _take_entry(entries: Mapping[str, Any], name: str, where: str | Path) -> FileEntry:

@@ -141,8 +141,8 @@ def _plan(recipe: str | Recipe | Search) -> Recipe | Search:
 
 def _recorded_name(source: str | Path) -> str:
     """What the manifest calls the source: a folder by its whole path, so that it is found from anywhere."""
-    found = Path(resolve(source)).is_dir() and resolve(source) == source
-    return str(Path(source).resolve()) if found else str(source)
+    is_folder = resolve(source) == source and Path(source).is_dir()
+    return str(Path(source).resolve()) if is_folder else str(source)
 
 
 def _write_graphs(compressor: Compressor, recipe: Recipe, folder: Path, reporter: Reporter) -> None:
