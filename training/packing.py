@@ -2,7 +2,7 @@
 
 All questions about a picture share one text sequence, and all its answers and its caption another; segment numbers
 say which tokens belong together, so that attention masks keep them apart. The picture's keys and values are then
-projected once for all of its questions, which is what makes training on two CPU cores practical.
+projected once for all of its questions, which makes each of them cheap.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ import numpy as np
 import numpy.typing as npt
 from tokenizers import Tokenizer
 
-from blipvino.demo.captions import caption
+from blipvino.demo.captions import FROM_THE_TOP, caption, caption_from_the_top
 from blipvino.demo.questions import Question, sample_questions
 from blipvino.demo.scenes import ImageArray, Scene, Split, render, sample_scene, scene_rng
+from training.demo_model import DECODER_START
 
 IntArray = npt.NDArray[np.int64]
 
@@ -24,9 +25,11 @@ IGNORED = -100
 CAPTION_SEGMENT = 99
 """Segment of the caption's tokens and of the image embeddings that they attend to."""
 PADDING_SEGMENT = -1
-QUESTION_TOKENS = 64
+QUESTIONS = 9
+"""Questions asked about a picture, at most."""
+QUESTION_TOKENS = 96
 """Length of the packed questions."""
-DECODER_TOKENS = 42
+DECODER_TOKENS = 56
 """Length of the packed answers and caption."""
 
 
@@ -58,7 +61,10 @@ class _Packer:
 
 @dataclass(frozen=True)
 class PackedExample:
-    """One picture (uint8 ``[H, W, 3]``) and its texts; every other array is int64 of a fixed length."""
+    """One picture (uint8 ``[H, W, 3]``) and its texts, in int64 arrays of a fixed length.
+
+    ``kinds`` has the type of the question, or of the caption, that each segment is.
+    """
 
     image: ImageArray
     question_ids: IntArray
@@ -68,34 +74,41 @@ class PackedExample:
     decoder_positions: IntArray
     decoder_segments: IntArray
     labels: IntArray
-    questions: tuple[Question, ...]
+    kinds: dict[int, str]
 
 
-def pack_scene(scene: Scene, questions: list[Question], tokenizer: Tokenizer, decoder_start_id: int) -> PackedExample:
-    """Pack a scene's caption and as many of the questions as fit."""
+def pack_scene(scene: Scene, questions: list[Question], tokenizer: Tokenizer) -> PackedExample:
+    """Pack a scene's caption, of every other scene that from top to bottom, and as many of the questions as fit.
+
+    The words that ask for an order carry no loss: they are a prompt, which the model is never to say by itself.
+    """
     asked, answered = _Packer(QUESTION_TOKENS), _Packer(DECODER_TOKENS)
 
-    def decode_to(text: str, segment: int) -> None:
+    def decode_to(text: str, segment: int, prompt: int = 0) -> None:
         target = tokenizer.encode(text).ids[1:]  # without [CLS], with the closing [SEP]
-        answered.add([decoder_start_id, *target[:-1]], segment, labels=target)
+        answered.add([DECODER_START, *target[:-1]], segment, labels=[IGNORED] * prompt + target[prompt:])
 
-    decode_to(caption(scene), CAPTION_SEGMENT)
-    kept: list[Question] = []
+    if scene.index % 2:
+        prompt = len(tokenizer.encode(FROM_THE_TOP, add_special_tokens=False).ids)
+        decode_to(caption_from_the_top(scene), CAPTION_SEGMENT, prompt)
+    else:
+        decode_to(caption(scene), CAPTION_SEGMENT)
+    kinds: dict[int, str] = {}
     for question in questions:
         ids = tokenizer.encode(question.text).ids
         answer_tokens = len(tokenizer.encode(question.answer).ids) - 1
         if asked.fits(len(ids)) and answered.fits(answer_tokens):
-            asked.add(ids, segment=len(kept))
-            decode_to(question.answer, segment=len(kept))
-            kept.append(question)
+            segment = len(kinds)
+            asked.add(ids, segment)
+            decode_to(question.answer, segment)
+            kinds[segment] = question.kind
+    kinds[CAPTION_SEGMENT] = "caption from the top" if scene.index % 2 else "caption"
     question_arrays, decoder_arrays = asked.arrays(), answered.arrays()
-    return PackedExample(render(scene), *question_arrays[:3], *decoder_arrays, questions=tuple(kept))
+    return PackedExample(render(scene), *question_arrays[:3], *decoder_arrays, kinds)
 
 
-def packed_example(
-    split: Split, index: int, tokenizer: Tokenizer, max_objects: int, decoder_start_id: int
-) -> PackedExample:
-    """The example number ``index`` of a split: its scene, and eight questions about it at the most."""
+def packed_example(split: Split, index: int, tokenizer: Tokenizer, max_objects: int) -> PackedExample:
+    """The example number ``index`` of a split: its scene, and the questions about it."""
     scene = sample_scene(split, index, max_objects)
-    questions = sample_questions(scene, scene_rng(split, index, 1), 8)
-    return pack_scene(scene, questions, tokenizer, decoder_start_id)
+    questions = sample_questions(scene, scene_rng(split, index, 1), QUESTIONS)
+    return pack_scene(scene, questions, tokenizer)

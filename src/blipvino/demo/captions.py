@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from blipvino.demo.scenes import Scene, SceneObject
 
 ATTRIBUTES = ("size", "texture", "color", "shape")
+FROM_THE_TOP = "from the top,"
+"""First words of a caption that lists objects from top to bottom: a prompt that asks for that order."""
 
 
 def phrase(item: SceneObject, attributes: Sequence[str] = ATTRIBUTES) -> str:
@@ -19,6 +21,11 @@ def phrase(item: SceneObject, attributes: Sequence[str] = ATTRIBUTES) -> str:
 def caption(scene: Scene) -> str:
     """The dense caption: every object from left to right; a plain texture is not mentioned."""
     return _enumerate(sorted(scene.objects, key=lambda item: item.x))
+
+
+def caption_from_the_top(scene: Scene) -> str:
+    """The dense caption in the other order, after the words that ask for it: every object from top to bottom."""
+    return f"{FROM_THE_TOP} {_enumerate(sorted(scene.objects, key=lambda item: item.y))}"
 
 
 def references(scene: Scene) -> list[str]:

@@ -7,23 +7,14 @@ are balanced by choosing the answer first; a "no" differs from the truth in one 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import combinations
 
 import numpy as np
 
 from blipvino.demo.captions import ATTRIBUTES, phrase
-from blipvino.demo.scenes import COLORS, IMAGE_SIZE, SHAPES, SIZES, TEXTURES, Scene, SceneObject, may_show
-
-VALUES: dict[str, tuple[str, ...]] = {
-    "size": SIZES,
-    "texture": TEXTURES,
-    "color": tuple(COLORS),
-    "shape": SHAPES,
-}
-MIN_OFFSET = 8.0
-"""Pixels by which two centres must differ before a question compares their positions."""
+from blipvino.demo.naming import HORIZONTAL, VALUES, VERTICAL, Axis, matches, pick, pick_pair, unique_phrase
+from blipvino.demo.scenes import IMAGE_SIZE, MIN_OFFSET, TEXTURES, Scene, may_show
 
 
 @dataclass(frozen=True)
@@ -55,36 +46,10 @@ def sample_questions(scene: Scene, rng: np.random.Generator, count: int) -> list
     return list(chosen.values())
 
 
-def _matches(item: SceneObject, wanted: SceneObject, attributes: Sequence[str]) -> bool:
-    return all(getattr(item, name) == getattr(wanted, name) for name in attributes)
-
-
-def _reference(scene: Scene, item: SceneObject, rng: np.random.Generator, without: str = "") -> str | None:
-    """A shortest phrase that names this object alone, not using the attribute ``without``."""
-    usable = [name for name in ATTRIBUTES if name != without]
-    for length in range(1, len(usable) + 1):
-        options = list(combinations(usable, length))
-        for attributes in (options[i] for i in rng.permutation(len(options))):
-            if sum(_matches(other, item, attributes) for other in scene.objects) == 1:
-                return phrase(item, attributes)
-    return None
-
-
-def _pick(scene: Scene, rng: np.random.Generator) -> SceneObject:
-    return scene.objects[int(rng.integers(len(scene.objects)))]
-
-
-def _pick_pair(scene: Scene, rng: np.random.Generator) -> tuple[SceneObject, SceneObject] | None:
-    if len(scene.objects) < 2:
-        return None
-    first, second = rng.permutation(len(scene.objects))[:2]
-    return scene.objects[first], scene.objects[second]
-
-
 def _attribute(attribute: str, template: str) -> Callable[[Scene, np.random.Generator], Question | None]:
     def ask(scene: Scene, rng: np.random.Generator) -> Question | None:
-        item = _pick(scene, rng)
-        reference = _reference(scene, item, rng, without=attribute)
+        item = pick(scene, rng)
+        reference = unique_phrase(scene, item, rng, without=attribute)
         if reference is None:
             return None
         return Question(template.format(reference), getattr(item, attribute), attribute)
@@ -94,9 +59,9 @@ def _attribute(attribute: str, template: str) -> Callable[[Scene, np.random.Gene
 
 def _identity(scene: Scene, rng: np.random.Generator) -> Question | None:
     """What an object is: "what is the small object?" -> "red circle", an answer of more than one token."""
-    item = _pick(scene, rng)
+    item = pick(scene, rng)
     for name in rng.permutation(["size", "texture"]):
-        if sum(_matches(other, item, [name]) for other in scene.objects) == 1:
+        if sum(matches(other, item, [name]) for other in scene.objects) == 1:
             return Question(f"what is the {phrase(item, [name])}?", phrase(item, ["color", "shape"]), "identity")
     return None
 
@@ -115,7 +80,7 @@ def _count(scene: Scene, rng: np.random.Generator) -> Question | None:
 
 
 def _existence(scene: Scene, rng: np.random.Generator) -> Question | None:
-    item = _pick(scene, rng)
+    item = pick(scene, rng)
     described = {"color": item.color, "shape": item.shape}
     other = str(rng.choice(["none", "size", "texture"]))
     if other != "none":
@@ -162,41 +127,27 @@ def _more(scene: Scene, rng: np.random.Generator) -> Question | None:
 
 
 def _larger(scene: Scene, rng: np.random.Generator) -> Question | None:
-    pair = _pick_pair(scene, rng)
+    pair = pick_pair(scene, rng)
     if pair is None or pair[0].size == pair[1].size:
         return None
     first, second = pair
-    names = [_reference(scene, item, rng, without="size") for item in pair]
+    names = [unique_phrase(scene, item, rng, without="size") for item in pair]
     if None in names:
         return None
     answer = "yes" if first.radius > second.radius else "no"
     return Question(f"is the {names[0]} larger than the {names[1]}?", answer, "comparison")
 
 
-@dataclass(frozen=True)
-class _Axis:
-    """How positions along one coordinate are asked about: its two sides, "is A … B?" for each, and for either."""
-
-    coordinate: str
-    sides: tuple[str, str]
-    relations: tuple[str, str]
-    either: str
-
-
-_HORIZONTAL = _Axis("x", ("left", "right"), ("left of", "right of"), "to the left or right of")
-_VERTICAL = _Axis("y", ("above", "below"), ("above", "below"), "above or below")
-
-
-def _position(axis: _Axis) -> Callable[[Scene, np.random.Generator], Question | None]:
+def _position(axis: Axis) -> Callable[[Scene, np.random.Generator], Question | None]:
     kind = "/".join(axis.sides)
 
     def ask(scene: Scene, rng: np.random.Generator) -> Question | None:
-        pair = _pick_pair(scene, rng)
+        pair = pick_pair(scene, rng)
         if pair is None:
             return None
         offset = getattr(pair[0], axis.coordinate) - getattr(pair[1], axis.coordinate)
-        first, second = (_reference(scene, item, rng) for item in pair)
-        if first is None or second is None or abs(offset) < MIN_OFFSET:
+        first, second = (unique_phrase(scene, item, rng) for item in pair)
+        if first is None or second is None:
             return None
         side = 0 if offset < 0 else 1
         if rng.integers(2):
@@ -210,8 +161,8 @@ def _position(axis: _Axis) -> Callable[[Scene, np.random.Generator], Question | 
 
 def _location(scene: Scene, rng: np.random.Generator) -> Question | None:
     """In which half of the picture one object is: what a comparison of two positions is learnt from."""
-    item = _pick(scene, rng)
-    reference = _reference(scene, item, rng)
+    item = pick(scene, rng)
+    reference = unique_phrase(scene, item, rng)
     coordinate, asked, sides = (
         (item.x, "on the left or right", ("left", "right"))
         if rng.integers(2)
@@ -233,6 +184,6 @@ QUESTION_TYPES: dict[str, Callable[[Scene, np.random.Generator], Question | None
     "existence": _existence,
     "comparison": _comparison,
     "location": _location,
-    "left/right": _position(_HORIZONTAL),
-    "above/below": _position(_VERTICAL),
+    "left/right": _position(HORIZONTAL),
+    "above/below": _position(VERTICAL),
 }

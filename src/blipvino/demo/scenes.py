@@ -20,6 +20,8 @@ ImageArray = npt.NDArray[np.uint8]
 WORLD_SEED = 20_26
 IMAGE_SIZE = 96
 MAX_OBJECTS = 4
+MIN_OFFSET = 8.0
+"""Pixels by which two centres differ at least, along both axes: so every order of objects is one that can be seen."""
 
 SHAPES = ("circle", "square", "triangle", "star", "cross", "ring")
 SIZES = ("small", "large")
@@ -137,10 +139,14 @@ def _place(rng: np.random.Generator, combination: Combination, others: list[Scen
     margin = radius * (1.2 if shape == "star" else 1.0)  # a star's tips reach further out
     for _ in range(30):
         x, y = (float(v) for v in rng.uniform(margin, IMAGE_SIZE - margin, size=2))
-        # Neighbours may overlap a little (down to 85% of the sum of radii), never hide each other.
-        if all(np.hypot(x - o.x, y - o.y) > 0.85 * (radius + o.radius) for o in others):
+        if all(_apart(x - other.x, y - other.y, radius + other.radius) for other in others):
             return SceneObject(shape, color, size, texture, x, y, radius, angle)
     return None
+
+
+def _apart(dx: float, dy: float, radii: float) -> bool:
+    """Whether two objects are: they may overlap a little, down to 85% of the sum of radii, and hide little."""
+    return min(abs(dx), abs(dy)) >= MIN_OFFSET and bool(np.hypot(dx, dy) > 0.85 * radii)
 
 
 def render(scene: Scene) -> ImageArray:

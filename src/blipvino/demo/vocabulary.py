@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
-from blipvino.demo.captions import references
+from blipvino.demo.captions import caption_from_the_top, references
 from blipvino.demo.questions import sample_questions
 from blipvino.demo.scenes import sample_scene, scene_rng
 
@@ -53,7 +53,7 @@ def save_tokenizer(tokenizer: Tokenizer, folder: Path, max_length: int) -> None:
 def _corpus(scenes: int) -> Iterator[str]:
     for index in range(scenes):
         scene = sample_scene("train", index)
-        yield from references(scene)
+        yield from (*references(scene), caption_from_the_top(scene))
         for question in sample_questions(scene, scene_rng("train", index, 1), 10):
             yield question.text
             yield question.answer

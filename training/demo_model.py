@@ -1,0 +1,89 @@
+"""The demo model before it has learnt anything, and the checkpoint that is written once it has."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor, nn
+from transformers import BlipConfig, BlipForQuestionAnswering, PreTrainedModel
+
+from blipvino.demo.scenes import IMAGE_SIZE
+from blipvino.demo.vocabulary import SPECIAL_TOKENS, save_tokenizer
+from training.plan import TrainingPlan
+
+IMAGE_MEAN = (0.48145466, 0.4578275, 0.40821073)
+IMAGE_STD = (0.26862954, 0.26130258, 0.27577711)
+MAX_TEXT_LENGTH = 64
+DECODER_START = SPECIAL_TOKENS.index("[DEC]")
+
+
+def demo_config(vocab_size: int, patch: int) -> BlipConfig:
+    """The demo model's configuration: width 192, 6 heads, 5 vision and 3 + 3 text layers."""
+    common = {"hidden_size": 192, "intermediate_size": 768, "num_attention_heads": 6, "initializer_range": 0.02}
+    text = {
+        **common,
+        "vocab_size": vocab_size,
+        "num_hidden_layers": 3,
+        "max_position_embeddings": MAX_TEXT_LENGTH,
+        "bos_token_id": DECODER_START,
+        "eos_token_id": SPECIAL_TOKENS.index("[SEP]"),
+        "sep_token_id": SPECIAL_TOKENS.index("[SEP]"),
+        "pad_token_id": SPECIAL_TOKENS.index("[PAD]"),
+    }
+    vision = {**common, "num_hidden_layers": 5, "image_size": IMAGE_SIZE, "patch_size": patch}
+    return BlipConfig(text_config=text, vision_config=vision, image_text_hidden_size=64, projection_dim=64)
+
+
+def new_model(vocab_size: int, plan: TrainingPlan) -> BlipForQuestionAnswering:
+    """An untrained model.
+
+    Its position embeddings begin as sines and cosines of both coordinates alike, and are learnt from there on. A model
+    whose embeddings began at random learnt where things are horizontally late, and vertically not at all.
+    """
+    # In eval mode throughout: there is no dropout to switch on, and dropout at probability 0 still costs time.
+    model = BlipForQuestionAnswering(demo_config(vocab_size, plan.patch)).eval()
+    if plan.positions == "sincos":
+        positions = model.vision_model.embeddings.position_embedding
+        positions.data[0, 1:] = sincos_positions(IMAGE_SIZE // plan.patch, positions.shape[2])
+    return model
+
+
+def sincos_positions(side: int, width: int) -> Tensor:
+    """Position embeddings ``[side * side, width]``, row by row: half of each for the column, half for the row.
+
+    Source: Vaswani et al., "Attention Is All You Need" (2017), section 3.5; for two axes as in He et al., "Masked
+    Autoencoders Are Scalable Vision Learners" (2021), appendix A.1.
+    """
+    frequencies = 10_000.0 ** -(torch.arange(width // 4) / (width // 4))
+    angles = torch.arange(side)[:, None] * frequencies
+    along = torch.cat([angles.sin(), angles.cos()], dim=1)
+    return torch.cat([along.repeat(side, 1), along.repeat_interleave(side, dim=0)], dim=1)
+
+
+def parameters_of(model: nn.Module) -> int:
+    """How many numbers a model has learnt."""
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def export(model: PreTrainedModel, tokenizer: Tokenizer, folder: Path) -> None:
+    """Write a checkpoint as `transformers` lays it out, in fp16, with tokenizer and preprocessing."""
+    model.to(torch.float16).save_pretrained(folder)
+    model.float()
+    save_tokenizer(tokenizer, folder, MAX_TEXT_LENGTH)
+    preprocessing = {
+        "image_processor_type": "BlipImageProcessor",
+        "processor_class": "BlipProcessor",
+        "do_convert_rgb": True,
+        "do_resize": True,
+        "size": {"height": IMAGE_SIZE, "width": IMAGE_SIZE},
+        "resample": 3,
+        "do_rescale": True,
+        "rescale_factor": 1 / 255,
+        "do_normalize": True,
+        "image_mean": list(IMAGE_MEAN),
+        "image_std": list(IMAGE_STD),
+    }
+    (folder / "preprocessor_config.json").write_text(json.dumps(preprocessing, indent=2) + "\n", encoding="utf-8")

@@ -1,0 +1,94 @@
+"""Training examples in batches, made ahead by worker processes in an order that the plan alone decides."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, fields
+from typing import TypeVar
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from training.demo_model import IMAGE_MEAN, IMAGE_STD
+from training.packing import PackedExample, packed_example
+from training.plan import TrainingPlan
+
+BatchT = TypeVar("BatchT")
+
+
+@dataclass
+class TensorBatch:
+    """A batch whose fields are tensors, but for those that say what its rows are."""
+
+    def to(self: BatchT, device: torch.device) -> BatchT:
+        """The same batch on another device."""
+        values = {each.name: getattr(self, each.name) for each in fields(self)}  # type: ignore[arg-type]
+        moved = {k: v.to(device, non_blocking=True) if isinstance(v, Tensor) else v for k, v in values.items()}
+        return type(self)(**moved)
+
+
+@dataclass
+class Batch(TensorBatch):
+    """Stacked examples: uint8 ``images`` ``[B, H, W, 3]``, and the rest as in `PackedExample`."""
+
+    images: Tensor
+    question_ids: Tensor
+    question_positions: Tensor
+    question_segments: Tensor
+    decoder_ids: Tensor
+    decoder_positions: Tensor
+    decoder_segments: Tensor
+    labels: Tensor
+    kinds: list[dict[int, str]]
+
+
+def collate(examples: Sequence[PackedExample]) -> Batch:
+    """Stack examples into a batch."""
+
+    def stack(name: str) -> Tensor:
+        return torch.from_numpy(np.stack([getattr(example, name) for example in examples]))
+
+    names = [each.name for each in fields(Batch) if each.name not in ("images", "kinds")]
+    return Batch(stack("image"), **{name: stack(name) for name in names}, kinds=[each.kinds for each in examples])
+
+
+def normalized(images: Tensor) -> Tensor:
+    """Pixel values ``[B, 3, H, W]`` of uint8 images ``[B, H, W, 3]``, as `BlipImageProcessor` makes them."""
+    mean, std = (torch.tensor(value, device=images.device).view(1, 3, 1, 1) for value in (IMAGE_MEAN, IMAGE_STD))
+    return (images.permute(0, 3, 1, 2).float() / 255 - mean) / std
+
+
+class BatchStream(Dataset[BatchT]):
+    """Training batches by step."""
+
+    def __init__(self, first: int, last: int, make: Callable[[int], BatchT]) -> None:
+        self.first, self.last, self.make = first, last, make
+
+    def __len__(self) -> int:
+        return self.last - self.first
+
+    def __getitem__(self, number: int) -> BatchT:
+        return self.make(self.first + number)
+
+
+def make_batches(first: int, last: int, make: Callable[[int], BatchT]) -> Iterator[BatchT]:
+    """The batches of the steps from ``first`` to before ``last``, made ahead by all cores but one."""
+    workers = max(1, (os.cpu_count() or 2) - 1)
+    yield from DataLoader(BatchStream(first, last, make), batch_size=None, num_workers=workers, prefetch_factor=4)
+
+
+class PackedBatches:
+    """Makes the demo model's batches; the step decides the scenes, their questions, and the curriculum's stage."""
+
+    def __init__(self, plan: TrainingPlan, tokenizer: Tokenizer) -> None:
+        self.plan, self.tokenizer = plan, tokenizer
+
+    def __call__(self, step: int) -> Batch:
+        """The batch of a step."""
+        indices = range(step * self.plan.batch, (step + 1) * self.plan.batch)
+        objects = self.plan.max_objects(step)
+        return collate([packed_example("train", index, self.tokenizer, objects) for index in indices])

@@ -1,0 +1,113 @@
+"""How well a retrieval checkpoint finds and matches: ``python -m training.retrieval_accuracy CHECKPOINT``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor
+from transformers import BlipForImageTextRetrieval
+
+from blipvino.demo.captions import caption
+from blipvino.demo.contrasts import CONTRAST_TYPES
+from blipvino.demo.scenes import Scene, Split, render, sample_scene, scene_rng
+from training.examples import normalized
+from training.retrieval_examples import encode
+from training.retrieval_model import embed_images, embed_texts, match
+
+PICTURES = 1000
+CANDIDATES = 32
+"""Pictures of the highest similarity to a text, whose matching decides among them."""
+BATCH = 100
+
+
+def distinct_scenes(split: Split, count: int) -> list[Scene]:
+    """The first scenes of a split whose captions differ: of two pictures with one caption none is the right one."""
+    found: dict[str, Scene] = {}
+    for scene in _scenes(split):
+        found.setdefault(caption(scene), scene)
+        if len(found) == count:
+            break
+    return list(found.values())
+
+
+def _scenes(split: Split) -> Iterator[Scene]:
+    index = 0
+    while True:
+        yield sample_scene(split, index)
+        index += 1
+
+
+@torch.no_grad()
+def retrieval_accuracy(
+    model: BlipForImageTextRetrieval, tokenizer: Tokenizer, scenes: list[Scene], device: torch.device
+) -> dict[str, float]:
+    """Recall of pictures by their captions, and the share of texts that matching judges rightly.
+
+    Returns:
+        Shares from 0 to 1. "R@1 by similarity": the right picture has the highest similarity of embeddings. "R@1": it
+        has the highest sum of that and the matching logit among the `CANDIDATES` most similar. "matching": texts that
+        are true (each type's as often as its false ones) or false by one word, all and per type of the word.
+    """
+    image_embeds = torch.cat(list(_embeds(model, scenes, device)))
+    captions = encode([caption(scene) for scene in scenes], tokenizer).to(device)
+    similarity = (embed_texts(model, captions) @ embed_images(model, image_embeds).T).float()
+    best, candidates = similarity.topk(min(CANDIDATES, len(scenes)))
+    reranked = torch.stack(
+        [match(model, image_embeds[c], _repeat(t, len(c)))[:, 1] for c, t in zip(candidates, captions, strict=True)]
+    )
+    right = torch.arange(len(scenes), device=device)
+    chosen = candidates.gather(1, (best + reranked.float()).argmax(dim=1, keepdim=True))[:, 0]
+    return {
+        "R@1 by similarity": (candidates[:, 0] == right).float().mean().item(),
+        "R@1": (chosen == right).float().mean().item(),
+        **_matching(model, tokenizer, scenes, image_embeds),
+    }
+
+
+def _repeat(row: Tensor, times: int) -> Tensor:
+    return row[None].expand(times, -1)
+
+
+def _embeds(model: BlipForImageTextRetrieval, scenes: list[Scene], device: torch.device) -> Iterator[Tensor]:
+    for start in range(0, len(scenes), BATCH):
+        images = np.stack([render(scene) for scene in scenes[start : start + BATCH]])
+        yield model.vision_model(pixel_values=normalized(torch.from_numpy(images).to(device))).last_hidden_state
+
+
+def _matching(
+    model: BlipForImageTextRetrieval, tokenizer: Tokenizer, scenes: list[Scene], image_embeds: Tensor
+) -> dict[str, float]:
+    right: dict[str, list[bool]] = defaultdict(list)
+    for scene, embeds in zip(scenes, image_embeds, strict=True):
+        rng = scene_rng(scene.split, scene.index, 2)
+        pairs = [pair for ask in CONTRAST_TYPES.values() if (pair := ask(scene, rng)) is not None]
+        texts = encode([text for pair in pairs for text in (pair.true, pair.false)], tokenizer).to(embeds.device)
+        matches = match(model, embeds[None].expand(len(texts), -1, -1), texts).argmax(dim=1).view(-1, 2).tolist()
+        for pair, (of_true, of_false) in zip(pairs, matches, strict=True):
+            for name in ("matching", f"matching, {pair.kind}"):
+                right[name] += [of_true == 1, of_false == 0]
+    return {name: float(np.mean(values)) for name, values in sorted(right.items())}
+
+
+def main() -> None:
+    """Parse the command line, measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("checkpoint", type=Path)
+    parser.add_argument("--split", choices=("validation", "test"), default="test")
+    parser.add_argument("--pictures", type=int, default=PICTURES)
+    options = parser.parse_args()
+    model = BlipForImageTextRetrieval.from_pretrained(options.checkpoint, dtype=torch.float32).eval()
+    tokenizer = Tokenizer.from_file(str(options.checkpoint / "tokenizer.json"))
+    scenes = distinct_scenes(options.split, options.pictures)
+    print(json.dumps(retrieval_accuracy(model, tokenizer, scenes, torch.device("cpu")), indent=2))
+
+
+if __name__ == "__main__":
+    main()

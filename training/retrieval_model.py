@@ -1,0 +1,93 @@
+"""The retrieval model: its start from the demo model, its embeddings, its matching, and its losses.
+
+Source: Li et al., "BLIP: Bootstrapping Language-Image Pre-training" (2022), section 3.2: image-text contrastive (ITC)
+and image-text matching (ITM) with hard negatives. Here the contrast is among the pictures of a batch, without a
+momentum encoder.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, normalize
+from transformers import BlipForImageTextRetrieval, BlipForQuestionAnswering
+
+from training.examples import normalized
+from training.retrieval_examples import PADDING, RetrievalBatch
+
+FIRST_TEMPERATURE = 0.07
+LEAST_TEMPERATURE = 0.01
+
+
+class RetrievalLearner(nn.Module):
+    """The model, and the temperature of its contrast, which only training needs."""
+
+    def __init__(self, model: BlipForImageTextRetrieval) -> None:
+        super().__init__()
+        self.model = model
+        self.log_temperature = nn.Parameter(torch.tensor(FIRST_TEMPERATURE).log())
+
+    @property
+    def temperature(self) -> Tensor:
+        """By which similarities are divided."""
+        return self.log_temperature.exp().clamp(min=LEAST_TEMPERATURE)
+
+    def losses(self, batch: RetrievalBatch) -> tuple[Tensor, Tensor]:
+        """The contrastive loss, and the loss of matching."""
+        image_embeds = self.model.vision_model(pixel_values=normalized(batch.images)).last_hidden_state
+        similarity = embed_images(self.model, image_embeds) @ embed_texts(self.model, batch.captions).T
+        same = (batch.captions[:, None] == batch.captions[None]).all(dim=-1)
+        contrast = contrastive_loss(similarity.float() / self.temperature, same)
+        return contrast, self._matching_loss(image_embeds, batch, similarity.detach(), same)
+
+    def _matching_loss(self, image_embeds: Tensor, batch: RetrievalBatch, similarity: Tensor, same: Tensor) -> Tensor:
+        """Over the texts about each picture, the likeliest wrong caption of it, and the likeliest wrong picture."""
+        wrong = similarity.masked_fill(same, -torch.inf)
+        wrong_captions = batch.captions[wrong.argmax(dim=1)]
+        texts = torch.cat([batch.texts, wrong_captions[:, None]], dim=1)
+        truth = torch.cat([batch.truth, torch.zeros_like(batch.truth[:, :1])], dim=1)
+        looked_at = image_embeds[:, None].expand(-1, texts.shape[1], -1, -1).flatten(0, 1)
+        about = match(self.model, looked_at, texts.flatten(0, 1))
+        elsewhere = match(self.model, image_embeds[wrong.argmax(dim=0)], batch.captions)
+        logits = torch.cat([about, elsewhere]).float()
+        return cross_entropy(logits, torch.cat([truth.flatten(), torch.zeros_like(truth[:, 0])]))
+
+
+def new_retrieval_model(demo: Path) -> BlipForImageTextRetrieval:
+    """A retrieval model with vision model and question encoder of a demo checkpoint, and untrained heads."""
+    trained = BlipForQuestionAnswering.from_pretrained(demo, dtype=torch.float32)
+    model = BlipForImageTextRetrieval(trained.config).eval()  # there is no dropout to switch on
+    model.vision_model.load_state_dict(trained.vision_model.state_dict())
+    model.text_encoder.load_state_dict(trained.text_encoder.state_dict())
+    return model
+
+
+def embed_images(model: BlipForImageTextRetrieval, image_embeds: Tensor) -> Tensor:
+    """Embeddings of length 1 ``[B, D]`` from the vision model's states ``[B, S, W]``."""
+    return normalize(model.vision_proj(image_embeds[:, 0]), dim=-1)
+
+
+def embed_texts(model: BlipForImageTextRetrieval, ids: Tensor) -> Tensor:
+    """Embeddings of length 1 ``[N, D]`` of padded token ids ``[N, T]``."""
+    states = model.text_encoder(input_ids=ids, attention_mask=(ids != PADDING).long()).last_hidden_state
+    return normalize(model.text_proj(states[:, 0]), dim=-1)
+
+
+def match(model: BlipForImageTextRetrieval, image_embeds: Tensor, ids: Tensor) -> Tensor:
+    """Logits ``[N, 2]`` of "does not match" and "matches" for pairs of vision states and padded token ids."""
+    attention_mask = (ids != PADDING).long()
+    states = model.text_encoder(
+        input_ids=ids,
+        attention_mask=attention_mask,
+        encoder_hidden_states=image_embeds,
+        encoder_attention_mask=attention_mask.new_ones(image_embeds.shape[:2]),
+    ).last_hidden_state
+    return model.itm_head(states[:, 0])
+
+
+def contrastive_loss(logits: Tensor, same: Tensor) -> Tensor:
+    """InfoNCE from pictures to texts and back; ``same`` says which texts are equal, and so equally right."""
+    targets = same.float() / same.sum(dim=1, keepdim=True)
+    return (cross_entropy(logits, targets) + cross_entropy(logits.T, targets)) / 2

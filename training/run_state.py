@@ -1,0 +1,102 @@
+"""What a training run keeps in its folder, and what it computes with."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+
+import torch
+from torch import nn
+
+from blipvino.machine.host import this_host
+from training.muon import BatchedMuon
+from training.plan import Schedule
+
+
+def choose_device() -> torch.device:
+    """A GPU where there is one, else the CPU; the same numbers come out of it every time."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # which deterministic products need
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def default_precision() -> str:
+    """bfloat16 where it is native; other CPUs emulate it, and crawl."""
+    return "bfloat16" if torch.cuda.is_available() or this_host().bf16 else "float32"
+
+
+@contextmanager
+def mixed_precision(device: torch.device, precision: str) -> Iterator[None]:
+    """Matrix products in bfloat16, or everything in float32; parameters are float32 in both."""
+    with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
+        yield
+
+
+def make_optimizers(model: nn.Module, plan: Schedule) -> list[torch.optim.Optimizer]:
+    """Muon for the layers' matrices if the plan says so, AdamW for embeddings, norms and biases."""
+    matrices: list[nn.Parameter] = []
+    others: list[nn.Parameter] = []
+    for name, parameter in model.named_parameters():
+        is_matrix = parameter.ndim == 2 and "embeddings" not in name and "predictions.decoder" not in name
+        (matrices if is_matrix else others).append(parameter)
+    adamw = torch.optim.AdamW(others, betas=(0.9, 0.98), weight_decay=0.0)
+    if plan.optimizer == "muon":
+        return [BatchedMuon(matrices, weight_decay=plan.weight_decay), adamw]
+    return [torch.optim.AdamW(matrices, betas=(0.9, 0.98), weight_decay=plan.weight_decay), adamw]
+
+
+def apply_gradients(model: nn.Module, optimizers: list[torch.optim.Optimizer], rate: float) -> None:
+    """One step of every optimizer, with clipped gradients, which are then gone."""
+    nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        optimizer.step()
+        optimizer.zero_grad()
+
+
+def add_plan_options(parser: argparse.ArgumentParser, defaults: Schedule) -> None:
+    """One option a field of a plan, and the precision."""
+    parser.add_argument("--precision", choices=("bfloat16", "float32"), default=default_precision())
+    hints = get_type_hints(type(defaults))
+    for each in fields(defaults):
+        default, choices = getattr(defaults, each.name), get_args(hints[each.name]) or None
+        name = "--" + each.name.replace("_", "-")
+        parser.add_argument(name, type=type(default), choices=choices, default=default, help=f"(default: {default})")
+
+
+class RunFolder:
+    """``state.pt``, from which training goes on, and ``log.jsonl``."""
+
+    def __init__(self, path: Path) -> None:
+        path.mkdir(parents=True, exist_ok=True)
+        self.checkpoint, self._state, self._log = path / "checkpoint", path / "state.pt", path / "log.jsonl"
+
+    def save(self, model: nn.Module, optimizers: list[torch.optim.Optimizer], step: int) -> None:
+        """Write the state, whole or not at all."""
+        state = {"step": step, "model": model.state_dict(), "optimizers": [o.state_dict() for o in optimizers]}
+        torch.save(state, self._state.with_suffix(".tmp"))
+        self._state.with_suffix(".tmp").replace(self._state)
+
+    def resume(self, model: nn.Module, optimizers: list[torch.optim.Optimizer], device: torch.device) -> int:
+        """Load the state, if there is one; the step to go on from."""
+        if not self._state.exists():
+            return 0
+        state = torch.load(self._state, map_location=device)
+        model.load_state_dict(state["model"])
+        for optimizer, saved in zip(optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(saved)
+        return int(state["step"])
+
+    def log(self, entry: dict[str, Any]) -> None:
+        """Append a line to the log, and print it."""
+        line = json.dumps(entry)
+        with self._log.open("a", encoding="utf-8") as log:
+            log.write(line + "\n")
+        print(line, flush=True)
