@@ -58,8 +58,8 @@ def collate(examples: Sequence[PackedExample]) -> Batch:
 
 def normalized(images: Tensor) -> Tensor:
     """Pixel values ``[B, 3, H, W]`` of uint8 images ``[B, H, W, 3]``, as `BlipImageProcessor` makes them."""
-    mean, std = (torch.tensor(value, device=images.device).view(1, 3, 1, 1) for value in (IMAGE_MEAN, IMAGE_STD))
-    return (images.permute(0, 3, 1, 2).float() / 255 - mean) / std
+    channels = zip(images.unbind(dim=3), IMAGE_MEAN, IMAGE_STD, strict=True)
+    return torch.stack([(channel.float() / 255 - mean) / std for channel, mean, std in channels], dim=1)
 
 
 class BatchStream(Dataset[BatchT]):

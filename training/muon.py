@@ -21,7 +21,11 @@ class BatchedMuon(torch.optim.Optimizer):
     """Nesterov momentum whose update of each matrix is replaced by its nearest semi-orthogonal matrix."""
 
     def __init__(
-        self, params: Iterable[Tensor], lr: float = 1e-3, momentum: float = 0.95, weight_decay: float = 0.0
+        self,
+        params: Iterable[Tensor],
+        lr: float | Tensor = 1e-3,
+        momentum: float = 0.95,
+        weight_decay: float = 0.0,
     ) -> None:
         super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
 
@@ -35,18 +39,16 @@ class BatchedMuon(torch.optim.Optimizer):
                 if parameter.grad is not None:
                     by_shape[parameter.shape].append(parameter)
             for shape, parameters in by_shape.items():
-                updates = orthogonalize(torch.stack([self._momentum(p, group) for p in parameters]))
-                scale = 0.2 * max(shape) ** 0.5
-                for parameter, update in zip(parameters, updates, strict=True):
-                    parameter.mul_(1 - group["lr"] * group["weight_decay"])
-                    parameter.add_(update, alpha=-group["lr"] * scale)
+                directions = orthogonalize(torch.stack(self._momenta(parameters, group["momentum"])))
+                torch._foreach_mul_(parameters, 1 - group["lr"] * group["weight_decay"])
+                torch._foreach_add_(parameters, (directions * (-0.2 * max(shape) ** 0.5 * group["lr"])).unbind())
 
-    def _momentum(self, parameter: Tensor, group: dict[str, Any]) -> Tensor:
-        gradient = parameter.grad
-        assert gradient is not None
-        buffer: Tensor = self.state[parameter].setdefault("momentum", torch.zeros_like(parameter))
-        buffer.lerp_(gradient, 1 - group["momentum"])
-        return gradient.lerp(buffer, group["momentum"])
+    def _momenta(self, parameters: list[Tensor], momentum: float) -> tuple[Tensor, ...]:
+        gradients = [parameter.grad for parameter in parameters]
+        buffers: list[Any] = [self.state[p].setdefault("momentum", torch.zeros_like(p)) for p in parameters]
+        torch._foreach_lerp_(buffers, gradients, 1 - momentum)
+        found: tuple[Tensor, ...] = torch._foreach_lerp(gradients, buffers, momentum)
+        return found
 
 
 def orthogonalize(matrices: Tensor, steps: int = 5) -> Tensor:

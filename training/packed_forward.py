@@ -46,7 +46,7 @@ def _mean(values: Tensor, chosen: Tensor) -> Tensor:
 
 def _block_mask(queries: Tensor, keys: Tensor) -> Tensor:
     """Additive mask ``[B, 1, Q, K]`` that lets a token see its own segment only."""
-    return torch.where(queries[:, :, None] == keys[:, None, :], 0.0, MASKED)[:, None]
+    return MASKED * (queries[:, :, None] != keys[:, None, :]).float()[:, None]
 
 
 def _text_layers(layers: nn.ModuleList, x: Tensor, mask: Tensor, source: Tensor, source_mask: Tensor | None) -> Tensor:

@@ -84,23 +84,24 @@ def pack_scene(scene: Scene, questions: list[Question], tokenizer: Tokenizer) ->
     """
     asked, answered = _Packer(QUESTION_TOKENS), _Packer(DECODER_TOKENS)
 
-    def decode_to(text: str, segment: int, prompt: int = 0) -> None:
-        target = tokenizer.encode(text).ids[1:]  # without [CLS], with the closing [SEP]
+    def decode_to(target: list[int], segment: int, prompt: int = 0) -> None:
         answered.add([DECODER_START, *target[:-1]], segment, labels=[IGNORED] * prompt + target[prompt:])
+
+    def target_of(text: str) -> list[int]:
+        return tokenizer.encode(text).ids[1:]  # without [CLS], with the closing [SEP]
 
     if scene.index % 2:
         prompt = len(tokenizer.encode(FROM_THE_TOP, add_special_tokens=False).ids)
-        decode_to(caption_from_the_top(scene), CAPTION_SEGMENT, prompt)
+        decode_to(target_of(caption_from_the_top(scene)), CAPTION_SEGMENT, prompt)
     else:
-        decode_to(caption(scene), CAPTION_SEGMENT)
+        decode_to(target_of(caption(scene)), CAPTION_SEGMENT)
     kinds: dict[int, str] = {}
     for question in questions:
-        ids = tokenizer.encode(question.text).ids
-        answer_tokens = len(tokenizer.encode(question.answer).ids) - 1
-        if asked.fits(len(ids)) and answered.fits(answer_tokens):
+        ids, target = tokenizer.encode(question.text).ids, target_of(question.answer)
+        if asked.fits(len(ids)) and answered.fits(len(target)):
             segment = len(kinds)
             asked.add(ids, segment)
-            decode_to(question.answer, segment)
+            decode_to(target, segment)
             kinds[segment] = question.kind
     kinds[CAPTION_SEGMENT] = "caption from the top" if scene.index % 2 else "caption"
     question_arrays, decoder_arrays = asked.arrays(), answered.arrays()

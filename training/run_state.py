@@ -15,7 +15,6 @@ import torch
 from torch import nn
 
 from blipvino.machine.host import this_host
-from training.muon import BatchedMuon
 from training.plan import Schedule
 
 
@@ -23,6 +22,7 @@ def choose_device() -> torch.device:
     """A GPU where there is one, else the CPU; the same numbers come out of it every time."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # which deterministic products need
     torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # a help for debugging that launches many kernels
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
@@ -36,29 +36,6 @@ def mixed_precision(device: torch.device, precision: str) -> Iterator[None]:
     """Matrix products in bfloat16, or everything in float32; parameters are float32 in both."""
     with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
         yield
-
-
-def make_optimizers(model: nn.Module, plan: Schedule) -> list[torch.optim.Optimizer]:
-    """Muon for the layers' matrices if the plan says so, AdamW for embeddings, norms and biases."""
-    matrices: list[nn.Parameter] = []
-    others: list[nn.Parameter] = []
-    for name, parameter in model.named_parameters():
-        is_matrix = parameter.ndim == 2 and "embeddings" not in name and "predictions.decoder" not in name
-        (matrices if is_matrix else others).append(parameter)
-    adamw = torch.optim.AdamW(others, betas=(0.9, 0.98), weight_decay=0.0)
-    if plan.optimizer == "muon":
-        return [BatchedMuon(matrices, weight_decay=plan.weight_decay), adamw]
-    return [torch.optim.AdamW(matrices, betas=(0.9, 0.98), weight_decay=plan.weight_decay), adamw]
-
-
-def apply_gradients(model: nn.Module, optimizers: list[torch.optim.Optimizer], rate: float) -> None:
-    """One step of every optimizer, with clipped gradients, which are then gone."""
-    nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-    for optimizer in optimizers:
-        for group in optimizer.param_groups:
-            group["lr"] = rate
-        optimizer.step()
-        optimizer.zero_grad()
 
 
 def add_plan_options(parser: argparse.ArgumentParser, defaults: Schedule) -> None:

@@ -21,14 +21,8 @@ from training.examples import PackedBatches, make_batches
 from training.packed_accuracy import accuracy, examples_of
 from training.packed_forward import losses, packed_logits
 from training.plan import TrainingPlan
-from training.run_state import (
-    RunFolder,
-    add_plan_options,
-    apply_gradients,
-    choose_device,
-    make_optimizers,
-    mixed_precision,
-)
+from training.run_state import RunFolder, add_plan_options, choose_device, mixed_precision
+from training.training_step import TrainingStep, make_optimizers
 
 LOG_EVERY = 50
 VALIDATE_EVERY = 250
@@ -40,17 +34,14 @@ def train(plan: TrainingPlan, output: Path, precision: str) -> BlipForQuestionAn
     torch.manual_seed(plan.seed)
     device, folder, tokenizer = choose_device(), RunFolder(output), build_tokenizer()
     model = new_model(tokenizer.get_vocab_size(), plan).to(device)
-    optimizers = make_optimizers(model, plan)
+    optimizers = make_optimizers(model, plan, device)
     first = folder.resume(model, optimizers, device)
     print(f"{parameters_of(model):,} parameters, {precision} on {device}, step {first} of {plan.steps}", flush=True)
     validation = examples_of("validation", VALIDATION_SCENES, tokenizer, device)
+    learn = TrainingStep(lambda batch: losses(packed_logits(model, batch), batch), model, optimizers, device, precision)
     started = time.perf_counter()
-    for step, prepared in enumerate(make_batches(first, plan.steps, PackedBatches(plan, tokenizer)), start=first + 1):
-        with mixed_precision(device, precision):
-            batch = prepared.to(device)
-            answer_loss, caption_loss = losses(packed_logits(model, batch), batch)
-        (answer_loss + caption_loss).backward()
-        apply_gradients(model, optimizers, plan.rate(step - 1))
+    for step, batch in enumerate(make_batches(first, plan.steps, PackedBatches(plan, tokenizer)), start=first + 1):
+        answer_loss, caption_loss = learn(batch, plan.rate(step - 1))
         if step % LOG_EVERY and step < plan.steps:
             continue
         entry: dict[str, Any] = {"step": step, "answer_loss": answer_loss.item(), "caption_loss": caption_loss.item()}

@@ -21,14 +21,8 @@ from training.plan import RetrievalPlan
 from training.retrieval_accuracy import distinct_scenes, retrieval_accuracy
 from training.retrieval_examples import RetrievalBatches
 from training.retrieval_model import RetrievalLearner, new_retrieval_model
-from training.run_state import (
-    RunFolder,
-    add_plan_options,
-    apply_gradients,
-    choose_device,
-    make_optimizers,
-    mixed_precision,
-)
+from training.run_state import RunFolder, add_plan_options, choose_device, mixed_precision
+from training.training_step import TrainingStep, make_optimizers
 
 LOG_EVERY = 50
 VALIDATE_EVERY = 500
@@ -40,17 +34,15 @@ def train(plan: RetrievalPlan, demo: Path, output: Path, precision: str) -> Blip
     torch.manual_seed(plan.seed)
     device, folder, tokenizer = choose_device(), RunFolder(output), build_tokenizer()
     learner = RetrievalLearner(new_retrieval_model(demo)).to(device)
-    optimizers = make_optimizers(learner, plan)
+    optimizers = make_optimizers(learner, plan, device)
     first = folder.resume(learner, optimizers, device)
     size = parameters_of(learner.model)
     print(f"{size:,} parameters, {precision} on {device}, step {first} of {plan.steps}", flush=True)
     validation = distinct_scenes("validation", VALIDATION_SCENES)
+    learn = TrainingStep(learner.losses, learner, optimizers, device, precision)
     started = time.perf_counter()
     for step, batch in enumerate(make_batches(first, plan.steps, RetrievalBatches(plan, tokenizer)), start=first + 1):
-        with mixed_precision(device, precision):
-            contrastive, matching = learner.losses(batch.to(device))
-        (contrastive + matching).backward()
-        apply_gradients(learner, optimizers, plan.rate(step - 1))
+        contrastive, matching = learn(batch, plan.rate(step - 1))
         if step % LOG_EVERY and step < plan.steps:
             continue
         entry: dict[str, Any] = {

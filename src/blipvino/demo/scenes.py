@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 import numpy as np
@@ -160,7 +161,9 @@ def render(scene: Scene) -> ImageArray:
     return np.clip(canvas, 0, 255).astype(np.uint8)
 
 
+@cache
 def _grid() -> tuple[FloatArray, FloatArray]:
+    """The pixels' coordinates; nobody writes to them."""
     ys, xs = np.mgrid[0:IMAGE_SIZE, 0:IMAGE_SIZE].astype(np.float32)
     return xs, ys
 
