@@ -23,7 +23,7 @@ class Schedule:
         seed: of the weights that begin at random.
     """
 
-    steps: int = 8000
+    steps: int = 6200
     batch: int = 256
     learning_rate: float = 2e-3
     weight_decay: float = 0.02
@@ -63,5 +63,5 @@ class TrainingPlan(Schedule):
 class RetrievalPlan(Schedule):
     """How the retrieval model learns, from the demo model on."""
 
-    steps: int = 2000
+    steps: int = 1200
     learning_rate: float = 1e-3

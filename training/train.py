@@ -25,7 +25,7 @@ from training.run_state import RunFolder, add_plan_options, choose_device, mixed
 from training.training_step import TrainingStep, make_optimizers
 
 LOG_EVERY = 50
-VALIDATE_EVERY = 250
+VALIDATE_EVERY = 500
 VALIDATION_SCENES = 512
 
 

@@ -181,7 +181,7 @@ def _backdrop(rng: np.random.Generator) -> FloatArray:
         canvas += (contrast * ramp)[..., None].astype(np.float32)
     elif kind == 2:
         blobs = rng.uniform(-1, 1, size=(6, 6)).astype(np.float32)
-        canvas += contrast * np.kron(blobs, np.ones((16, 16), np.float32))[..., None]
+        canvas += (contrast * blobs).repeat(16, axis=0).repeat(16, axis=1)[..., None]
     elif kind == 3:
         period = float(rng.uniform(10, 24))
         checks = ((xs // period + ys // period) % 2).astype(np.float32)
@@ -202,7 +202,7 @@ def _draw(canvas: FloatArray, item: SceneObject) -> None:
     reach = item.radius * 1.5
     left, top = max(0, int(item.x - reach)), max(0, int(item.y - reach))
     right, bottom = min(IMAGE_SIZE, int(item.x + reach) + 1), min(IMAGE_SIZE, int(item.y + reach) + 1)
-    ys, xs = np.mgrid[top:bottom, left:right].astype(np.float32)
+    xs, ys = (coordinate[top:bottom, left:right] for coordinate in _grid())
     dx, dy = xs - np.float32(item.x), ys - np.float32(item.y)
     cos, sin = np.float32(np.cos(item.angle)), np.float32(np.sin(item.angle))
     u, v = dx * cos + dy * sin, dy * cos - dx * sin
