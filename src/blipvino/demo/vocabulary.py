@@ -3,27 +3,34 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
-from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
-from blipvino.demo.captions import caption_from_the_top, references
-from blipvino.demo.questions import sample_questions
-from blipvino.demo.scenes import sample_scene, scene_rng
+from blipvino.demo import CHECKPOINT
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[DEC]", "[ENC]")
 """BERT's five, then BLIP's decoder start and encoder tokens. A token's id is its place here."""
 
 
-def build_tokenizer(scenes: int = 2000) -> Tokenizer:
-    """Train the vocabulary on the texts of the first training scenes. Deterministic."""
-    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+VOCABULARY = CHECKPOINT / "vocab.txt"
+"""Every word of the world is one token of it. It is kept, and not trained anew, for a trainer of vocabularies may order
+equally frequent pieces otherwise each time."""
+
+
+def build_tokenizer() -> Tokenizer:
+    """The shapes world's tokenizer."""
+    pieces = VOCABULARY.read_text(encoding="utf-8").splitlines()
+    return tokenizer_of({piece: number for number, piece in enumerate(pieces)})
+
+
+def tokenizer_of(vocabulary: dict[str, int]) -> Tokenizer:
+    """BERT's tokenizer over a vocabulary of WordPieces and their ids."""
+    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    trainer = trainers.WordPieceTrainer(vocab_size=320, special_tokens=list(SPECIAL_TOKENS), show_progress=False)
-    tokenizer.train_from_iterator(_corpus(scenes), trainer)
-    ids = [(token, tokenizer.token_to_id(token)) for token in ("[CLS]", "[SEP]")]
+    tokenizer.add_special_tokens(list(SPECIAL_TOKENS))
+    ids = [(token, SPECIAL_TOKENS.index(token)) for token in ("[CLS]", "[SEP]")]
     tokenizer.post_processor = processors.TemplateProcessing(single="[CLS] $A [SEP]", special_tokens=ids)
     tokenizer.decoder = decoders.WordPiece(prefix="##")
     return tokenizer
@@ -48,12 +55,3 @@ def save_tokenizer(tokenizer: Tokenizer, folder: Path, max_length: int) -> None:
         "model_input_names": ["input_ids", "attention_mask"],
     }
     (folder / "tokenizer_config.json").write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
-
-
-def _corpus(scenes: int) -> Iterator[str]:
-    for index in range(scenes):
-        scene = sample_scene("train", index)
-        yield from (*references(scene), caption_from_the_top(scene))
-        for question in sample_questions(scene, scene_rng("train", index, 1), 10):
-            yield question.text
-            yield question.answer
