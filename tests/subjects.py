@@ -230,7 +230,7 @@ def save_tiny(folder, class_name, text=None, vision=None, *, seed):
     """Make a small random checkpoint of a transformers class; returns the model."""
     transformers = importlib.import_module("transformers")
     importlib.import_module("torch").set_num_threads(1)
-    tokenizer = build_tokenizer(scenes=200)
+    tokenizer = build_tokenizer()
     config = transformers.BlipConfig(
         text_config={**TINY_TEXT, "vocab_size": tokenizer.get_vocab_size(), **(text or {})},
         vision_config={**TINY_VISION, **(vision or {})},

@@ -24,27 +24,40 @@ def read_log(path: Path) -> list[Entry]:
 def markdown_table(entries: list[Entry]) -> str:
     """Losses and validation accuracy, wherever it was measured."""
     measured = [entry for entry in entries if "validation" in entry]
-    kinds = ["all", "caption", *sorted({kind for e in measured for kind in e["validation"]} - {"all", "caption"})]
-    lines = ["| step | answer loss | caption loss | " + " | ".join(kinds) + " |", "|" + "---|" * (3 + len(kinds))]
+    losses, kinds = loss_names(entries), summaries(entries)
+    kinds += sorted({kind for entry in measured for kind in entry["validation"]} - set(kinds))
+    titles = ["step", *(name.replace("_", " ") for name in losses), *kinds]
+    lines = ["| " + " | ".join(titles) + " |", "|" + "---|" * len(titles)]
     for entry in measured:
-        shares = (entry["validation"].get(kind) for kind in kinds)
-        accuracies = " | ".join("" if share is None else f"{share:.1%}" for share in shares)
-        lines.append(f"| {entry['step']} | {entry['answer_loss']:.3f} | {entry['caption_loss']:.3f} | {accuracies} |")
+        numbers = [f"{entry[name]:.3f}" for name in losses]
+        shares = [f"{entry['validation'][kind]:.1%}" for kind in kinds]
+        lines.append("| " + " | ".join([str(entry["step"]), *numbers, *shares]) + " |")
     return "\n".join(lines)
 
 
+def loss_names(entries: list[Entry]) -> list[str]:
+    """The losses that a training has."""
+    return [name for name in entries[0] if name.endswith("_loss")]
+
+
+def summaries(entries: list[Entry]) -> list[str]:
+    """What is measured of all its questions, captions or pictures; the rest is by type."""
+    measured = next(entry["validation"] for entry in entries if "validation" in entry)
+    return [name for name in ("all", "caption", "caption from the top", "R@1", "matching") if name in measured]
+
+
 def draw(entries: list[Entry], path: Path) -> None:
-    """Losses above, validation accuracy of all questions and of whole captions below."""
+    """Losses above, validation accuracy below."""
     figure, (losses, accuracies) = pyplot.subplots(2, 1, figsize=(7, 6), sharex=True, layout="constrained")
     steps = [entry["step"] for entry in entries]
-    for name in ("answer_loss", "caption_loss"):
+    for name in loss_names(entries):
         losses.plot(steps, [entry[name] for entry in entries], label=name.replace("_", " "))
-    losses.set(ylabel="cross-entropy, nats a token", yscale="log")
+    losses.set(ylabel="cross-entropy, nats", yscale="log")
     measured = [entry for entry in entries if "validation" in entry]
-    for name, label in (("all", "answers"), ("caption", "whole captions")):
+    for name in summaries(entries):
         shares = [entry["validation"][name] for entry in measured]
-        accuracies.plot([entry["step"] for entry in measured], shares, marker="o", label=label)
-    accuracies.set(xlabel="step", ylabel="validation accuracy", ylim=(0, 1))
+        accuracies.plot([entry["step"] for entry in measured], shares, marker="o", label=name)
+    accuracies.set(xlabel="step", ylabel="validation accuracy", ylim=(0, 1.02))
     for axes in (losses, accuracies):
         axes.grid(alpha=0.3)
         axes.legend()

@@ -1,0 +1,179 @@
+"""The retrieval model's trainer, and the checkpoints that are embedded."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from tokenizers import Tokenizer
+from transformers import BlipForImageTextRetrieval, BlipForQuestionAnswering
+
+from blipvino.demo import CHECKPOINT, RETRIEVAL_CHECKPOINT, resolve
+from blipvino.demo.captions import caption
+from blipvino.demo.scenes import sample_scene
+from blipvino.demo.vocabulary import build_tokenizer
+from training import train_retrieval as training
+from training.demo_model import export, new_model
+from training.examples import normalized
+from training.packed_accuracy import accuracy, examples_of
+from training.plan import RetrievalPlan, TrainingPlan
+from training.retrieval_accuracy import distinct_scenes, retrieval_accuracy
+from training.retrieval_examples import PADDING, RetrievalBatches, encode
+from training.retrieval_model import (
+    RetrievalLearner,
+    contrastive_loss,
+    embed_images,
+    embed_texts,
+    match,
+    new_retrieval_model,
+)
+from training.run_state import RunFolder
+
+CPU = torch.device("cpu")
+MEGABYTE = 2**20
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return build_tokenizer()
+
+
+@pytest.fixture(scope="module")
+def demo(tokenizer, tmp_path_factory):
+    """A demo checkpoint that has learnt nothing."""
+    folder = tmp_path_factory.mktemp("demo")
+    torch.manual_seed(2)
+    export(new_model(tokenizer.get_vocab_size(), TrainingPlan(patch=32)), tokenizer, folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def model(demo):
+    torch.manual_seed(3)
+    return new_retrieval_model(demo)
+
+
+@pytest.fixture(scope="module")
+def batch(tokenizer):
+    return RetrievalBatches(RetrievalPlan(batch=5), tokenizer)(0)
+
+
+def test_it_begins_as_the_demo_model(demo, model):
+    trained = BlipForQuestionAnswering.from_pretrained(demo, dtype=torch.float32)
+    for tower in ("vision_model", "text_encoder"):
+        begun, given = (getattr(each, tower).state_dict() for each in (model, trained))
+        assert begun.keys() == given.keys() and all(torch.equal(begun[name], given[name]) for name in given)
+
+
+def test_a_batch_has_captions_and_as_many_true_as_false_texts(batch, tokenizer):
+    assert batch.images.shape == (5, 96, 96, 3) and batch.texts.shape[:2] == batch.truth.shape
+    assert batch.truth.sum() * 2 == batch.truth.numel()
+    for row in range(5):
+        heard = tokenizer.decode(batch.captions[row].tolist()).replace(" ,", ",")
+        assert heard == caption(sample_scene("train", row))
+        for true, false in zip(batch.texts[row, ::2], batch.texts[row, 1::2], strict=True):
+            assert not torch.equal(true, false)
+
+
+def test_embeddings_and_matching_are_those_of_transformers(model, batch):
+    pixels = normalized(batch.images)
+    mask = (batch.captions != PADDING).long()
+    given = {"input_ids": batch.captions, "attention_mask": mask, "pixel_values": pixels}
+    with torch.no_grad():
+        embeds = model.vision_model(pixel_values=pixels).last_hidden_state
+        similarity = embed_images(model, embeds) @ embed_texts(model, batch.captions).T
+        torch.testing.assert_close(similarity, model(**given, use_itm_head=False).itm_score, atol=1e-5, rtol=1e-5)
+        matched = match(model, embeds, batch.captions)
+        torch.testing.assert_close(matched, model(**given, use_itm_head=True).itm_score, atol=1e-5, rtol=1e-5)
+
+
+def test_the_contrast_takes_equal_texts_for_equally_right():
+    logits = torch.tensor([[2.0, 1.0, 0.0], [0.5, 3.0, 0.0], [1.0, 1.0, 1.0]])
+    alone = contrastive_loss(logits, torch.eye(3, dtype=torch.bool))
+    expected = [-(m.log_softmax(1).diagonal().mean()) for m in (logits, logits.T)]
+    assert float(alone) == pytest.approx(float(sum(expected) / 2))
+    same = torch.tensor([[1, 0, 1], [0, 1, 0], [1, 0, 1]], dtype=torch.bool)
+    equal = torch.full((3, 3), -50.0).masked_fill(same, 0)
+    assert float(contrastive_loss(equal, same)) == pytest.approx(2 / 3 * np.log(2), rel=1e-4)
+
+
+def test_hard_negatives_are_never_of_the_same_caption(model, batch, monkeypatch):
+    """Two pictures with one caption: neither is a wrong picture for it."""
+    batch.captions[1] = batch.captions[0]
+    seen = []
+
+    def spy(given, image_embeds, ids):
+        seen.append((image_embeds, ids))
+        return match(given, image_embeds, ids)
+
+    monkeypatch.setattr("training.retrieval_model.match", spy)
+    with torch.no_grad():
+        losses = RetrievalLearner(model).losses(batch)
+        embeds = model.vision_model(pixel_values=normalized(batch.images)).last_hidden_state
+    assert all(torch.isfinite(loss) for loss in losses)
+    (_, texts), (elsewhere, _) = seen
+    hardest = texts.view(5, -1, texts.shape[-1])[:, -1]
+    for row in range(5):
+        assert not torch.equal(hardest[row], batch.captions[row])
+    for row in (0, 1):
+        assert not any(torch.allclose(elsewhere[row], embeds[own]) for own in (0, 1))
+
+
+class StoppedError(Exception):
+    """Stands for a killed process."""
+
+
+def test_a_run_that_was_stopped_goes_on_to_the_same_checkpoint(demo, tmp_path, monkeypatch):
+    for name, value in {"LOG_EVERY": 1, "VALIDATE_EVERY": 2, "VALIDATION_SCENES": 4}.items():
+        monkeypatch.setattr(training, name, value)
+    plan, log = RetrievalPlan(steps=4, batch=4, warmup=2), RunFolder.log
+
+    def log_and_stop(self, entry):
+        log(self, entry)
+        if entry["step"] == 3:
+            raise StoppedError
+
+    training.train(plan, demo, tmp_path / "whole", "float32")
+    with monkeypatch.context() as patched, pytest.raises(StoppedError):
+        patched.setattr(RunFolder, "log", log_and_stop)
+        training.train(plan, demo, tmp_path / "parts", "float32")
+    training.train(plan, demo, tmp_path / "parts", "float32")
+    weights = [(tmp_path / name / "checkpoint/model.safetensors").read_bytes() for name in ("whole", "parts")]
+    assert weights[0] == weights[1]
+    entries = [json.loads(line) for line in (tmp_path / "whole/log.jsonl").read_text().splitlines()]
+    assert {"R@1", "matching"} <= set(entries[-1]["validation"])
+
+
+# What is embedded
+
+
+def test_both_checkpoints_are_small_and_share_a_tokenizer():
+    sizes = [sum(path.stat().st_size for path in folder.iterdir()) for folder in (CHECKPOINT, RETRIEVAL_CHECKPOINT)]
+    assert sum(sizes) < 28 * MEGABYTE
+    for name in ("tokenizer.json", "tokenizer_config.json", "vocab.txt", "preprocessor_config.json"):
+        assert (CHECKPOINT / name).read_bytes() == (RETRIEVAL_CHECKPOINT / name).read_bytes()
+    assert resolve("demo-retrieval") == RETRIEVAL_CHECKPOINT
+
+
+def test_the_embedded_retrieval_checkpoint_finds_and_matches_test_pictures(tokenizer):
+    found = retrieval_accuracy(
+        BlipForImageTextRetrieval.from_pretrained(RETRIEVAL_CHECKPOINT, dtype=torch.float32).eval(),
+        Tokenizer.from_file(str(RETRIEVAL_CHECKPOINT / "tokenizer.json")),
+        distinct_scenes("test", 60),
+        CPU,
+    )
+    assert found["R@1"] > 0.95
+    assert all(share > 0.9 for name, share in found.items() if name.startswith("matching"))
+
+
+def test_the_embedded_demo_checkpoint_answers_every_type_of_question_of_the_test_split(tokenizer):
+    model = BlipForQuestionAnswering.from_pretrained(CHECKPOINT, dtype=torch.float32).eval()
+    found = accuracy(model, examples_of("test", 128, tokenizer, CPU))
+    assert len(found) == 14 and min(found.values()) > 0.9
+    assert found["all"] > 0.98
+
+
+def test_a_picture_has_one_caption_among_those_that_are_searched():
+    scenes = distinct_scenes("test", 200)
+    assert len({caption(scene) for scene in scenes}) == 200
+    assert encode(["a", "a small red ring"], build_tokenizer()).tolist()[0][3:] == [PADDING] * 29

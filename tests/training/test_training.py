@@ -1,0 +1,206 @@
+"""The demo model's trainer: its start, its packed forward pass, and a run that was stopped in between."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from transformers import BlipForQuestionAnswering
+
+from blipvino.demo.vocabulary import build_tokenizer
+from training import train as training
+from training.demo_model import DECODER_START, export, new_model, sincos_positions
+from training.examples import collate, normalized
+from training.muon import BatchedMuon, orthogonalize
+from training.packed_accuracy import accuracy, examples_of
+from training.packed_forward import losses, packed_logits
+from training.packing import CAPTION_SEGMENT, IGNORED, packed_example
+from training.plan import TrainingPlan
+from training.run_state import RunFolder
+from training.training_step import TrainingStep, make_optimizers
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return build_tokenizer()
+
+
+@pytest.fixture(scope="module")
+def model(tokenizer):
+    torch.manual_seed(1)
+    return new_model(tokenizer.get_vocab_size(), TrainingPlan(patch=16))
+
+
+@pytest.fixture(scope="module")
+def batch(tokenizer):
+    return collate([packed_example("train", index, tokenizer, 4) for index in range(4)])
+
+
+# The start
+
+
+def test_positions_are_told_apart_alike_along_both_axes():
+    positions = sincos_positions(6, 32).reshape(6, 6, 32)
+    columns, rows = positions[..., :16], positions[..., 16:]
+    assert torch.equal(columns, rows.transpose(0, 1))
+    assert torch.equal(columns[0], columns[5]) and torch.equal(rows[:, 0], rows[:, 5])
+    steps = [float((columns[0, 0] - columns[0, k]).norm()) for k in range(1, 4)]
+    assert steps == sorted(steps) and steps[0] > 0.5
+
+
+def test_a_new_model_begins_with_them_unless_the_plan_says_otherwise(tokenizer):
+    def start(plan):
+        return new_model(tokenizer.get_vocab_size(), plan).vision_model.embeddings.position_embedding[0]
+
+    assert torch.equal(start(TrainingPlan())[1:], sincos_positions(12, 192))
+    at_random = start(TrainingPlan(patch=16, positions="random"))
+    assert at_random.shape == (37, 192) and float(at_random.std()) < 0.1
+
+
+# Packed examples through the model
+
+
+def test_packed_logits_are_those_of_transformers_one_text_at_a_time(model, batch, tokenizer):
+    with torch.no_grad():
+        packed = packed_logits(model, batch)
+        embeds = model.vision_model(pixel_values=normalized(batch.images)).last_hidden_state
+        for row, kinds in enumerate(batch.kinds):
+            for segment in kinds:
+                inside = batch.decoder_segments[row] == segment
+                source = embeds[row : row + 1]
+                if segment != CAPTION_SEGMENT:
+                    ids = batch.question_ids[row][batch.question_segments[row] == segment][None]
+                    mask = torch.ones_like(ids)
+                    source = model.text_encoder(
+                        input_ids=ids, attention_mask=mask, encoder_hidden_states=source
+                    ).last_hidden_state
+                alone = model.text_decoder(
+                    input_ids=batch.decoder_ids[row][inside][None],
+                    encoder_hidden_states=source,
+                    encoder_attention_mask=torch.ones(source.shape[:2]),
+                ).logits[0]
+                torch.testing.assert_close(packed[row][inside], alone, atol=1e-4, rtol=1e-4)
+
+
+def test_losses_are_means_over_answers_and_over_captions(model, batch):
+    with torch.no_grad():
+        logits = packed_logits(model, batch)
+        answer, caption = losses(logits, batch)
+        logs = logits.log_softmax(-1)
+    found = {True: [], False: []}
+    for row, column in np.argwhere(batch.labels.numpy() != IGNORED):
+        in_caption = bool(batch.decoder_segments[row, column] == CAPTION_SEGMENT)
+        found[in_caption].append(-float(logs[row, column, batch.labels[row, column]]))
+    assert float(answer) == pytest.approx(np.mean(found[False]), rel=1e-4)
+    assert float(caption) == pytest.approx(np.mean(found[True]), rel=1e-4)
+
+
+def test_pixels_are_normalized_as_the_processor_does(tokenizer, model, tmp_path):
+    from transformers import BlipImageProcessor
+
+    export(model, tokenizer, tmp_path)
+    image = packed_example("train", 3, tokenizer, 4).image
+    expected = BlipImageProcessor.from_pretrained(tmp_path)(image, return_tensors="pt").pixel_values
+    torch.testing.assert_close(normalized(torch.from_numpy(image)[None]), expected, atol=1e-5, rtol=1e-5)
+
+
+# Optimizers
+
+
+def test_an_orthogonalized_matrix_has_singular_values_near_one():
+    torch.manual_seed(0)
+    for shape in ((3, 20, 50), (2, 50, 20), (1, 32, 32)):
+        values = torch.linalg.svdvals(orthogonalize(torch.randn(shape)))
+        assert float(values.min()) > 0.5 and float(values.max()) < 1.3
+
+
+def test_muon_moves_a_matrix_by_its_direction_and_decays_it():
+    torch.manual_seed(0)
+    start = torch.randn(8, 8)
+    parameter = torch.nn.Parameter(start.clone())
+    parameter.grad = torch.randn(8, 8)
+    BatchedMuon([parameter], lr=0.1, weight_decay=0.5).step()
+    direction = orthogonalize(parameter.grad.lerp(0.05 * parameter.grad, 0.95)[None])[0]
+    torch.testing.assert_close(parameter.data, start * 0.95 - 0.1 * 0.2 * 8**0.5 * direction)
+
+
+@pytest.mark.parametrize("optimizer", ["muon", "adamw"])
+def test_a_few_steps_on_one_batch_lower_its_losses(optimizer, batch, tokenizer):
+    torch.manual_seed(0)
+    plan = TrainingPlan(patch=32, optimizer=optimizer, warmup=1)
+    learner = new_model(tokenizer.get_vocab_size(), plan)
+    step = TrainingStep(
+        lambda given: losses(packed_logits(learner, given), given),
+        learner,
+        make_optimizers(learner, plan, CPU),
+        CPU,
+        "float32",
+    )
+    first = [float(loss) for loss in step(batch, 2e-3)]
+    for _ in range(12):
+        last = [float(loss) for loss in step(batch, 2e-3)]
+    assert last[0] < first[0] / 2 and last[1] < first[1] / 2
+
+
+# A whole run
+
+
+class StoppedError(Exception):
+    """Stands for a killed process."""
+
+
+def run(folder, monkeypatch, stop_after=None):
+    monkeypatch.setattr(training, "LOG_EVERY", 1)
+    monkeypatch.setattr(training, "VALIDATE_EVERY", 2)
+    monkeypatch.setattr(training, "VALIDATION_SCENES", 3)
+    log = RunFolder.log
+
+    def log_and_stop(self, entry):
+        log(self, entry)
+        if entry["step"] == stop_after:
+            raise StoppedError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(RunFolder, "log", log_and_stop)
+        training.train(TrainingPlan(steps=4, batch=3, warmup=2, patch=16), folder, "float32")
+
+
+def test_a_run_that_was_stopped_goes_on_to_the_same_checkpoint(tmp_path, monkeypatch, capsys):
+    run(tmp_path / "whole", monkeypatch)
+    with pytest.raises(StoppedError):
+        run(tmp_path / "parts", monkeypatch, stop_after=3)
+    run(tmp_path / "parts", monkeypatch)
+    whole, parts = (load_file(tmp_path / name / "checkpoint" / "model.safetensors") for name in ("whole", "parts"))
+    assert whole.keys() == parts.keys() and all(torch.equal(whole[name], parts[name]) for name in whole)
+    assert "step 2 of 4" in capsys.readouterr().out  # the state is of the last validation
+    entries = [json.loads(line) for line in (tmp_path / "parts" / "log.jsonl").read_text().splitlines()]
+    assert [entry["step"] for entry in entries] == [1, 2, 3, 3, 4]
+    assert set(entries[1]) == {"step", "answer_loss", "caption_loss", "images_per_s", "validation"}
+
+
+def test_a_checkpoint_is_what_transformers_and_blipvino_load(tmp_path, model, tokenizer):
+    from blipvino.checkpoint.tensors import load_checkpoint
+
+    export(model, tokenizer, tmp_path)
+    again = BlipForQuestionAnswering.from_pretrained(tmp_path, dtype=torch.float32)
+    for name, value in model.state_dict().items():
+        torch.testing.assert_close(again.state_dict()[name], value.half().float())
+    assert load_checkpoint(tmp_path).config.architecture == "BlipForQuestionAnswering"
+    assert again.config.text_config.bos_token_id == DECODER_START
+
+
+def test_accuracy_counts_a_text_as_right_when_all_of_it_is(tokenizer, monkeypatch):
+    batches = examples_of("validation", 6, tokenizer, CPU)
+    (batch,) = batches
+    perfect = torch.nn.functional.one_hot(batch.labels.clamp(min=0), tokenizer.get_vocab_size()).float()
+    monkeypatch.setattr("training.packed_accuracy.packed_logits", lambda model, given: perfect)
+    assert set(accuracy(None, batches).values()) == {1.0}
+    row, column = np.argwhere(batch.decoder_segments.numpy() == 0)[0]
+    perfect[row, column] = 0
+    wrong = accuracy(None, batches)
+    total = sum(len(kinds) - 1 for kinds in batch.kinds)
+    assert wrong["all"] == pytest.approx(1 - 1 / total)
+    assert wrong[batch.kinds[row][0]] < 1 and wrong["caption"] == 1
