@@ -11,6 +11,7 @@ import openvino as ov
 from blipvino.errors import InputError
 from blipvino.machine.cpu_classes import TITLES, MachineClass, class_of
 from blipvino.machine.host import choose_arithmetic, this_host
+from blipvino.machine.number_formats import number_formats
 from blipvino.machine.versions import library_versions
 
 
@@ -21,7 +22,7 @@ class Machine:
     Attributes:
         cpu: the processor's name.
         cores: logical cores that this process may use.
-        capabilities: number formats that OpenVINO lists for it.
+        capabilities: number formats that it may compute in, as OpenVINO calls them.
         system: operating system and its version.
         python: Python's version.
         libraries: versions of the libraries that matter.
@@ -50,7 +51,7 @@ def this_machine() -> Machine:
     return Machine(
         cpu=str(core.get_property("CPU", "FULL_DEVICE_NAME")),
         cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
-        capabilities=tuple(core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")),
+        capabilities=number_formats(core, host),
         system=f"{platform.system()} {platform.release()}",
         python=platform.python_version(),
         libraries=library_versions(),

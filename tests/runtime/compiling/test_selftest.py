@@ -85,22 +85,22 @@ def put(node, values):
 
 
 def flip_weights(model):
-    """One byte in fifty of one weight: its sign bit."""
+    """One byte in ten of one weight: its sign bit."""
     node = weights(model)[len(weights(model)) // 2]
     values = node.data.copy()
-    values.reshape(-1).view(np.uint8)[::50] ^= 0x80
+    values.reshape(-1).view(np.uint8)[::10] ^= 0x80
     put(node, values)
 
 
 def damage_scales(model):
-    """The scales of one weight, thirty percent off."""
+    """The scales of one weight, fifty percent off."""
     node = weights(model)[len(weights(model)) // 3]
     (convert,) = (port.get_node() for port in node.output(0).get_target_inputs())
     (reader,) = (port.get_node() for port in convert.output(0).get_target_inputs())
     while reader.get_type_name() != "Multiply":
         (reader,) = (port.get_node() for port in reader.output(0).get_target_inputs())
     (scale,) = (node for value in reader.input_values() for node in _constants(value.get_node()))
-    put(scale, scale.data * np.asarray(1.3, scale.data.dtype))
+    put(scale, scale.data * np.asarray(1.5, scale.data.dtype))
 
 
 def _constants(node):

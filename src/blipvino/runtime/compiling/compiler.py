@@ -19,6 +19,7 @@ from blipvino.graphs.arithmetic import in_float, multiplies_many_rows, unpack_we
 from blipvino.graphs.handover import take_back_handover
 from blipvino.graphs.specs import GRAPHS
 from blipvino.machine.host import Arithmetic, ArithmeticOption, choose_arithmetic, this_host
+from blipvino.machine.number_formats import listed_formats, number_formats
 from blipvino.runtime.compiling.cache import CompiledCache, GraphKey, cache_limit
 from blipvino.runtime.compiling.selftest import COARSE, EXACT, ROUNDED, SelfTest, SelfTestMode, Verdict
 from blipvino.runtime.compiling.sizes import Sizes, reshaped
@@ -205,8 +206,18 @@ class Compiler:
     @cached_property
     def computes_in_bf16(self) -> bool:
         """Whether what is not quantized runs in bfloat16."""
-        native = "BF16" in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        native = "BF16" in number_formats(self._core, self._host)
         return self.options.precision == "bf16" or (self.options.precision == "auto" and native)
+
+    @cached_property
+    def _limited(self) -> dict[str, Any]:
+        """Settings for what ``ONEDNN_MAX_CPU_ISA`` forbids: OpenVINO heeds it only once it looks for kernels."""
+        settings: dict[str, Any] = {}
+        if self.options.precision == "auto" and "BF16" in listed_formats(self._core) and not self.computes_in_bf16:
+            settings["INFERENCE_PRECISION_HINT"] = "f32"
+        if self._host.masked and not self._host.exact:
+            settings["DYNAMIC_QUANTIZATION_GROUP_SIZE"] = "0"
+        return settings
 
     def allowance(self, name: str) -> float:
         """The noise-to-signal ratio that the arithmetic of a graph that was compiled here may add by itself."""
@@ -225,7 +236,7 @@ class Compiler:
                 return known
         fallen: Verdict | None = None
         for way in self._ways():
-            chosen = way.properties(name, self._source_width) | further
+            chosen = way.properties(name, self._source_width) | self._limited | further
             compiled = self._compiled(name, self._model(name, sizes, way), chosen)
             verdict = self._judged(name, sizes, compiled, way)
             if verdict is None or verdict.passed:
@@ -331,10 +342,10 @@ class Compiler:
             "bf16": self.computes_in_bf16,
             "host": self._host.signature,
             # Virtual machines give different processors one name.
-            "capabilities": sorted(self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")),
+            "capabilities": sorted(listed_formats(self._core)),
             "openvino": ov.get_version(),
         }
-        properties = way.properties(name, self._source_width) | dict(further)
+        properties = way.properties(name, self._source_width) | self._limited | dict(further)
         return GraphKey(name, graph.digest, properties, details, bundle=graph.place)
 
 
