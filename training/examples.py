@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from typing import TypeVar
@@ -75,10 +74,10 @@ class BatchStream(Dataset[BatchT]):
         return self.make(self.first + number)
 
 
-def make_batches(first: int, last: int, make: Callable[[int], BatchT]) -> Iterator[BatchT]:
-    """The batches of the steps from ``first`` to before ``last``, made ahead by all cores but one."""
-    workers = max(1, (os.cpu_count() or 2) - 1)
-    yield from DataLoader(BatchStream(first, last, make), batch_size=None, num_workers=workers, prefetch_factor=4)
+def make_batches(first: int, last: int, make: Callable[[int], BatchT], workers: int) -> Iterator[BatchT]:
+    """The batches of the steps from ``first`` to before ``last``, made ahead by worker processes, or by none."""
+    ahead = 4 if workers else None
+    yield from DataLoader(BatchStream(first, last, make), batch_size=None, num_workers=workers, prefetch_factor=ahead)
 
 
 class PackedBatches:

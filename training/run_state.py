@@ -39,8 +39,9 @@ def mixed_precision(device: torch.device, precision: str) -> Iterator[None]:
 
 
 def add_plan_options(parser: argparse.ArgumentParser, defaults: Schedule) -> None:
-    """One option a field of a plan, and the precision."""
+    """One option a field of a plan, the precision, and the number of worker processes."""
     parser.add_argument("--precision", choices=("bfloat16", "float32"), default=default_precision())
+    parser.add_argument("--workers", type=int, default=max(1, (os.cpu_count() or 2) - 1), help="that make batches")
     hints = get_type_hints(type(defaults))
     for each in fields(defaults):
         default, choices = getattr(defaults, each.name), get_args(hints[each.name]) or None

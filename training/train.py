@@ -29,7 +29,7 @@ VALIDATE_EVERY = 500
 VALIDATION_SCENES = 512
 
 
-def train(plan: TrainingPlan, output: Path, precision: str) -> BlipForQuestionAnswering:
+def train(plan: TrainingPlan, output: Path, precision: str, workers: int) -> BlipForQuestionAnswering:
     """Train to the end of the plan, or on from the last saved state, and write the checkpoint in HF layout."""
     torch.manual_seed(plan.seed)
     device, folder, tokenizer = choose_device(), RunFolder(output), build_tokenizer()
@@ -40,7 +40,8 @@ def train(plan: TrainingPlan, output: Path, precision: str) -> BlipForQuestionAn
     validation = examples_of("validation", VALIDATION_SCENES, tokenizer, device)
     learn = TrainingStep(lambda batch: losses(packed_logits(model, batch), batch), model, optimizers, device, precision)
     started = time.perf_counter()
-    for step, batch in enumerate(make_batches(first, plan.steps, PackedBatches(plan, tokenizer)), start=first + 1):
+    batches = make_batches(first, plan.steps, PackedBatches(plan, tokenizer), workers)
+    for step, batch in enumerate(batches, start=first + 1):
         answer_loss, caption_loss = learn(batch, plan.rate(step - 1))
         if step % LOG_EVERY and step < plan.steps:
             continue
@@ -61,8 +62,8 @@ def main() -> None:
     parser.add_argument("output", type=Path, help="folder for state.pt, log.jsonl and checkpoint/")
     add_plan_options(parser, TrainingPlan())
     options = vars(parser.parse_args())
-    output, precision = options.pop("output"), options.pop("precision")
-    train(TrainingPlan(**options), output, precision)
+    output, precision, workers = (options.pop(name) for name in ("output", "precision", "workers"))
+    train(TrainingPlan(**options), output, precision, workers)
 
 
 if __name__ == "__main__":

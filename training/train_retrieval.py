@@ -29,7 +29,7 @@ VALIDATE_EVERY = 400
 VALIDATION_SCENES = 200
 
 
-def train(plan: RetrievalPlan, demo: Path, output: Path, precision: str) -> BlipForImageTextRetrieval:
+def train(plan: RetrievalPlan, demo: Path, output: Path, precision: str, workers: int) -> BlipForImageTextRetrieval:
     """Train to the end of the plan, or on from the last saved state, and write the checkpoint in HF layout."""
     torch.manual_seed(plan.seed)
     device, folder, tokenizer = choose_device(), RunFolder(output), build_tokenizer()
@@ -41,7 +41,8 @@ def train(plan: RetrievalPlan, demo: Path, output: Path, precision: str) -> Blip
     validation = distinct_scenes("validation", VALIDATION_SCENES)
     learn = TrainingStep(learner.losses, learner, optimizers, device, precision)
     started = time.perf_counter()
-    for step, batch in enumerate(make_batches(first, plan.steps, RetrievalBatches(plan, tokenizer)), start=first + 1):
+    batches = make_batches(first, plan.steps, RetrievalBatches(plan, tokenizer), workers)
+    for step, batch in enumerate(batches, start=first + 1):
         contrastive, matching = learn(batch, plan.rate(step - 1))
         if step % LOG_EVERY and step < plan.steps:
             continue
@@ -68,8 +69,8 @@ def main() -> None:
     parser.add_argument("demo", type=Path, help="the trained demo checkpoint")
     add_plan_options(parser, RetrievalPlan())
     options = vars(parser.parse_args())
-    output, demo, precision = (options.pop(name) for name in ("output", "demo", "precision"))
-    train(RetrievalPlan(**options), demo, output, precision)
+    output, demo, precision, workers = (options.pop(name) for name in ("output", "demo", "precision", "workers"))
+    train(RetrievalPlan(**options), demo, output, precision, workers)
 
 
 if __name__ == "__main__":

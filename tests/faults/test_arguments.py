@@ -155,8 +155,8 @@ def test_numpy_numbers_are_numbers(demo):
     assert demo.blip.answer(image, asked, batch_size=np.int64(1), num_beams=np.uint8(200)) == demo.blip.answer(
         image, asked, batch_size=1, num_beams=200
     )
-    ranked = demo.blip.rank(image, asked, ["yes", "no"], top_k=np.int32(1), batch_size=np.int8(1))
-    assert ranked == demo.blip.rank(image, asked, ["yes", "no"], top_k=1)
+    ranked = demo.blip.rank(image, asked, ["yes", "no"], top_k=np.int32(1), batch_size=np.int8(2))
+    assert ranked == demo.blip.rank(image, asked, ["yes", "no"], top_k=1, batch_size=2)
     streamed = list(demo.blip.caption_stream([image], batch_size=np.int16(3), **SHORT))
     assert streamed == [demo.blip.caption(image, **SHORT)]
     options = GenerationOptions(
@@ -227,5 +227,5 @@ def test_answers_and_features_of_another_model_are_refused(demo, tiny_vqa):
         demo.blip.rank(scene_image(0), "red?", listed)
     with pytest.raises(InputError, match="another bundle"):
         demo.blip.caption(tiny_vqa.blip.features(scene_image(0)))
-    with pytest.raises(InputError, match=r"image_embeds float32 \[2, 3\], expected float32 \[37, 192\]"):
+    with pytest.raises(InputError, match=r"image_embeds float32 \[2, 3\], expected float32 \[145, 192\]"):
         demo.blip.caption(ImageFeatures(np.zeros((2, 3), np.float32), demo.blip.bundle.fingerprint))

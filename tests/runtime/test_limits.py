@@ -32,8 +32,8 @@ def idle(demo, monkeypatch):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"num_beams": 10**7}, "num_beams is 10000000, expected at most the 204 words"),
-        ({"num_beams": 205}, "num_beams is 205, expected at most the 204 words"),
+        ({"num_beams": 10**7}, "num_beams is 10000000, expected at most the 206 words"),
+        ({"num_beams": 207}, "num_beams is 207, expected at most the 206 words"),
         ({"num_beams": 10**5000}, "num_beams is "),
         ({"max_new_tokens": 10**5000}, "64 positions"),
         ({"max_new_tokens": 64}, "64 positions"),

@@ -133,11 +133,11 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_checkpoint(demo, tmp_path, m
         if entry["step"] == 3:
             raise StoppedError
 
-    training.train(plan, demo, tmp_path / "whole", "float32")
+    training.train(plan, demo, tmp_path / "whole", "float32", workers=0)
     with monkeypatch.context() as patched, pytest.raises(StoppedError):
         patched.setattr(RunFolder, "log", log_and_stop)
-        training.train(plan, demo, tmp_path / "parts", "float32")
-    training.train(plan, demo, tmp_path / "parts", "float32")
+        training.train(plan, demo, tmp_path / "parts", "float32", workers=0)
+    training.train(plan, demo, tmp_path / "parts", "float32", workers=0)
     weights = [(tmp_path / name / "checkpoint/model.safetensors").read_bytes() for name in ("whole", "parts")]
     assert weights[0] == weights[1]
     entries = [json.loads(line) for line in (tmp_path / "whole/log.jsonl").read_text().splitlines()]

@@ -69,12 +69,12 @@ class Stage:
         if not self.target.parent.is_dir():  # filelock would make it
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self.target.parent))
         lock = self._lock()
-        try:
-            lock.acquire()
-        except OSError as error:
-            if error.errno not in _NO_LOCKS:
-                raise
-        try:
+        try:  # from the first moment on: a signal may come when the lock's file is just there
+            try:
+                lock.acquire()
+            except OSError as error:
+                if error.errno not in _NO_LOCKS:
+                    raise
             yield
         finally:
             try:

@@ -55,7 +55,8 @@ def test_graphs_are_as_far_apart_as_when_both_models_run(tiny_vqa, tiny_int8, di
     graphs = {graph.graph: graph for graph in diagnosis.graphs}
     assert graphs["vision"].alone.sqnr == pytest.approx(vision.sqnr, abs=0.01)
     assert graphs["vision"].chained == graphs["vision"].alone  # nothing comes before it
-    assert graphs["question"].chained.sqnr == pytest.approx(question.sqnr, abs=0.1)
+    # At 3 dB, which is what random weights get here, a value that is rounded the other way makes tenths.
+    assert graphs["question"].chained.sqnr == pytest.approx(question.sqnr, abs=0.3)
     assert graphs["question"].alone.sqnr > graphs["question"].chained.sqnr
 
 
