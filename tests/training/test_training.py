@@ -192,7 +192,8 @@ from training.examples import PackedBatches, make_batches
 from training.plan import TrainingPlan
 make = PackedBatches(TrainingPlan(steps=5, batch=2), build_tokenizer())
 ahead, alone = (list(make_batches(1, 5, make, workers)) for workers in (3, 0))
-print(len(ahead), all(torch.equal(a.labels, b.labels) and torch.equal(a.images, b.images) for a, b in zip(ahead, alone)))
+pairs = list(zip(ahead, alone, strict=True))
+print(len(pairs), all(torch.equal(a.labels, b.labels) and torch.equal(a.images, b.images) for a, b in pairs))
 """
 
 
