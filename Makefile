@@ -27,9 +27,11 @@ lint: .venv-dev/ready
 bench: .venv-dev/ready
 	$(DEV) -m benchmarks.speed --output out/speed
 
-# Hours on two cores; resumes where it stopped. docs/demo-model.md tells what comes out.
+# Both embedded models: six minutes on a large GPU, half a day on two cores; resumes where it stopped.
+# docs/demo-model.md tells what comes out.
 train-demo: .venv-dev/ready
 	$(DEV) -m training.train out/training
+	$(DEV) -m training.train_retrieval out/training-retrieval out/training/checkpoint
 
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

@@ -1,8 +1,10 @@
-"""How well the demo model answers and captions the scenes of a split, while it learns."""
+"""How well a demo model answers and captions: ``python -m training.packed_accuracy CHECKPOINT``."""
 
 from __future__ import annotations
 
+import argparse
 from collections import defaultdict
+from pathlib import Path
 
 import torch
 from tokenizers import Tokenizer
@@ -42,3 +44,22 @@ def accuracy(model: BlipForQuestionAnswering, batches: list[Batch]) -> dict[str,
                     right[name] += correct
                     asked[name] += 1
     return {name: right[name] / asked[name] for name in sorted(asked)}
+
+
+def main() -> None:
+    """Parse the command line, measure, and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("checkpoint", type=Path)
+    parser.add_argument("--split", choices=("validation", "test"), default="test")
+    parser.add_argument("--scenes", type=int, default=2400, help="of which every other caption is from the top")
+    options = parser.parse_args()
+    model = BlipForQuestionAnswering.from_pretrained(options.checkpoint, dtype=torch.float32).eval()
+    tokenizer = Tokenizer.from_file(str(options.checkpoint / "tokenizer.json"))
+    found = accuracy(model, examples_of(options.split, options.scenes, tokenizer, torch.device("cpu")))
+    print(f"| type, {options.scenes:,} scenes of the {options.split} split | accuracy |", "|---|---|", sep="\n")
+    for name, share in found.items():
+        print(f"| {name} | {share:.2%} |")
+
+
+if __name__ == "__main__":
+    main()
