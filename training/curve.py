@@ -42,7 +42,7 @@ def loss_names(entries: list[Entry]) -> list[str]:
 
 def summaries(entries: list[Entry]) -> list[str]:
     """What is measured of all its questions, captions or pictures; the rest is by type."""
-    measured = next(entry["validation"] for entry in entries if "validation" in entry)
+    measured: dict[str, float] = next((entry["validation"] for entry in entries if "validation" in entry), {})
     return [name for name in ("all", "caption", "caption from the top", "R@1", "matching") if name in measured]
 
 
@@ -60,7 +60,8 @@ def draw(entries: list[Entry], path: Path) -> None:
     accuracies.set(xlabel="step", ylabel="validation accuracy", ylim=(0, 1.02))
     for axes in (losses, accuracies):
         axes.grid(alpha=0.3)
-        axes.legend()
+        if axes.lines:
+            axes.legend()
     figure.savefig(path, dpi=110)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from copy import deepcopy
 from pathlib import Path
 
 import torch
@@ -38,11 +39,7 @@ def demo_config(vocab_size: int, patch: int) -> BlipConfig:
 
 
 def new_model(vocab_size: int, plan: TrainingPlan) -> BlipForQuestionAnswering:
-    """An untrained model.
-
-    Its position embeddings begin as sines and cosines of both coordinates alike, and are learnt from there on. A model
-    whose embeddings began at random learnt where things are horizontally late, and vertically not at all.
-    """
+    """An untrained model, whose position embeddings begin as the plan says, and are learnt from there on."""
     # In eval mode throughout: there is no dropout to switch on, and dropout at probability 0 still costs time.
     model = BlipForQuestionAnswering(demo_config(vocab_size, plan.patch)).eval()
     if plan.positions == "sincos":
@@ -70,8 +67,7 @@ def parameters_of(model: nn.Module) -> int:
 
 def export(model: PreTrainedModel, tokenizer: Tokenizer, folder: Path) -> None:
     """Write a checkpoint as `transformers` lays it out, in fp16, with tokenizer and preprocessing."""
-    model.to(torch.float16).save_pretrained(folder)
-    model.float()
+    deepcopy(model).to(torch.float16).save_pretrained(folder)
     save_tokenizer(tokenizer, folder, MAX_TEXT_LENGTH)
     preprocessing = {
         "image_processor_type": "BlipImageProcessor",

@@ -45,7 +45,10 @@ class BatchedMuon(torch.optim.Optimizer):
 
     def _momenta(self, parameters: list[Tensor], momentum: float) -> tuple[Tensor, ...]:
         gradients = [parameter.grad for parameter in parameters]
-        buffers: list[Any] = [self.state[p].setdefault("momentum", torch.zeros_like(p)) for p in parameters]
+        for parameter in parameters:
+            if not self.state[parameter]:
+                self.state[parameter]["momentum"] = torch.zeros_like(parameter)
+        buffers: list[Any] = [self.state[parameter]["momentum"] for parameter in parameters]
         torch._foreach_lerp_(buffers, gradients, 1 - momentum)
         found: tuple[Tensor, ...] = torch._foreach_lerp(gradients, buffers, momentum)
         return found

@@ -25,9 +25,14 @@ def examples_of(split: Split, scenes: int, tokenizer: Tokenizer, device: torch.d
     return [collate([packed_example(split, i, tokenizer, MAX_OBJECTS) for i in rows]).to(device) for rows in numbers]
 
 
-@torch.no_grad()
 def accuracy(model: BlipForQuestionAnswering, batches: list[Batch]) -> dict[str, float]:
-    """Exact-match accuracy, from 0 to 1: per question type, of all questions ("all"), of captions in either order.
+    """Exact-match accuracy, from 0 to 1, by what `count_right` counts."""
+    return {name: right / asked for name, (right, asked) in count_right(model, batches).items()}
+
+
+@torch.no_grad()
+def count_right(model: BlipForQuestionAnswering, batches: list[Batch]) -> dict[str, tuple[int, int]]:
+    """How many texts are right, of how many: per question type, all questions ("all"), captions in either order.
 
     Teacher-forced: an answer is right when each next token, the closing one included, is the arg-max, which is just
     when greedy decoding gives it.
@@ -43,7 +48,7 @@ def accuracy(model: BlipForQuestionAnswering, batches: list[Batch]) -> dict[str,
                 for name in (kind,) if segment == CAPTION_SEGMENT else (kind, "all"):
                     right[name] += correct
                     asked[name] += 1
-    return {name: right[name] / asked[name] for name in sorted(asked)}
+    return {name: (right[name], asked[name]) for name in sorted(asked)}
 
 
 def main() -> None:
@@ -55,10 +60,10 @@ def main() -> None:
     options = parser.parse_args()
     model = BlipForQuestionAnswering.from_pretrained(options.checkpoint, dtype=torch.float32).eval()
     tokenizer = Tokenizer.from_file(str(options.checkpoint / "tokenizer.json"))
-    found = accuracy(model, examples_of(options.split, options.scenes, tokenizer, torch.device("cpu")))
-    print(f"| type, {options.scenes:,} scenes of the {options.split} split | accuracy |", "|---|---|", sep="\n")
-    for name, share in found.items():
-        print(f"| {name} | {share:.2%} |")
+    found = count_right(model, examples_of(options.split, options.scenes, tokenizer, torch.device("cpu")))
+    print(f"| {options.scenes:,} scenes of the {options.split} split | asked | right |", "|---|---|---|", sep="\n")
+    for name, (right, asked) in found.items():
+        print(f"| {name} | {asked:,} | {right / asked:.2%} |")
 
 
 if __name__ == "__main__":

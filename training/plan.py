@@ -16,10 +16,10 @@ class Schedule:
         steps: optimizer steps.
         batch: pictures a step, each with all its texts.
         learning_rate: of the long middle part.
-        weight_decay: of the layers' matrices.
+        weight_decay: of matrices.
         warmup: steps in which the learning rate rises.
         decay: share of the steps, the last ones, in which the learning rate falls to zero.
-        optimizer: of the layers' matrices; everything else is AdamW's.
+        optimizer: of matrices; embeddings and vectors are AdamW's.
         seed: of the weights that begin at random.
     """
 
@@ -55,8 +55,8 @@ class TrainingPlan(Schedule):
 
     def max_objects(self, step: int) -> int:
         """The curriculum: one object in a scene at first, all of them at its end."""
-        reached = step / max(1.0, self.steps * self.curriculum)
-        return min(MAX_OBJECTS, 1 + int(reached * (MAX_OBJECTS - 1)))
+        length = self.steps * self.curriculum
+        return MAX_OBJECTS if step >= length else 1 + int(step / length * (MAX_OBJECTS - 1))
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,9 @@
 """The retrieval model: its start from the demo model, its embeddings, its matching, and its losses.
 
 Source: Li et al., "BLIP: Bootstrapping Language-Image Pre-training" (2022), section 3.2: image-text contrastive (ITC)
-and image-text matching (ITM) with hard negatives. Here the contrast is among the pictures of a batch, without a
-momentum encoder.
+and image-text matching (ITM) with hard negatives. Otherwise than there, the contrast is among the pictures of a batch,
+without a momentum encoder; the hardest negative is taken, not one drawn by its similarity; and texts with one word
+changed are negatives too.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, normalize
-from transformers import BlipForImageTextRetrieval, BlipForQuestionAnswering
+from transformers import BlipConfig, BlipForImageTextRetrieval, BlipForQuestionAnswering
 
 from training.examples import normalized
 from training.retrieval_examples import PADDING, RetrievalBatch
@@ -58,7 +59,7 @@ class RetrievalLearner(nn.Module):
 def new_retrieval_model(demo: Path) -> BlipForImageTextRetrieval:
     """A retrieval model with vision model and question encoder of a demo checkpoint, and untrained heads."""
     trained = BlipForQuestionAnswering.from_pretrained(demo, dtype=torch.float32)
-    model = BlipForImageTextRetrieval(trained.config).eval()  # there is no dropout to switch on
+    model = BlipForImageTextRetrieval(BlipConfig.from_pretrained(demo)).eval()  # there is no dropout to switch on
     model.vision_model.load_state_dict(trained.vision_model.state_dict())
     model.text_encoder.load_state_dict(trained.text_encoder.state_dict())
     return model

@@ -14,12 +14,13 @@ from typing import Any, get_args, get_type_hints
 import torch
 from torch import nn
 
+from blipvino.errors import InputError
 from blipvino.machine.host import this_host
 from training.plan import Schedule
 
 
 def choose_device() -> torch.device:
-    """A GPU where there is one, else the CPU; the same numbers come out of it every time."""
+    """A GPU where there is one, else the CPU; with kernels that always add up in one order, where there are any."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # which deterministic products need
     torch.use_deterministic_algorithms(True, warn_only=True)
     torch.utils.deterministic.fill_uninitialized_memory = False  # a help for debugging that launches many kernels
@@ -50,26 +51,53 @@ def add_plan_options(parser: argparse.ArgumentParser, defaults: Schedule) -> Non
 
 
 class RunFolder:
-    """``state.pt``, from which training goes on, and ``log.jsonl``."""
+    """``state.pt``, from which training goes on, and ``log.jsonl``.
 
-    def __init__(self, path: Path) -> None:
+    Args:
+        path: the folder, made if need be.
+        settings: all that the training's outcome depends on; a run goes on under the same alone.
+    """
+
+    def __init__(self, path: Path, settings: dict[str, Any]) -> None:
         path.mkdir(parents=True, exist_ok=True)
         self.checkpoint, self._state, self._log = path / "checkpoint", path / "state.pt", path / "log.jsonl"
+        self._settings = settings
 
     def save(self, model: nn.Module, optimizers: list[torch.optim.Optimizer], step: int) -> None:
         """Write the state, whole or not at all."""
-        state = {"step": step, "model": model.state_dict(), "optimizers": [o.state_dict() for o in optimizers]}
+        state = {
+            "step": step,
+            "settings": self._settings,
+            "model": model.state_dict(),
+            "optimizers": [optimizer.state_dict() for optimizer in optimizers],
+        }
         torch.save(state, self._state.with_suffix(".tmp"))
         self._state.with_suffix(".tmp").replace(self._state)
 
     def resume(self, model: nn.Module, optimizers: list[torch.optim.Optimizer], device: torch.device) -> int:
-        """Load the state, if there is one; the step to go on from."""
+        """Load the state, if there is one; the step to go on from.
+
+        Raises:
+            InputError: it is a state of other settings.
+        """
         if not self._state.exists():
             return 0
         state = torch.load(self._state, map_location=device)
+        for name, value in self._settings.items():
+            if state["settings"].get(name) != value:
+                before = state["settings"].get(name)
+                raise InputError(
+                    f"{self._state}: began with {name} {before!r}, not {value!r}; train into another folder"
+                )
         model.load_state_dict(state["model"])
         for optimizer, saved in zip(optimizers, state["optimizers"], strict=True):
+            of_this_device = [
+                {name: group[name] for name in ("lr", "capturable") if name in group}
+                for group in optimizer.param_groups
+            ]
             optimizer.load_state_dict(saved)
+            for group, kept in zip(optimizer.param_groups, of_this_device, strict=True):
+                group.update(kept)
         return int(state["step"])
 
     def log(self, entry: dict[str, Any]) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,8 @@ VALIDATION_SCENES = 512
 def train(plan: TrainingPlan, output: Path, precision: str, workers: int) -> BlipForQuestionAnswering:
     """Train to the end of the plan, or on from the last saved state, and write the checkpoint in HF layout."""
     torch.manual_seed(plan.seed)
-    device, folder, tokenizer = choose_device(), RunFolder(output), build_tokenizer()
+    device, tokenizer = choose_device(), build_tokenizer()
+    folder = RunFolder(output, asdict(plan) | {"precision": precision})
     model = new_model(tokenizer.get_vocab_size(), plan).to(device)
     optimizers = make_optimizers(model, plan, device)
     first = folder.resume(model, optimizers, device)
@@ -50,8 +52,8 @@ def train(plan: TrainingPlan, output: Path, precision: str, workers: int) -> Bli
         if step % VALIDATE_EVERY == 0 or step == plan.steps:
             with mixed_precision(device, precision):
                 entry["validation"] = accuracy(model, validation)
-            folder.save(model, optimizers, step)
         folder.log(entry)
+        folder.save(model, optimizers, step)
     export(model, tokenizer, folder.checkpoint)
     return model
 

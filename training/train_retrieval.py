@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import argparse
 import time
+from dataclasses import asdict
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +34,9 @@ VALIDATION_SCENES = 200
 def train(plan: RetrievalPlan, demo: Path, output: Path, precision: str, workers: int) -> BlipForImageTextRetrieval:
     """Train to the end of the plan, or on from the last saved state, and write the checkpoint in HF layout."""
     torch.manual_seed(plan.seed)
-    device, folder, tokenizer = choose_device(), RunFolder(output), build_tokenizer()
+    device, tokenizer = choose_device(), build_tokenizer()
+    begun_as = sha256((demo / "model.safetensors").read_bytes()).hexdigest()
+    folder = RunFolder(output, asdict(plan) | {"precision": precision, "demo": begun_as})
     learner = RetrievalLearner(new_retrieval_model(demo)).to(device)
     optimizers = make_optimizers(learner, plan, device)
     first = folder.resume(learner, optimizers, device)
@@ -56,8 +60,8 @@ def train(plan: RetrievalPlan, demo: Path, output: Path, precision: str, workers
         if step % VALIDATE_EVERY == 0 or step == plan.steps:
             with mixed_precision(device, precision):
                 entry["validation"] = retrieval_accuracy(learner.model, tokenizer, validation, device)
-            folder.save(learner, optimizers, step)
         folder.log(entry)
+        folder.save(learner, optimizers, step)
     export(learner.model, tokenizer, folder.checkpoint)
     return learner.model
 

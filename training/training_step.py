@@ -21,8 +21,8 @@ EAGER_STEPS = 3
 class TrainingStep:
     """Both losses of a batch, their gradients, and the optimizers' update, in one call.
 
-    On a GPU the step is recorded once and replayed: launching its thousands of small kernels one by one takes three
-    times as long as running them.
+    On a GPU the step is recorded once and replayed: launching its thousands of small kernels one by one takes longer
+    than running them.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class TrainingStep:
 
 
 def make_optimizers(model: nn.Module, plan: Schedule, device: torch.device) -> list[torch.optim.Optimizer]:
-    """Muon for the layers' matrices if the plan says so, AdamW for embeddings, norms and biases."""
+    """Muon for matrices if the plan says so, AdamW for vectors, embeddings, and the output layer, which is one."""
     matrices: list[nn.Parameter] = []
     others: list[nn.Parameter] = []
     for name, parameter in model.named_parameters():

@@ -55,12 +55,11 @@ def test_one_word_makes_the_difference_between_true_and_false(pairs):
         assert is_true(scene, pair.true) and not is_true(scene, pair.false), pair
         words = list(zip(pair.true.split(), pair.false.split(), strict=False))
         changed = {(a.strip(","), b.strip(",")) for a, b in words if a != b}
-        places = {("on", "at"), ("at", "on")}
         assert len(pair.true.split()) == len(pair.false.split())
-        assert len(changed - places) == 1, pair
+        assert len(changed) == 1, pair
 
 
-def test_types_of_contrasts_are_spread_evenly_and_differ_in_a_scene(pairs):
+def test_every_type_of_contrast_is_frequent_and_types_differ_in_a_scene(pairs):
     counts = {kind: sum(pair.kind == kind for _, pair in pairs) for kind in CONTRAST_TYPES}
     assert min(counts.values()) > len(pairs) / 20
     scene = next(s for s in (sample_scene("train", i) for i in range(50)) if len(s.objects) == 4)

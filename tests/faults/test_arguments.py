@@ -157,6 +157,9 @@ def test_numpy_numbers_are_numbers(demo):
     )
     ranked = demo.blip.rank(image, asked, ["yes", "no"], top_k=np.int32(1), batch_size=np.int8(2))
     assert ranked == demo.blip.rank(image, asked, ["yes", "no"], top_k=1, batch_size=2)
+    for row, alone in zip(ranked, demo.blip.rank(image, asked, ["yes", "no"], top_k=1, batch_size=1), strict=True):
+        assert row.answers == alone.answers
+        assert row.log_likelihoods == pytest.approx(alone.log_likelihoods, abs=1e-4)
     streamed = list(demo.blip.caption_stream([image], batch_size=np.int16(3), **SHORT))
     assert streamed == [demo.blip.caption(image, **SHORT)]
     options = GenerationOptions(

@@ -24,4 +24,4 @@ def test_objects_rise_from_one_to_four():
     stages = [plan.max_objects(step) for step in range(300)]
     assert stages[:10] == [1] * 10 and stages[10:20] == [2] * 10 and stages[20:30] == [3] * 10
     assert stages[30:] == [4] * 270
-    assert TrainingPlan(steps=300, curriculum=0.0).max_objects(1) == 4
+    assert TrainingPlan(steps=300, curriculum=0.0).max_objects(0) == 4

@@ -10,7 +10,7 @@ from transformers import BlipForImageTextRetrieval, BlipForQuestionAnswering
 
 from blipvino.demo import CHECKPOINT, RETRIEVAL_CHECKPOINT, resolve
 from blipvino.demo.captions import caption
-from blipvino.demo.scenes import sample_scene
+from blipvino.demo.scenes import render, sample_scene
 from blipvino.demo.vocabulary import build_tokenizer
 from training import train_retrieval as training
 from training.demo_model import export, new_model
@@ -164,6 +164,22 @@ def test_the_embedded_retrieval_checkpoint_finds_and_matches_test_pictures(token
     )
     assert found["R@1"] > 0.95
     assert all(share > 0.9 for name, share in found.items() if name.startswith("matching"))
+
+
+def test_the_embedded_retrieval_checkpoint_runs_as_transformers_documents_it():
+    from PIL import Image
+    from transformers import AutoProcessor
+
+    processor = AutoProcessor.from_pretrained(RETRIEVAL_CHECKPOINT)
+    model = BlipForImageTextRetrieval.from_pretrained(RETRIEVAL_CHECKPOINT, dtype=torch.float32).eval()
+    scenes = [sample_scene("test", index) for index in range(8)]
+    images, texts = [Image.fromarray(render(scene)) for scene in scenes], [caption(scene) for scene in scenes]
+    with torch.no_grad():
+        inputs = processor(images=images, text=texts, padding=True, return_tensors="pt")
+        assert model(**inputs).itm_score.argmax(dim=1).tolist() == [1] * 8
+        assert model(**inputs, use_itm_head=False).itm_score.argmax(dim=1).tolist() == list(range(8))
+        inputs = processor(images=images, text=texts[1:] + texts[:1], padding=True, return_tensors="pt")
+        assert model(**inputs).itm_score.argmax(dim=1).tolist() == [0] * 8
 
 
 def test_the_embedded_demo_checkpoint_answers_every_type_of_question_of_the_test_split(tokenizer):

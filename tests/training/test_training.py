@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from transformers import BlipForQuestionAnswering
 
 from blipvino.demo.vocabulary import build_tokenizer
+from blipvino.errors import InputError
 from training import train as training
 from training.demo_model import DECODER_START, export, new_model, sincos_positions
 from training.examples import collate, normalized
@@ -21,7 +22,7 @@ from training.packed_forward import losses, packed_logits
 from training.packing import CAPTION_SEGMENT, IGNORED, packed_example
 from training.plan import TrainingPlan
 from training.run_state import RunFolder
-from training.training_step import TrainingStep, make_optimizers
+from training.training_step import TrainingStep, make_optimizers, set_rate
 
 CPU = torch.device("cpu")
 ROOT = Path(__file__).parents[2]
@@ -179,10 +180,38 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_checkpoint(tmp_path, monkeyp
     run(tmp_path / "parts", monkeypatch)
     whole, parts = (load_file(tmp_path / name / "checkpoint" / "model.safetensors") for name in ("whole", "parts"))
     assert whole.keys() == parts.keys() and all(torch.equal(whole[name], parts[name]) for name in whole)
-    assert "step 2 of 4" in capsys.readouterr().out  # the state is of the last validation
+    assert "step 2 of 4" in capsys.readouterr().out  # the third was logged, and not saved yet
     entries = [json.loads(line) for line in (tmp_path / "parts" / "log.jsonl").read_text().splitlines()]
     assert [entry["step"] for entry in entries] == [1, 2, 3, 3, 4]
     assert set(entries[1]) == {"step", "answer_loss", "caption_loss", "images_per_s", "validation"}
+
+
+def test_a_run_goes_on_under_its_own_settings_alone(tmp_path):
+    learner = torch.nn.Linear(2, 2)
+    optimizers = make_optimizers(learner, TrainingPlan(), CPU)
+    RunFolder(tmp_path, {"steps": 4, "precision": "float32"}).save(learner, optimizers, 3)
+    assert RunFolder(tmp_path, {"steps": 4, "precision": "float32"}).resume(learner, optimizers, CPU) == 3
+    with pytest.raises(InputError, match=r"state.pt: began with steps 4, not 5; train into another folder"):
+        RunFolder(tmp_path, {"steps": 5, "precision": "float32"}).resume(learner, optimizers, CPU)
+
+
+def test_a_run_that_began_on_a_gpu_goes_on_on_a_cpu(tmp_path):
+    """There the learning rate is a tensor, for the recorded step, and AdamW is told to be capturable."""
+    learner = torch.nn.Linear(2, 2)
+    learner(torch.ones(1, 2)).sum().backward()
+    optimizers = make_optimizers(learner, TrainingPlan(), CPU)
+    for optimizer in optimizers:
+        optimizer.step()
+        for group in optimizer.param_groups:
+            group.update({"lr": torch.tensor(0.5)}, **({"capturable": True} if "capturable" in group else {}))
+    RunFolder(tmp_path, {}).save(learner, optimizers, 1)
+    anew = make_optimizers(learner, TrainingPlan(), CPU)
+    assert RunFolder(tmp_path, {}).resume(learner, anew, CPU) == 1
+    set_rate(anew, 0.25)
+    learner(torch.ones(1, 2)).sum().backward()
+    for optimizer in anew:
+        optimizer.step()
+        assert [group["lr"] for group in optimizer.param_groups] == [0.25]
 
 
 WORKERS = """

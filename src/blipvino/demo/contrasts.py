@@ -1,6 +1,6 @@
 """True texts about scenes, each with one word changed that makes it false: the hard negatives of image-text matching.
 
-Each function of `CONTRAST_TYPES` proposes one pair of its type, or None where the scene allows none.
+Each function of `CONTRAST_TYPES` proposes one pair of its type, or None where what it draws allows none.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Contrast:
 
 
 def sample_contrasts(scene: Scene, rng: np.random.Generator, count: int) -> list[Contrast]:
-    """So many pairs, of different types as far as the scene allows."""
+    """So many pairs, of types in turn, as far as they are found."""
     chosen: list[Contrast] = []
     while len(chosen) < count:
         for kind in rng.permutation(list(CONTRAST_TYPES)):

@@ -8,10 +8,10 @@ from blipvino.machine.host import Host
 
 
 def number_formats(core: ov.Core, host: Host) -> tuple[str, ...]:
-    """What OpenVINO lists for the CPU ("FP32", "BF16", "INT8", …), less what the limit on its instructions forbids.
+    """What OpenVINO lists for the CPU ("FP32", "BF16", "INT8", …), less bfloat16 where the limit forbids it.
 
-    OpenVINO heeds ``ONEDNN_MAX_CPU_ISA`` when it picks kernels, not when it lists formats: where the CPU has bfloat16
-    and the limit forbids it, OpenVINO would choose it all the same, and find no kernel.
+    OpenVINO heeds ``ONEDNN_MAX_CPU_ISA`` when it picks kernels, and lists bfloat16, and chooses it, all the same: on a
+    CPU that has it, no kernel is found then.
     """
     listed = listed_formats(core)
     return tuple(name for name in listed if name != "BF16") if host.limit and not host.bf16 else listed

@@ -85,7 +85,7 @@ def put(node, values):
 
 
 def flip_weights(model):
-    """One byte in ten of one weight: its sign bit."""
+    """One byte in ten of one weight: its sign bit. One in fifty would hide in what 8 bits allow the decoder."""
     node = weights(model)[len(weights(model)) // 2]
     values = node.data.copy()
     values.reshape(-1).view(np.uint8)[::10] ^= 0x80

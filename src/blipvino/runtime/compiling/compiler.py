@@ -211,7 +211,11 @@ class Compiler:
 
     @cached_property
     def _limited(self) -> dict[str, Any]:
-        """Settings for what ``ONEDNN_MAX_CPU_ISA`` forbids: OpenVINO heeds it only once it looks for kernels."""
+        """Settings for what ``ONEDNN_MAX_CPU_ISA`` forbids, which OpenVINO heeds only once it looks for kernels.
+
+        Without them a CPU with AMX that is limited to AVX2 compiles neither bfloat16 nor layers whose weights alone are
+        in 8 bits, for which it would quantize activations as they come.
+        """
         settings: dict[str, Any] = {}
         if self.options.precision == "auto" and "BF16" in listed_formats(self._core) and not self.computes_in_bf16:
             settings["INFERENCE_PRECISION_HINT"] = "f32"
@@ -302,7 +306,8 @@ class Compiler:
             return COARSE
         if way.options.precision != "f32":
             # Where only weights are quantized, 8-bit kernels round activations as they come, in groups.
-            rounds_as_they_come = way.arithmetic == "int8" and name not in self._quantized
+            dynamic = self._limited.get("DYNAMIC_QUANTIZATION_GROUP_SIZE") != "0"
+            rounds_as_they_come = dynamic and way.arithmetic == "int8" and name not in self._quantized
             if rounds_as_they_come:
                 return COARSE
         return ROUNDED if way.arithmetic == "int8" else EXACT
