@@ -27,7 +27,7 @@ lint: .venv-dev/ready
 bench: .venv-dev/ready
 	$(DEV) -m benchmarks.speed --output out/speed
 
-# Both embedded models: six minutes on a large GPU, half a day on two cores; resumes where it stopped.
+# Both embedded models: minutes on a large GPU, half a day or more on two cores; goes on where it stopped.
 # docs/demo-model.md tells what comes out.
 train-demo: .venv-dev/ready
 	$(DEV) -m training.train out/training
