@@ -26,6 +26,8 @@ from blipvino.compress.graph_inputs import GraphInputs
 from blipvino.data import DEFAULT_SAMPLES, DEFAULT_SEED, open_source, take
 from blipvino.demo import resolve
 from blipvino.graphs.building import build_graph
+from blipvino.machine.host import this_host
+from blipvino.machine.number_formats import EXACT, settings_under_limit
 from blipvino.metrics.sqnr import Fidelity
 from blipvino.optimization.preprocessing import write_preprocessing
 from blipvino.progress import Reporter
@@ -34,8 +36,8 @@ from blipvino.recipe import PTQ_INT8
 WITHOUT_SMOOTHING = replace(PTQ_INT8, smooth_quant_alpha=-1)
 TREATMENTS = tuple(replace(base, overflow_fix=fix) for base in (PTQ_INT8, WITHOUT_SMOOTHING) for fix in (False, True))
 ARITHMETICS: Mapping[str, Mapping[str, str]] = {
-    "kernels": {},
-    "exact": {"INFERENCE_PRECISION_HINT": "f32", "LP_TRANSFORMS_MODE": "NO"},
+    "kernels": settings_under_limit(ov.Core(), this_host()),
+    "exact": EXACT,
 }
 SILENT = Reporter(show=False)
 

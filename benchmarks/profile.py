@@ -13,6 +13,8 @@ import numpy as np
 import openvino as ov
 
 from blipvino.bundle.bundle import open_bundle
+from blipvino.machine.host import this_host
+from blipvino.machine.number_formats import settings_under_limit
 from blipvino.runtime.compiling.compiler import EngineOptions
 from blipvino.runtime.compiling.sizes import Sizes, reshaped
 
@@ -42,7 +44,7 @@ def profile(path: Path, sizes: Sizes) -> dict[str, float]:
     model = core.read_model(path)
     reshaped(model, path.stem, sizes)
     request = core.compile_model(
-        model, "CPU", EngineOptions().properties() | {"PERF_COUNT": True}
+        model, "CPU", EngineOptions().properties() | settings_under_limit(core, this_host()) | {"PERF_COUNT": True}
     ).create_infer_request()
     for port in request.model_inputs:
         request.set_tensor(port, ov.Tensor(np.zeros(list(port.shape), port.get_element_type().to_dtype())))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pytest
 
 from blipvino.machine.host import Host
-from blipvino.machine.number_formats import number_formats
+from blipvino.machine.number_formats import number_formats, settings_under_limit
 
 
 @dataclass
@@ -30,3 +30,22 @@ class Core:
 )
 def test_bfloat16_is_left_out_where_the_limit_forbids_it(host, expected):
     assert number_formats(Core(), host) == expected
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        (Host("Xeon", ("amx_int8",), bf16=("amx_bf16",)), {}),
+        (
+            Host("Xeon", (), ("amx_int8",), limit="ONEDNN_MAX_CPU_ISA=AVX2"),
+            {"INFERENCE_PRECISION_HINT": "f32", "DYNAMIC_QUANTIZATION_GROUP_SIZE": "0"},
+        ),
+        (
+            Host("Xeon", ("avx512_vnni",), ("amx_int8",), limit="X=AVX512_CORE_VNNI"),
+            {"INFERENCE_PRECISION_HINT": "f32"},
+        ),
+        (Host("EPYC", ()), {}),  # has neither, and OpenVINO knows
+    ],
+)
+def test_openvino_is_told_what_the_limit_forbids(host, expected):
+    assert settings_under_limit(Core(), host) == expected

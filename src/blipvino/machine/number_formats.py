@@ -1,10 +1,19 @@
-"""Number formats that the CPU computes in."""
+"""Number formats that the CPU computes in, and OpenVINO's settings that keep it to them."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 import openvino as ov
 
 from blipvino.machine.host import Host
+
+EXACT: Mapping[str, str] = {
+    "INFERENCE_PRECISION_HINT": "f32",
+    "LP_TRANSFORMS_MODE": "NO",
+    "DYNAMIC_QUANTIZATION_GROUP_SIZE": "0",
+}
+"""A graph's own numbers, computed in float32: no 8-bit kernels, and no activations rounded as they come."""
 
 
 def number_formats(core: ov.Core, host: Host) -> tuple[str, ...]:
@@ -20,3 +29,17 @@ def number_formats(core: ov.Core, host: Host) -> tuple[str, ...]:
 def listed_formats(core: ov.Core) -> tuple[str, ...]:
     """What OpenVINO lists."""
     return tuple(core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
+
+
+def settings_under_limit(core: ov.Core, host: Host) -> dict[str, str]:
+    """Settings for what ``ONEDNN_MAX_CPU_ISA`` forbids, which OpenVINO heeds only once it looks for kernels.
+
+    Without them a CPU with AMX that is limited to AVX2 compiles neither bfloat16 nor layers whose weights alone are in
+    8 bits, for which it would quantize activations as they come. Empty where nothing is forbidden.
+    """
+    settings: dict[str, str] = {}
+    if set(listed_formats(core)) != set(number_formats(core, host)):
+        settings["INFERENCE_PRECISION_HINT"] = "f32"
+    if host.masked and not host.exact:
+        settings["DYNAMIC_QUANTIZATION_GROUP_SIZE"] = "0"
+    return settings

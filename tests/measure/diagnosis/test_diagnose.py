@@ -12,6 +12,7 @@ from blipvino.checkpoint.tensors import load_checkpoint
 from blipvino.data import open_source, take
 from blipvino.graphs.building import build_graph
 from blipvino.machine.host import VARIABLE
+from blipvino.machine.number_formats import EXACT as EXACT_SETTINGS
 from blipvino.measure.diagnosis.diagnose import DiagnoseOptions, diagnose_bundle
 from blipvino.measure.report.diagnosis_tables import host_explanation
 from blipvino.metrics.sqnr import Fidelity
@@ -45,8 +46,7 @@ def question_error(subject, blip):
 def test_graphs_are_as_far_apart_as_when_both_models_run(tiny_vqa, tiny_int8, diagnosis):
     with load_checkpoint(tiny_vqa.folder) as checkpoint:
         models = build_graph(checkpoint, "vision"), ov.Core().read_model(tiny_int8 / "vision.xml")
-    plain = {"INFERENCE_PRECISION_HINT": "f32", "LP_TRANSFORMS_MODE": "NO"}
-    compiled = [ov.Core().compile_model(model, "CPU", plain) for model in models]
+    compiled = [ov.Core().compile_model(model, "CPU", dict(EXACT_SETTINGS)) for model in models]
     vision = Fidelity()
     for sample in take(open_source("demo:test"), 3, 42, spread=True):
         pixels = tiny_vqa.blip.images.pixels([sample.image()])

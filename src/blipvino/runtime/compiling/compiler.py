@@ -19,7 +19,7 @@ from blipvino.graphs.arithmetic import in_float, multiplies_many_rows, unpack_we
 from blipvino.graphs.handover import take_back_handover
 from blipvino.graphs.specs import GRAPHS
 from blipvino.machine.host import Arithmetic, ArithmeticOption, choose_arithmetic, this_host
-from blipvino.machine.number_formats import listed_formats, number_formats
+from blipvino.machine.number_formats import listed_formats, number_formats, settings_under_limit
 from blipvino.runtime.compiling.cache import CompiledCache, GraphKey, cache_limit
 from blipvino.runtime.compiling.selftest import COARSE, EXACT, ROUNDED, SelfTest, SelfTestMode, Verdict
 from blipvino.runtime.compiling.sizes import Sizes, reshaped
@@ -210,18 +210,11 @@ class Compiler:
         return self.options.precision == "bf16" or (self.options.precision == "auto" and native)
 
     @cached_property
-    def _limited(self) -> dict[str, Any]:
-        """Settings for what ``ONEDNN_MAX_CPU_ISA`` forbids, which OpenVINO heeds only once it looks for kernels.
-
-        Without them a CPU with AMX that is limited to AVX2 compiles neither bfloat16 nor layers whose weights alone are
-        in 8 bits, for which it would quantize activations as they come.
-        """
-        settings: dict[str, Any] = {}
-        if self.options.precision == "auto" and "BF16" in listed_formats(self._core) and not self.computes_in_bf16:
-            settings["INFERENCE_PRECISION_HINT"] = "f32"
-        if self._host.masked and not self._host.exact:
-            settings["DYNAMIC_QUANTIZATION_GROUP_SIZE"] = "0"
-        return settings
+    def _limited(self) -> dict[str, str]:
+        """What is set by force, since ``ONEDNN_MAX_CPU_ISA`` forbids it; a precision that was asked for stays."""
+        settings = settings_under_limit(self._core, self._host)
+        asked = () if self.options.precision == "auto" else ("INFERENCE_PRECISION_HINT",)
+        return {name: value for name, value in settings.items() if name not in asked}
 
     def allowance(self, name: str) -> float:
         """The noise-to-signal ratio that the arithmetic of a graph that was compiled here may add by itself."""

@@ -21,6 +21,8 @@ from torch import Tensor, nn
 
 from blipvino.arrays import AnyArray, FloatArray, IntArray
 from blipvino.checkpoint.config import BlipConfig
+from blipvino.machine.host import this_host
+from blipvino.machine.number_formats import settings_under_limit
 from blipvino.measure.race.baselines.common import Inputs, Step, build_once, copy_inputs, greedy, median_seconds
 from blipvino.measure.race.baselines.torch_graphs import TextDecoder, TextEncoder, Vision, load_model
 from blipvino.measure.race.contender import Tokens
@@ -67,10 +69,14 @@ class TutorialPipeline:
     def __init__(
         self, folder: Path, precision: Literal["fp16", "int8"], properties: Mapping[str, Any] | None = None
     ) -> None:
-        """Compile what `build_tutorial` wrote; ``properties`` are OpenVINO's, none in the tutorial."""
+        """Compile what `build_tutorial` wrote; ``properties`` are OpenVINO's.
+
+        The tutorial has none, and needs none but where ``ONEDNN_MAX_CPU_ISA`` forbids what OpenVINO would choose.
+        """
         self._inputs = Inputs.load(folder)
+        chosen = settings_under_limit(ov.Core(), this_host()) | dict(properties or {})
         models = {name: _path(folder, name, precision) for name in _names(self._inputs.config)}
-        compiled = {name: ov.compile_model(path, "CPU", dict(properties or {})) for name, path in models.items()}
+        compiled = {name: ov.compile_model(path, "CPU", chosen) for name, path in models.items()}
         self._vision, self._decoder = compiled[VISION], compiled[TEXT_DECODER]
         self._encoder = compiled.get(TEXT_ENCODER)
         self._prepared: Image.Image | None = None
@@ -177,7 +183,7 @@ def _optimize(folder: Path, calibration: Iterable[ImageQuestion], samples: int) 
 def _calibration_inputs(folder: Path, pairs: Iterable[ImageQuestion]) -> list[ModelInputs]:
     """The inputs of both quantized models for each sample, by model; image embeddings are the FP16 model's."""
     inputs = Inputs.load(folder)
-    vision = ov.compile_model(_path(folder, VISION, "fp16"), "CPU")
+    vision = ov.compile_model(_path(folder, VISION, "fp16"), "CPU", settings_under_limit(ov.Core(), this_host()))
     taken = []
     for image, question in pairs:
         pixel_values, tokens = inputs.pixel_values([image]), inputs.texts.questions([question])
