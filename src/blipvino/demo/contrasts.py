@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from blipvino.demo.captions import caption
-from blipvino.demo.naming import HORIZONTAL, VALUES, VERTICAL, pick, pick_pair, unique_phrase
-from blipvino.demo.scenes import IMAGE_SIZE, MIN_OFFSET, Scene, SceneObject, may_show
+from blipvino.demo.naming import HORIZONTAL, VALUES, VERTICAL, pick_half, pick_pair, unique_phrase
+from blipvino.demo.scenes import Scene, SceneObject, may_show
 
 
 @dataclass(frozen=True)
@@ -78,16 +78,12 @@ def _relation(scene: Scene, rng: np.random.Generator) -> Contrast | None:
 
 def _side(scene: Scene, rng: np.random.Generator) -> Contrast | None:
     """In which half of the picture an object is."""
-    item = pick(scene, rng)
-    reference = unique_phrase(scene, item, rng)
-    coordinate, places = (
-        (item.x, ("on the left", "on the right")) if rng.integers(2) else (item.y, ("at the top", "at the bottom"))
-    )
-    offset = coordinate - IMAGE_SIZE / 2
-    if reference is None or abs(offset) < MIN_OFFSET:
+    found = pick_half(scene, rng)
+    if found is None:
         return None
-    said = [f"the {reference} is {place}" for place in places]
-    return Contrast(said[offset > 0], said[offset < 0], "side")
+    reference, axis, is_latter = found
+    said = [f"the {reference} is {axis.at} {half}" for half in axis.halves]
+    return Contrast(said[is_latter], said[not is_latter], "side")
 
 
 CONTRAST_TYPES: dict[str, Callable[[Scene, np.random.Generator], Contrast | None]] = {

@@ -9,7 +9,7 @@ from itertools import combinations
 import numpy as np
 
 from blipvino.demo.captions import ATTRIBUTES, phrase
-from blipvino.demo.scenes import COLORS, SHAPES, SIZES, TEXTURES, Scene, SceneObject
+from blipvino.demo.scenes import COLORS, IMAGE_SIZE, MIN_OFFSET, SHAPES, SIZES, TEXTURES, Scene, SceneObject
 
 VALUES: dict[str, tuple[str, ...]] = {
     "size": SIZES,
@@ -21,16 +21,29 @@ VALUES: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Axis:
-    """How positions along one coordinate are asked about: its two sides, "is A … B?" for each, and for either."""
+    """What is said of positions along one coordinate.
+
+    Attributes:
+        coordinate: of `SceneObject`.
+        sides: on which an object is, seen from another.
+        relations: the same in "A is … B".
+        either: both in one question, "is A … B?".
+        halves: of the picture.
+        at: the words before a half, "on the left".
+    """
 
     coordinate: str
     sides: tuple[str, str]
     relations: tuple[str, str]
     either: str
+    halves: tuple[str, str]
+    at: str
 
 
-HORIZONTAL = Axis("x", ("left", "right"), ("left of", "right of"), "to the left or right of")
-VERTICAL = Axis("y", ("above", "below"), ("above", "below"), "above or below")
+HORIZONTAL = Axis(
+    "x", ("left", "right"), ("left of", "right of"), "to the left or right of", ("left", "right"), "on the"
+)
+VERTICAL = Axis("y", ("above", "below"), ("above", "below"), "above or below", ("top", "bottom"), "at the")
 
 
 def matches(item: SceneObject, wanted: SceneObject, attributes: Sequence[str]) -> bool:
@@ -60,3 +73,12 @@ def pick_pair(scene: Scene, rng: np.random.Generator) -> tuple[SceneObject, Scen
         return None
     first, second = rng.permutation(len(scene.objects))[:2]
     return scene.objects[first], scene.objects[second]
+
+
+def pick_half(scene: Scene, rng: np.random.Generator) -> tuple[str, Axis, bool] | None:
+    """Any object by its phrase, an axis, and whether it is in the latter half; None where it is too near the middle."""
+    item = pick(scene, rng)
+    reference = unique_phrase(scene, item, rng)
+    axis = HORIZONTAL if rng.integers(2) else VERTICAL
+    offset = getattr(item, axis.coordinate) - IMAGE_SIZE / 2
+    return None if reference is None or abs(offset) < MIN_OFFSET else (reference, axis, offset > 0)

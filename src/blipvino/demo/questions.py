@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from blipvino.demo.captions import ATTRIBUTES, phrase
-from blipvino.demo.naming import HORIZONTAL, VALUES, VERTICAL, Axis, matches, pick, pick_pair, unique_phrase
-from blipvino.demo.scenes import IMAGE_SIZE, MIN_OFFSET, TEXTURES, Scene, may_show
+from blipvino.demo.naming import HORIZONTAL, VALUES, VERTICAL, Axis, matches, pick, pick_half, pick_pair, unique_phrase
+from blipvino.demo.scenes import TEXTURES, Scene, may_show
 
 
 @dataclass(frozen=True)
@@ -161,17 +161,12 @@ def _position(axis: Axis) -> Callable[[Scene, np.random.Generator], Question | N
 
 def _location(scene: Scene, rng: np.random.Generator) -> Question | None:
     """In which half of the picture one object is: what a comparison of two positions is learnt from."""
-    item = pick(scene, rng)
-    reference = unique_phrase(scene, item, rng)
-    coordinate, asked, sides = (
-        (item.x, "on the left or right", ("left", "right"))
-        if rng.integers(2)
-        else (item.y, "at the top or bottom", ("top", "bottom"))
-    )
-    offset = coordinate - IMAGE_SIZE / 2
-    if reference is None or abs(offset) < MIN_OFFSET:
+    found = pick_half(scene, rng)
+    if found is None:
         return None
-    return Question(f"is the {reference} {asked}?", sides[0] if offset < 0 else sides[1], "location")
+    reference, axis, is_latter = found
+    first, last = axis.halves
+    return Question(f"is the {reference} {axis.at} {first} or {last}?", axis.halves[is_latter], "location")
 
 
 QUESTION_TYPES: dict[str, Callable[[Scene, np.random.Generator], Question | None]] = {
