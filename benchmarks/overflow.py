@@ -11,7 +11,7 @@ kernels is what they clamp.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -27,7 +27,7 @@ from blipvino.data import DEFAULT_SAMPLES, DEFAULT_SEED, open_source, take
 from blipvino.demo import resolve
 from blipvino.graphs.building import build_graph
 from blipvino.machine.host import this_host
-from blipvino.machine.number_formats import EXACT, settings_under_limit
+from blipvino.machine.number_formats import EXACT_SETTINGS, settings_under_limit
 from blipvino.metrics.sqnr import Fidelity
 from blipvino.optimization.preprocessing import write_preprocessing
 from blipvino.progress import Reporter
@@ -35,10 +35,7 @@ from blipvino.recipe import PTQ_INT8
 
 WITHOUT_SMOOTHING = replace(PTQ_INT8, smooth_quant_alpha=-1)
 TREATMENTS = tuple(replace(base, overflow_fix=fix) for base in (PTQ_INT8, WITHOUT_SMOOTHING) for fix in (False, True))
-ARITHMETICS: Mapping[str, Mapping[str, str]] = {
-    "kernels": settings_under_limit(ov.Core(), this_host()),
-    "exact": EXACT,
-}
+ARITHMETICS = ("kernels", "exact")
 SILENT = Reporter(show=False)
 
 
@@ -61,9 +58,10 @@ def graph_inputs(checkpoint: Checkpoint, graph: str, samples: CalibrationSet) ->
 def compare(model: ov.Model, original: ov.Model, inputs: Sequence[Inputs]) -> Iterator[Fidelity]:
     """All outputs of a quantized graph together, by each of `ARITHMETICS`, beside its original's."""
     core = ov.Core()
-    float_graph = core.compile_model(original, "CPU", dict(ARITHMETICS["exact"]))
-    for options in ARITHMETICS.values():
-        compiled, total = core.compile_model(model, "CPU", dict(options)), Fidelity()
+    exact = dict(EXACT_SETTINGS)
+    float_graph = core.compile_model(original, "CPU", exact)
+    for options in (settings_under_limit(core, this_host()), exact):
+        compiled, total = core.compile_model(model, "CPU", options), Fidelity()
         for given in inputs:
             expected, found = float_graph(given).values(), compiled(given).values()
             total = sum(map(Fidelity.of, expected, found), start=total)

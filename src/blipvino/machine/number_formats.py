@@ -8,7 +8,7 @@ import openvino as ov
 
 from blipvino.machine.host import Host
 
-EXACT: Mapping[str, str] = {
+EXACT_SETTINGS: Mapping[str, str] = {
     "INFERENCE_PRECISION_HINT": "f32",
     "LP_TRANSFORMS_MODE": "NO",
     "DYNAMIC_QUANTIZATION_GROUP_SIZE": "0",
@@ -22,8 +22,7 @@ def number_formats(core: ov.Core, host: Host) -> tuple[str, ...]:
     OpenVINO heeds ``ONEDNN_MAX_CPU_ISA`` when it picks kernels, and lists bfloat16, and chooses it, all the same: on a
     CPU that has it, no kernel is found then.
     """
-    listed = listed_formats(core)
-    return tuple(name for name in listed if name != "BF16") if host.limit and not host.bf16 else listed
+    return tuple(name for name in listed_formats(core) if name != "BF16" or not _forbids_bf16(host))
 
 
 def listed_formats(core: ov.Core) -> tuple[str, ...]:
@@ -38,8 +37,12 @@ def settings_under_limit(core: ov.Core, host: Host) -> dict[str, str]:
     8 bits, for which it would quantize activations as they come. Empty where nothing is forbidden.
     """
     settings: dict[str, str] = {}
-    if set(listed_formats(core)) != set(number_formats(core, host)):
+    if _forbids_bf16(host) and "BF16" in listed_formats(core):
         settings["INFERENCE_PRECISION_HINT"] = "f32"
     if host.masked and not host.exact:
         settings["DYNAMIC_QUANTIZATION_GROUP_SIZE"] = "0"
     return settings
+
+
+def _forbids_bf16(host: Host) -> bool:
+    return bool(host.limit) and not host.bf16

@@ -12,7 +12,7 @@ from blipvino.checkpoint.tensors import load_checkpoint
 from blipvino.data import open_source, take
 from blipvino.graphs.building import build_graph
 from blipvino.machine.host import VARIABLE
-from blipvino.machine.number_formats import EXACT as EXACT_SETTINGS
+from blipvino.machine.number_formats import EXACT_SETTINGS
 from blipvino.measure.diagnosis.diagnose import DiagnoseOptions, diagnose_bundle
 from blipvino.measure.report.diagnosis_tables import host_explanation
 from blipvino.metrics.sqnr import Fidelity

@@ -233,8 +233,7 @@ class Compiler:
                 return known
         fallen: Verdict | None = None
         for way in self._ways():
-            chosen = way.properties(name, self._source_width) | self._limited | further
-            compiled = self._compiled(name, self._model(name, sizes, way), chosen)
+            compiled = self._compiled(name, self._model(name, sizes, way), self._properties(name, way, further))
             verdict = self._judged(name, sizes, compiled, way)
             if verdict is None or verdict.passed:
                 break
@@ -271,6 +270,10 @@ class Compiler:
             raise BundleError(
                 f"{name}: OpenVINO cannot compile it for {self._host.cpu}{limited} ({reason}); AVX2 is the least"
             ) from error
+
+    def _properties(self, name: str, way: Way, further: Mapping[str, Any]) -> dict[str, Any]:
+        """OpenVINO's settings for a graph: those of its way, what the CPU's limit forbids, and further ones."""
+        return way.properties(name, self._source_width) | self._limited | dict(further)
 
     def _ways(self) -> Iterator[Way]:
         """Ways to compute a graph: the chosen one, and what is fallen back to."""
@@ -343,8 +346,7 @@ class Compiler:
             "capabilities": sorted(listed_formats(self._core)),
             "openvino": ov.get_version(),
         }
-        properties = way.properties(name, self._source_width) | self._limited | dict(further)
-        return GraphKey(name, graph.digest, properties, details, bundle=graph.place)
+        return GraphKey(name, graph.digest, self._properties(name, way, further), details, bundle=graph.place)
 
 
 def _with_bf16_cross_kv(model: ov.Model) -> ov.Model:
