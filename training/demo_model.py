@@ -11,12 +11,12 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 from transformers import BlipConfig, BlipForQuestionAnswering, PreTrainedModel
 
+from blipvino.checkpoint.config import RESCALE_FACTOR, PreprocessorConfig
 from blipvino.demo.scenes import IMAGE_SIZE
 from blipvino.demo.vocabulary import SPECIAL_TOKENS, save_tokenizer
 from training.plan import TrainingPlan
 
-IMAGE_MEAN = (0.48145466, 0.4578275, 0.40821073)
-IMAGE_STD = (0.26862954, 0.26130258, 0.27577711)
+PREPROCESSING = PreprocessorConfig(IMAGE_SIZE)
 MAX_TEXT_LENGTH = 64
 DECODER_START = SPECIAL_TOKENS.index("[DEC]")
 
@@ -75,11 +75,11 @@ def export(model: PreTrainedModel, tokenizer: Tokenizer, folder: Path) -> None:
         "do_convert_rgb": True,
         "do_resize": True,
         "size": {"height": IMAGE_SIZE, "width": IMAGE_SIZE},
-        "resample": 3,
+        "resample": PREPROCESSING.resample,
         "do_rescale": True,
-        "rescale_factor": 1 / 255,
+        "rescale_factor": RESCALE_FACTOR,
         "do_normalize": True,
-        "image_mean": list(IMAGE_MEAN),
-        "image_std": list(IMAGE_STD),
+        "image_mean": PREPROCESSING.image_mean,
+        "image_std": PREPROCESSING.image_std,
     }
     (folder / "preprocessor_config.json").write_text(json.dumps(preprocessing, indent=2) + "\n", encoding="utf-8")

@@ -12,7 +12,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from training.demo_model import IMAGE_MEAN, IMAGE_STD
+from training.demo_model import PREPROCESSING
 from training.packing import PackedExample, packed_example
 from training.plan import TrainingPlan
 
@@ -57,7 +57,7 @@ def collate(examples: Sequence[PackedExample]) -> Batch:
 
 def normalized(images: Tensor) -> Tensor:
     """Pixel values ``[B, 3, H, W]`` of uint8 images ``[B, H, W, 3]``, as `BlipImageProcessor` makes them."""
-    channels = zip(images.unbind(dim=3), IMAGE_MEAN, IMAGE_STD, strict=True)
+    channels = zip(images.unbind(dim=3), PREPROCESSING.image_mean, PREPROCESSING.image_std, strict=True)
     return torch.stack([(channel.float() / 255 - mean) / std for channel, mean, std in channels], dim=1)
 
 

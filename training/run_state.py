@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import fields
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any
 
 import torch
 from torch import nn
 
 from blipvino.errors import InputError
 from blipvino.machine.host import this_host
-from training.plan import Schedule
 
 
 def choose_device() -> torch.device:
@@ -37,17 +34,6 @@ def mixed_precision(device: torch.device, precision: str) -> Iterator[None]:
     """Matrix products in bfloat16, or everything in float32; parameters are float32 in both."""
     with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
         yield
-
-
-def add_plan_options(parser: argparse.ArgumentParser, defaults: Schedule) -> None:
-    """One option a field of a plan, the precision, and the number of worker processes."""
-    parser.add_argument("--precision", choices=("bfloat16", "float32"), default=default_precision())
-    parser.add_argument("--workers", type=int, default=max(1, (os.cpu_count() or 2) - 1), help="that make batches")
-    hints = get_type_hints(type(defaults))
-    for each in fields(defaults):
-        default, choices = getattr(defaults, each.name), get_args(hints[each.name]) or None
-        name = "--" + each.name.replace("_", "-")
-        parser.add_argument(name, type=type(default), choices=choices, default=default, help=f"(default: {default})")
 
 
 class RunFolder:

@@ -13,6 +13,7 @@ from blipvino.demo.captions import caption
 from blipvino.demo.scenes import render, sample_scene
 from blipvino.demo.vocabulary import build_tokenizer
 from training import train_retrieval as training
+from training import training_loop
 from training.demo_model import export, new_model
 from training.examples import normalized
 from training.packed_accuracy import accuracy, examples_of
@@ -28,6 +29,7 @@ from training.retrieval_model import (
     new_retrieval_model,
 )
 from training.run_state import RunFolder
+from training.training_loop import Run
 
 CPU = torch.device("cpu")
 MEGABYTE = 2**20
@@ -124,7 +126,8 @@ class StoppedError(Exception):
 
 
 def test_a_run_that_was_stopped_goes_on_to_the_same_checkpoint(demo, tmp_path, monkeypatch):
-    for name, value in {"LOG_EVERY": 1, "VALIDATE_EVERY": 2, "VALIDATION_SCENES": 4}.items():
+    monkeypatch.setattr(training_loop, "LOG_EVERY", 1)
+    for name, value in {"VALIDATE_EVERY": 2, "VALIDATION_SCENES": 4}.items():
         monkeypatch.setattr(training, name, value)
     plan, log = RetrievalPlan(steps=4, batch=4, warmup=2), RunFolder.log
 
@@ -133,11 +136,11 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_checkpoint(demo, tmp_path, m
         if entry["step"] == 3:
             raise StoppedError
 
-    training.train(plan, demo, tmp_path / "whole", "float32", workers=0)
+    training.train(plan, demo, Run(tmp_path / "whole", "float32", workers=0))
     with monkeypatch.context() as patched, pytest.raises(StoppedError):
         patched.setattr(RunFolder, "log", log_and_stop)
-        training.train(plan, demo, tmp_path / "parts", "float32", workers=0)
-    training.train(plan, demo, tmp_path / "parts", "float32", workers=0)
+        training.train(plan, demo, Run(tmp_path / "parts", "float32", workers=0))
+    training.train(plan, demo, Run(tmp_path / "parts", "float32", workers=0))
     weights = [(tmp_path / name / "checkpoint/model.safetensors").read_bytes() for name in ("whole", "parts")]
     assert weights[0] == weights[1]
     entries = [json.loads(line) for line in (tmp_path / "whole/log.jsonl").read_text().splitlines()]

@@ -14,6 +14,7 @@ from transformers import BlipForQuestionAnswering
 from blipvino.demo.vocabulary import build_tokenizer
 from blipvino.errors import InputError
 from training import train as training
+from training import training_loop
 from training.demo_model import DECODER_START, export, new_model, sincos_positions
 from training.examples import collate, normalized
 from training.muon import BatchedMuon, orthogonalize
@@ -22,6 +23,7 @@ from training.packed_forward import losses, packed_logits
 from training.packing import CAPTION_SEGMENT, IGNORED, packed_example
 from training.plan import TrainingPlan
 from training.run_state import RunFolder
+from training.training_loop import Run
 from training.training_step import TrainingStep, make_optimizers, set_rate
 
 CPU = torch.device("cpu")
@@ -158,7 +160,7 @@ class StoppedError(Exception):
 
 
 def run(folder, monkeypatch, stop_after=None):
-    monkeypatch.setattr(training, "LOG_EVERY", 1)
+    monkeypatch.setattr(training_loop, "LOG_EVERY", 1)
     monkeypatch.setattr(training, "VALIDATE_EVERY", 2)
     monkeypatch.setattr(training, "VALIDATION_SCENES", 3)
     log = RunFolder.log
@@ -170,7 +172,7 @@ def run(folder, monkeypatch, stop_after=None):
 
     with monkeypatch.context() as patched:
         patched.setattr(RunFolder, "log", log_and_stop)
-        training.train(TrainingPlan(steps=4, batch=3, warmup=2, patch=16), folder, "float32", workers=0)
+        training.train(TrainingPlan(steps=4, batch=3, warmup=2, patch=16), Run(folder, "float32", workers=0))
 
 
 def test_a_run_that_was_stopped_goes_on_to_the_same_checkpoint(tmp_path, monkeypatch, capsys):
