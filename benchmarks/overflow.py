@@ -26,6 +26,7 @@ from blipvino.compress.graph_inputs import GraphInputs
 from blipvino.data import DEFAULT_SAMPLES, DEFAULT_SEED, open_source, take
 from blipvino.demo import resolve
 from blipvino.graphs.building import build_graph
+from blipvino.machine.core import openvino_core
 from blipvino.machine.host import this_host
 from blipvino.machine.number_formats import EXACT_SETTINGS, settings_under_limit
 from blipvino.metrics.sqnr import Fidelity
@@ -57,7 +58,7 @@ def graph_inputs(checkpoint: Checkpoint, graph: str, samples: CalibrationSet) ->
 
 def compare(model: ov.Model, original: ov.Model, inputs: Sequence[Inputs]) -> Iterator[Fidelity]:
     """All outputs of a quantized graph together, by each of `ARITHMETICS`, beside its original's."""
-    core = ov.Core()
+    core = openvino_core()
     exact = dict(EXACT_SETTINGS)
     float_graph = core.compile_model(original, "CPU", exact)
     for options in (settings_under_limit(core, this_host()), exact):

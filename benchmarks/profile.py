@@ -13,6 +13,7 @@ import numpy as np
 import openvino as ov
 
 from blipvino.bundle.bundle import open_bundle
+from blipvino.machine.core import openvino_core
 from blipvino.machine.host import this_host
 from blipvino.machine.number_formats import settings_under_limit
 from blipvino.runtime.compiling.compiler import EngineOptions
@@ -40,7 +41,7 @@ def main() -> None:
 
 def profile(path: Path, sizes: Sizes) -> dict[str, float]:
     """Mean seconds of a run by type of node and implementation."""
-    core = ov.Core()
+    core = openvino_core()
     model = core.read_model(path)
     reshaped(model, path.stem, sizes)
     request = core.compile_model(

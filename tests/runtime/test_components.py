@@ -11,6 +11,7 @@ import pytest
 from subjects import EXACT, scene_image, with_engine
 
 from blipvino import Blip, BundleError, EngineOptions, InputError, open_bundle
+from blipvino.runtime.compiling import compiler
 from blipvino.runtime.limits import Limits
 
 SHORT = {"max_new_tokens": 8}
@@ -56,7 +57,7 @@ def test_compiled_graphs_are_cached(cached, monkeypatch):
     weights = bytearray((folder / "vision.bin").read_bytes())
     weights[100] ^= 1
     (folder / "vision.bin").write_bytes(weights)
-    monkeypatch.setattr(ov, "Core", SpiedCore)
+    monkeypatch.setattr(compiler, "openvino_core", SpiedCore)
     assert caption_again(cached) == caption
     assert SpiedCore.read == []
     with pytest.raises(BundleError, match=r"vision\.bin has changed"):

@@ -9,6 +9,7 @@ import numpy as np
 import openvino as ov
 
 from blipvino.compress.calibration import Inputs
+from blipvino.machine.core import openvino_core
 
 Finished = Callable[[int, ov.InferRequest], None]
 """Takes a sample's number and the request that holds its outputs."""
@@ -17,7 +18,7 @@ Finished = Callable[[int, ov.InferRequest], None]
 def run_float(model: ov.Model, inputs: Iterable[Inputs], finished: Finished) -> None:
     """Run a graph over samples in float32, several at a time, in no certain order."""
     options = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "THROUGHPUT"}
-    queue = ov.AsyncInferQueue(ov.Core().compile_model(model, "CPU", options))
+    queue = ov.AsyncInferQueue(openvino_core().compile_model(model, "CPU", options))
     queue.set_callback(lambda request, sample: finished(sample, request))
     for sample, given in enumerate(inputs):
         queue.start_async(dict(given), sample)
@@ -29,7 +30,7 @@ def through(writer: ov.Model) -> Callable[[Inputs], Inputs]:
 
     It keeps nothing: keys and values of one image in BLIP-base take 42 MB.
     """
-    request = ov.Core().compile_model(writer, "CPU", {"INFERENCE_PRECISION_HINT": "f32"}).create_infer_request()
+    request = openvino_core().compile_model(writer, "CPU", {"INFERENCE_PRECISION_HINT": "f32"}).create_infer_request()
     taken = {port.get_any_name() for port in writer.inputs}
 
     def run(given: Inputs) -> Inputs:

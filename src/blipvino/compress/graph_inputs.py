@@ -14,6 +14,7 @@ from blipvino.compress.floats import run_float, through
 from blipvino.graphs.building import build_graph
 from blipvino.graphs.specs import GRAPHS, GraphSpec
 from blipvino.graphs.surgery import joined
+from blipvino.machine.core import openvino_core
 from blipvino.progress import Reporter
 from blipvino.runtime.decoding.cross_kv import CrossKV
 from blipvino.runtime.decoding.generation import GenerationOptions, generate, row_generators
@@ -112,7 +113,7 @@ class FloatDecoder:
         self._config = checkpoint.config.text
         self._project = through(build_graph(checkpoint, "answer_kv"))
         options = {"INFERENCE_PRECISION_HINT": "f32", "KV_CACHE_PRECISION": "f32"}
-        decoder = ov.Core().compile_model(build_graph(checkpoint, "answer"), "CPU", options)
+        decoder = openvino_core().compile_model(build_graph(checkpoint, "answer"), "CPU", options)
         self._request = decoder.create_infer_request()
 
     def inputs(self, source_states: FloatArray) -> Inputs:

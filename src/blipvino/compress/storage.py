@@ -15,6 +15,7 @@ import openvino.opset13 as ops
 from blipvino.arrays import FloatArray
 from blipvino.errors import BundleError
 from blipvino.graphs.surgery import number_operations
+from blipvino.machine.core import openvino_core
 
 FP16_NORMAL_MIN = float(np.finfo(np.float16).smallest_normal)
 FP16_MAX = float(np.finfo(np.float16).max)
@@ -30,7 +31,7 @@ def save_graph(model: ov.Model, path: Path) -> None:
     number_operations(model)
     ov.save_model(model, path, compress_to_fp16=True)
     try:
-        ov.Core().read_model(path)  # a full disk does not always make save_model raise
+        openvino_core().read_model(path)  # a full disk does not always make save_model raise
     except RuntimeError as error:
         raise BundleError(f"{path.name}: could not be written whole; is the disk full? ({error})") from error
 

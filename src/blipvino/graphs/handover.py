@@ -16,6 +16,7 @@ import openvino as ov
 import openvino.opset13 as ops
 
 from blipvino.graphs.specs import handing_over
+from blipvino.machine.core import openvino_core
 
 LEVELS = 256
 LOWEST, HIGHEST = -128, 127
@@ -81,7 +82,7 @@ def handover_scales(folder: Path, names: Sequence[str]) -> dict[str, float]:
     """
     scales: dict[str, float] = {}
     for writer in handing_over(names).values():
-        scales |= output_scales(ov.Core().read_model(folder / f"{writer}.xml"))
+        scales |= output_scales(openvino_core().read_model(folder / f"{writer}.xml"))
     return scales
 
 

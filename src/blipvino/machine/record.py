@@ -6,9 +6,8 @@ import os
 import platform
 from dataclasses import dataclass, replace
 
-import openvino as ov
-
 from blipvino.errors import InputError
+from blipvino.machine.core import openvino_core
 from blipvino.machine.cpu_classes import TITLES, MachineClass, class_of
 from blipvino.machine.host import choose_arithmetic, this_host
 from blipvino.machine.number_formats import number_formats
@@ -46,7 +45,7 @@ class Machine:
 
 def this_machine() -> Machine:
     """Describe the machine that this process runs on."""
-    core, host = ov.Core(), this_host()
+    core, host = openvino_core(), this_host()
     choice = choose_arithmetic(host=host)
     return Machine(
         cpu=str(core.get_property("CPU", "FULL_DEVICE_NAME")),

@@ -13,6 +13,7 @@ from blipvino.arrays import DoubleArray
 from blipvino.compress.calibration import Inputs
 from blipvino.compress.noise.joint import CHAINED, SUMS, Joint
 from blipvino.compress.noise.node_pairs import CompressedOperation
+from blipvino.machine.core import openvino_core
 from blipvino.machine.number_formats import EXACT_SETTINGS
 from blipvino.metrics.sqnr import Fidelity
 
@@ -52,7 +53,7 @@ class Probe:
         joint.model.reshape({name: shapes[name.removeprefix(CHAINED)] for name in names})
         # No 8-bit kernels: the noise is to be that of the numbers. With them OpenVINO 2026.4 also computes zeros where
         # a float graph and a quantized one share keys and values.
-        compiled = ov.Core().compile_model(joint.model, "CPU", dict(EXACT_SETTINGS))
+        compiled = openvino_core().compile_model(joint.model, "CPU", dict(EXACT_SETTINGS))
         self._request = compiled.create_infer_request()
         self._inputs = names
         self._outputs = [port.get_any_name() for port in compiled.outputs]

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import openvino as ov
-
 from blipvino.bundle.bundle import Bundle
 from blipvino.checkpoint.tensors import Checkpoint, load_checkpoint
 from blipvino.compress.calibration import CalibrationImage, prepare_calibration
@@ -17,6 +15,7 @@ from blipvino.demo import resolve
 from blipvino.errors import InputError
 from blipvino.graphs.handover import handover_scales
 from blipvino.graphs.specs import graph_names
+from blipvino.machine.core import openvino_core
 from blipvino.machine.host import ArithmeticOption, Choice
 from blipvino.machine.versions import library_versions
 from blipvino.measure.diagnosis.as_run import AsRun
@@ -97,7 +96,7 @@ def diagnose_bundle(
         samples = take(source, options.samples, options.seed, spread=True)
         images = _prepared(samples, checkpoint, opened, reporter)
         names = [name for name in graph_names(checkpoint.config.architecture) if name in treatments]
-        models = {name: ov.Core().read_model(opened.path(f"{name}.xml")) for name in names}
+        models = {name: openvino_core().read_model(opened.path(f"{name}.xml")) for name in names}
         graphs = tuple(
             _graph_error(name, treatments[name], measured)
             for name, measured in measure(checkpoint, models, images, reporter, chain=True)

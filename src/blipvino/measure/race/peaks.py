@@ -12,6 +12,7 @@ import openvino as ov
 from openvino import opset15 as ops
 
 from blipvino.arrays import FloatArray
+from blipvino.machine.core import openvino_core
 from blipvino.machine.host import this_host
 from blipvino.machine.number_formats import settings_under_limit
 from blipvino.machine.record import this_machine
@@ -115,7 +116,7 @@ def _quantized(node: Any) -> Any:
 
 
 def _best_inference(model: ov.Model, precision: str, threads: int | None) -> float:
-    core = ov.Core()
+    core = openvino_core()
     limited: dict[str, Any] = settings_under_limit(core, this_host())
     properties = limited | {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": precision}
     if threads is not None:

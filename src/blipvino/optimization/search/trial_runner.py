@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-import openvino as ov
 from PIL import Image
 
 from blipvino.bundle.manifest import SourceInfo
@@ -22,6 +21,7 @@ from blipvino.compress.calibration import FALLBACK_QUESTIONS, CalibrationSet
 from blipvino.compress.noise.measure import rank_layers
 from blipvino.data import Sample
 from blipvino.graphs.specs import graph_names
+from blipvino.machine.core import openvino_core
 from blipvino.optimization.search.options import Search
 from blipvino.optimization.search.store import Compress, GraphStore
 from blipvino.optimization.search.validation import Validation
@@ -113,7 +113,7 @@ class TrialRunner:
 
     def rank_layers(self, graph: str, treatment: Treatment) -> Sequence[str]:
         """Names of the graph's nodes, those first that add the most noise for their signal."""
-        model = ov.Core().read_model(self._store.graph(graph, treatment))
+        model = openvino_core().read_model(self._store.graph(graph, treatment))
         images = self._materials.calibration.images[:RANKED_IMAGES]
         ranked = rank_layers(self._materials.checkpoint, {graph: model}, images, self._reporter)
         return [layer.node for layer in ranked[graph]]

@@ -18,6 +18,7 @@ from blipvino.errors import BundleError, InputError
 from blipvino.graphs.arithmetic import in_float, multiplies_many_rows, unpack_weights
 from blipvino.graphs.handover import take_back_handover
 from blipvino.graphs.specs import GRAPHS
+from blipvino.machine.core import openvino_core
 from blipvino.machine.host import Arithmetic, ArithmeticOption, choose_arithmetic, this_host
 from blipvino.machine.number_formats import listed_formats, number_formats, settings_under_limit
 from blipvino.runtime.compiling.cache import CompiledCache, GraphKey, cache_limit
@@ -177,8 +178,7 @@ class Compiler:
         self._source_width = config.text.hidden_size
         self._graphs = graphs
         self._selftest = None if options.selftest == "off" else selftest
-        self._core = ov.Core()
-        self._core.set_property({"ENABLE_MMAP": True})
+        self._core = openvino_core()
         self._cache = None if options.cache is None else CompiledCache(options.cache, cache_limit())
         self._memory: list[object] = []  # of graphs from the cache
         self._quantized: set[str] = set()  # graphs whose activations are

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from blipvino.arrays import AnyArray, FloatArray, IntArray
 from blipvino.checkpoint.config import BlipConfig
+from blipvino.machine.core import openvino_core
 from blipvino.machine.host import this_host
 from blipvino.machine.number_formats import settings_under_limit
 from blipvino.measure.race.baselines.common import Inputs, Step, build_once, copy_inputs, greedy, median_seconds
@@ -74,9 +75,9 @@ class TutorialPipeline:
         The tutorial has none, and needs none but where ``ONEDNN_MAX_CPU_ISA`` forbids what OpenVINO would choose.
         """
         self._inputs = Inputs.load(folder)
-        chosen = settings_under_limit(ov.Core(), this_host()) | dict(properties or {})
+        chosen = settings_under_limit(openvino_core(), this_host()) | dict(properties or {})
         models = {name: _path(folder, name, precision) for name in _names(self._inputs.config)}
-        compiled = {name: ov.compile_model(path, "CPU", chosen) for name, path in models.items()}
+        compiled = {name: openvino_core().compile_model(path, "CPU", chosen) for name, path in models.items()}
         self._vision, self._decoder = compiled[VISION], compiled[TEXT_DECODER]
         self._encoder = compiled.get(TEXT_ENCODER)
         self._prepared: Image.Image | None = None
@@ -161,7 +162,7 @@ def _convert_part(module: nn.Module, example: tuple[Tensor, ...], path: Path) ->
 
 def _optimize(folder: Path, calibration: Iterable[ImageQuestion], samples: int) -> None:
     """Quantize vision and text encoder on samples, compress the decoder's weights without data."""
-    core = ov.Core()
+    core = openvino_core()
     taken: list[ModelInputs] = []
     for name in _names(Inputs.load(folder).config):
         if _path(folder, name, "int8").exists():
@@ -183,7 +184,9 @@ def _optimize(folder: Path, calibration: Iterable[ImageQuestion], samples: int) 
 def _calibration_inputs(folder: Path, pairs: Iterable[ImageQuestion]) -> list[ModelInputs]:
     """The inputs of both quantized models for each sample, by model; image embeddings are the FP16 model's."""
     inputs = Inputs.load(folder)
-    vision = ov.compile_model(_path(folder, VISION, "fp16"), "CPU", settings_under_limit(ov.Core(), this_host()))
+    vision = openvino_core().compile_model(
+        _path(folder, VISION, "fp16"), "CPU", settings_under_limit(openvino_core(), this_host())
+    )
     taken = []
     for image, question in pairs:
         pixel_values, tokens = inputs.pixel_values([image]), inputs.texts.questions([question])
