@@ -4,6 +4,8 @@ import os
 import time
 from functools import partial
 
+from filelock import FileLock
+
 from blipvino.measure.race.race import Race
 from blipvino.measure.race.worker import Worker
 
@@ -46,3 +48,10 @@ def race(tmp_path, names, pace, **faults):
 
 def calls(log):
     return [line.split()[1] for line in sorted(log.read_text().splitlines())]
+
+
+def hold(path):
+    """Hold a file's lock as long as this process lives, and longer than any test; the file tells that it is held."""
+    with FileLock(f"{path}.lock"):
+        path.touch()
+        time.sleep(600)

@@ -6,6 +6,7 @@ import contextlib
 import multiprocessing
 import os
 import signal
+import threading
 import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -83,10 +84,9 @@ class Worker:
 
     def _start(self) -> None:
         self._connection, theirs = _spawning.Pipe()
-        self._process = _spawning.Process(
-            target=_serve, args=(theirs, self._load, self._log), name=self.name, daemon=True
-        )
-        self._process.start()
+        process = _spawning.Process(target=_serve, args=(theirs, self._load, self._log), name=self.name, daemon=True)
+        process.start()
+        self._process = process  # from here on there is something to kill
         theirs.close()
 
     def _exit_code(self) -> str:
@@ -101,9 +101,8 @@ def run_apart(function: Callable[..., Result], *arguments: Any, log: Path) -> Re
         ContenderError: the process died. What the function raises comes through as it is.
     """
     with ProcessPoolExecutor(1, mp_context=_spawning, initializer=_become_worker, initargs=(log,)) as pool:
-        future = pool.submit(function, *arguments)
         try:
-            return future.result()
+            return pool.submit(function, *arguments).result()
         except BrokenProcessPool as error:
             raise ContenderError(f"its process died; see {log}") from error
         except (KeyboardInterrupt, SystemExit):  # the latter: the parent's SIGTERM
@@ -131,11 +130,20 @@ def _requests(connection: Connection) -> Iterator[Task]:
 
 
 def _become_worker(log: Path) -> None:
-    """Leave Ctrl-C to the parent, and send all that libraries print, from C too, to the log."""
+    """Leave Ctrl-C to the parent, end when it ends, and send all that libraries print, from C too, to the log."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     for stream in (1, 2):
         os.dup2(descriptor, stream)
+
+
+def _end_with_parent() -> None:
+    """A killed parent ends no child, and a pool's child holds both ends of its queues: it would wait for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _one_line(error: Exception) -> str:
