@@ -19,6 +19,8 @@ from training.plan import TrainingPlan
 PREPROCESSING = PreprocessorConfig(IMAGE_SIZE)
 MAX_TEXT_LENGTH = 64
 DECODER_START = SPECIAL_TOKENS.index("[DEC]")
+MAX_NEW_TOKENS = 24
+"""Of the longest caption, the closing one included; of one from the top, after its prompt."""
 
 
 def demo_config(vocab_size: int, patch: int) -> BlipConfig:
@@ -67,7 +69,10 @@ def parameters_of(model: nn.Module) -> int:
 
 def export(model: PreTrainedModel, tokenizer: Tokenizer, folder: Path) -> None:
     """Write a checkpoint as `transformers` lays it out, in fp16, with tokenizer and preprocessing."""
-    deepcopy(model).to(torch.float16).save_pretrained(folder)
+    exported = deepcopy(model).to(torch.float16)
+    if exported.can_generate():
+        exported.generation_config.max_new_tokens = MAX_NEW_TOKENS
+    exported.save_pretrained(folder)
     save_tokenizer(tokenizer, folder, MAX_TEXT_LENGTH)
     preprocessing = {
         "image_processor_type": "BlipImageProcessor",

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from blipvino.demo.captions import caption, caption_from_the_top
+from blipvino.demo.captions import FROM_THE_TOP, caption, caption_from_the_top
 from blipvino.demo.questions import sample_questions
 from blipvino.demo.scenes import render, sample_scene, scene_rng
 from blipvino.demo.vocabulary import build_tokenizer
-from training.demo_model import DECODER_START
+from training.demo_model import DECODER_START, MAX_NEW_TOKENS
 from training.packing import (
     CAPTION_SEGMENT,
     DECODER_TOKENS,
@@ -64,6 +64,17 @@ def test_every_other_caption_is_from_the_top_and_its_prompt_carries_no_loss(toke
         else:
             assert heard == said(example, CAPTION_SEGMENT, tokenizer) == caption(scene)
             assert example.kinds[CAPTION_SEGMENT] == "caption"
+
+
+def test_no_caption_is_longer_than_the_checkpoint_says(tokenizer):
+    """The closing token counts, the prompt of a caption from the top does not."""
+
+    def tokens(text):
+        return len(tokenizer.encode(text, add_special_tokens=False).ids)
+
+    scenes = [sample_scene("train", index) for index in range(400)]
+    assert max(tokens(caption(scene)) for scene in scenes) + 1 == MAX_NEW_TOKENS
+    assert max(tokens(caption_from_the_top(scene)) for scene in scenes) - tokens(FROM_THE_TOP) + 1 == MAX_NEW_TOKENS
 
 
 def test_a_segment_begins_anew_and_predicts_its_next_token(tokenizer):

@@ -60,6 +60,13 @@ def batch(tokenizer):
     return RetrievalBatches(RetrievalPlan(batch=5), tokenizer)(0)
 
 
+def test_a_checkpoint_says_how_long_its_texts_are(demo, model, tokenizer, tmp_path):
+    """The retrieval model makes none."""
+    assert json.loads((demo / "generation_config.json").read_text())["max_new_tokens"] == 24
+    export(model, tokenizer, tmp_path)
+    assert not (tmp_path / "generation_config.json").exists()
+
+
 def test_it_begins_as_the_demo_model(demo, model):
     trained = BlipForQuestionAnswering.from_pretrained(demo, dtype=torch.float32)
     for tower in ("vision_model", "text_encoder"):

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
 from blipvino.checkpoint.config import BlipConfig, PreprocessorConfig, parse_config, parse_preprocessor
+from blipvino.checkpoint.text_length import GENERATION_FILE, TextLength, parse_text_length
 from blipvino.errors import CheckpointError
 
 __all__ = ["CONFIG_FILE", "INDEX_FILE", "WEIGHTS_FILE", "Checkpoint", "load_checkpoint"]
@@ -189,6 +190,25 @@ class Checkpoint:
             CheckpointError: as `preprocessor`, or its settings do not fit the vision model.
         """
         return parse_preprocessor(self.preprocessor, self.config.vision.image_size, self.source)
+
+    @cached_property
+    def generation(self) -> Mapping[str, Any]:
+        """The parsed ``generation_config.json``; empty where there is none.
+
+        Raises:
+            CheckpointError: it cannot be read.
+        """
+        path = self._file(GENERATION_FILE)
+        return {} if path is None else _read_json(path, self.source)
+
+    @property
+    def text_length(self) -> TextLength:
+        """What `generation` says of the length of texts.
+
+        Raises:
+            CheckpointError: as `generation`, or a length is none.
+        """
+        return parse_text_length(self.generation, self.source)
 
     @cached_property
     def sha256(self) -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Annotated
 
 import typer
 
 from blipvino.cli.image_texts import answer_images, split_inputs
 from blipvino.cli.options import (
-    GENERATION_HELP,
     AnswersOption,
     BundleArgument,
     ImageTextOptions,
@@ -17,6 +17,7 @@ from blipvino.cli.options import (
 )
 from blipvino.cli.output import exit_if_unread, print_texts, write_picture
 from blipvino.data.answers import read_answers
+from blipvino.runtime.decoding.generation import GenerationOptions
 
 InputsArgument = Annotated[
     list[str],
@@ -37,7 +38,9 @@ def ask(
 ) -> None:
     """Answer questions about images."""
     if answers is not None:
-        refuse_unused(context, GENERATION_HELP, "with --answers, from which one is chosen")
+        refuse_unused(
+            context, [option.name for option in fields(GenerationOptions)], "with --answers, from which one is chosen"
+        )
     images, questions = split_inputs(inputs)
     choice = None if answers is None else read_answers(answers)
     blip = options.load_model(bundle)

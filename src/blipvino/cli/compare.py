@@ -33,7 +33,7 @@ def compare(
     data: DataOption = "demo:test",
     samples: SamplesOption = 100,
     latency_samples: LatencySamplesOption = 100,
-    max_new_tokens: MaxNewTokensOption = 20,
+    max_new_tokens: MaxNewTokensOption = None,
     seed: SeedOption = DEFAULT_SEED,
     output: OutputOption = None,
     as_json: JsonFlag = False,

@@ -19,8 +19,6 @@ from blipvino.measure.report.write_report import write_report
 from blipvino.optimization.optimize import optimize
 from blipvino.runtime.blip import Blip
 
-MAX_NEW_TOKENS = 32
-"""A caption names up to four objects, in up to 24 tokens."""
 DIAGNOSED = 12
 """Scenes that error by layer is measured on: few, so that the demo stays short."""
 SAMPLE_SCENES = (2, 3, 11, 41)
@@ -69,7 +67,7 @@ def run_demo(folder: Path, recipe: str, samples: int, *, show_progress: bool = T
     bundle = optimize("demo", folder / "bundle", recipe=recipe, overwrite=True, show_progress=show_progress)
     blip = Blip.load(bundle)
     shown = tuple(_describe_scene(blip, index, folder / "samples") for index in SAMPLE_SCENES)
-    options = ReportOptions(samples, diagnose_samples=DIAGNOSED, max_new_tokens=MAX_NEW_TOKENS)
+    options = ReportOptions(samples, diagnose_samples=DIAGNOSED)
     page = folder / "report.html"
     report = write_report(bundle, page, "demo:test", options, show_progress=show_progress)
     return DemoRun(shown, report, page)
@@ -81,6 +79,6 @@ def _describe_scene(blip: Blip, index: int, folder: Path) -> DemoSample:
     path = folder / f"scene-{index}.png"
     write_png(path, image)
     question = sample_questions(scene, scene_rng("test", index, 1), 1)[0].text
-    caption, answer = blip.caption(path, max_new_tokens=MAX_NEW_TOKENS), blip.answer(path, question)
+    caption, answer = blip.caption(path), blip.answer(path, question)
     write_png(folder / f"scene-{index}-answered.png", visualize(image, caption, question, answer))
     return DemoSample(str(path), caption, question, answer)

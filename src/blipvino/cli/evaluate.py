@@ -56,7 +56,7 @@ def evaluate(
     captions: CaptionsOption = 1000,
     answers: AnswersOption = None,
     top_k: TopKOption = 128,
-    max_new_tokens: MaxNewTokensOption = 20,
+    max_new_tokens: MaxNewTokensOption = None,
     num_beams: NumBeamsOption = 1,
     batch_size: BatchSizeOption = 16,
     seed: SeedOption = DEFAULT_SEED,

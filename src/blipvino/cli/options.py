@@ -72,7 +72,9 @@ AnswersOption = Annotated[
     Path | None,
     typer.Option(help="Answer by the likeliest of these: a file with one answer a line, or a JSON list."),
 ]
-MaxNewTokensOption = Annotated[int, typer.Option(help="Tokens of a text at the most.")]
+MaxNewTokensOption = Annotated[
+    int | None, typer.Option(help="Tokens of a text at the most.", show_default="the checkpoint's own")
+]
 
 # How the graphs are compiled
 
@@ -108,7 +110,6 @@ QuietFlag = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress
 
 
 GENERATION_HELP = {
-    "max_new_tokens": "Tokens to generate at the most.",
     "min_new_tokens": "Tokens to generate at least.",
     "num_beams": "Beams of beam search; 1 is greedy.",
     "length_penalty": "Of beams: above 0 favours longer texts.",
@@ -119,7 +120,7 @@ GENERATION_HELP = {
     "seed": "Of drawing: the same seed draws the same text.",
     "repetition_penalty": "Above 1 discourages repetition.",
 }
-"""Of each field of `GenerationOptions`."""
+"""Of each field of `GenerationOptions` but ``max_new_tokens``, whose default is the checkpoint's."""
 
 
 @dataclass(frozen=True)
@@ -180,6 +181,8 @@ def with_image_text_options(command: Callable[..., None]) -> Callable[..., None]
     def wrapper(context: typer.Context, **arguments: Any) -> None:
         chosen = {parameter.name: arguments.pop(parameter.name) for parameter in shared}
         generating = {parameter.name: arguments.pop(parameter.name) for parameter in generation}
+        if generating["max_new_tokens"] is None:
+            del generating["max_new_tokens"]
         options = ImageTextOptions(**chosen, generation=generating)
         _check(context, options)
         command(context=context, options=options, **arguments)
@@ -199,11 +202,13 @@ def _shared_parameters() -> list[inspect.Parameter]:
 def _generation_parameters() -> list[inspect.Parameter]:
     """A parameter a field of `GenerationOptions`."""
     types = get_type_hints(GenerationOptions)
-    return [
+    others = [
         _parameter(option.name, option.default, Annotated[types[option.name], typer.Option(help=help_text)])
         for option in fields(GenerationOptions)
+        if option.name in GENERATION_HELP
         for help_text in [GENERATION_HELP[option.name]]
     ]
+    return [_parameter("max_new_tokens", None, MaxNewTokensOption), *others]
 
 
 def _parameter(name: str, default: object, annotation: object) -> inspect.Parameter:

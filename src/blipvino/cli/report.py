@@ -58,7 +58,7 @@ def report(
     captions: CaptionsOption = 100,
     latency_samples: LatencySamplesOption = 100,
     diagnose_samples: DiagnoseSamplesOption = 20,
-    max_new_tokens: MaxNewTokensOption = 20,
+    max_new_tokens: MaxNewTokensOption = None,
     seed: SeedOption = DEFAULT_SEED,
     evaluation: EvaluationOption = None,
     diagnosis: DiagnosisOption = None,

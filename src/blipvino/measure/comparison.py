@@ -21,7 +21,7 @@ from blipvino.measure.evaluation.predicting import Predictor
 from blipvino.measure.evaluation.result_files import Texts
 from blipvino.measure.evaluation.scoring import score_answers, score_captions
 from blipvino.measure.evaluation.selection import Assignment
-from blipvino.measure.opened import opened_bundle
+from blipvino.measure.opened import new_tokens, opened_bundle
 from blipvino.metrics.bootstrap import Estimate
 from blipvino.optimization.original import open_original
 from blipvino.progress import Reporter
@@ -102,13 +102,13 @@ class CompareOptions:
     Attributes:
         samples: (image, question) pairs whose answers are compared; the captions of their images are compared too.
         latency_samples: images that are captioned, and questions that are answered, against the clock.
-        max_new_tokens: of every text.
+        max_new_tokens: of every text; None is the checkpoint's own number.
         seed: of the data's shuffle.
     """
 
     samples: int = 100
     latency_samples: int = 100
-    max_new_tokens: int = 20
+    max_new_tokens: int | None = None
     seed: int = DEFAULT_SEED
 
     def __post_init__(self) -> None:
@@ -118,8 +118,9 @@ class CompareOptions:
             InputError: a number is too small.
         """
         for name in ("samples", "latency_samples", "max_new_tokens"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name} is {getattr(self, name)}, expected at least 1")
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise InputError(f"{name} is {value}, expected at least 1")
 
 
 def compare_with(
@@ -163,12 +164,13 @@ def compare(
     samples = take(source, options.samples, options.seed)
     timed = take(source, options.latency_samples, options.seed, spread=True)
     reporter.say("Loading both bundles")
-    pair = load_pair(original, compressed, options.max_new_tokens)
+    length = new_tokens(compressed, options.max_new_tokens)
+    pair = load_pair(original, compressed, length)
     cost = measure_cost(original, compressed, pair, timed, reporter)
     assignments = _assignments(samples, pair.original.config.answers_questions)
     exact = _in_float32(original) if "BF16" in cost.machine.capabilities else pair.original
-    before = _predict(exact, original.label, assignments, options, reporter)
-    after = _predict(pair.compressed, compressed.label, assignments, options, reporter)
+    before = _predict(exact, original.label, assignments, length, reporter)
+    after = _predict(pair.compressed, compressed.label, assignments, length, reporter)
     scores = score_answers(assignments, before, after, options.seed)
     agreement = score_captions(assignments, before, after, options.seed).agreement
     assert agreement is not None  # there are images and an original
@@ -195,11 +197,9 @@ def _in_float32(bundle: Bundle) -> Blip:
     return Blip.load(bundle, options=EngineOptions(precision="f32"))
 
 
-def _predict(
-    blip: Blip, name: str, assignments: Sequence[Assignment], options: CompareOptions, reporter: Reporter
-) -> Texts:
+def _predict(blip: Blip, name: str, assignments: Sequence[Assignment], length: int, reporter: Reporter) -> Texts:
     """A model's texts, image by image, as the calls that are timed decode them."""
-    predicted = Predictor(blip, max_new_tokens=options.max_new_tokens).predict(assignments, batch_size=1)
+    predicted = Predictor(blip, max_new_tokens=length).predict(assignments, batch_size=1)
     tracked = reporter.track(predicted, f"{name}: answers and captions", len(assignments))
     return Texts.of(prediction for batch in tracked for prediction in batch)
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from tokenizers import BertWordPieceTokenizer, Tokenizer, decoders
 
-from blipvino.checkpoint.tensors import Checkpoint
+from blipvino.checkpoint.tensors import CONFIG_FILE, Checkpoint
+from blipvino.checkpoint.text_length import GENERATION_FILE
 from blipvino.errors import BundleError, CheckpointError
 from blipvino.runtime.inputs.images import ImageProcessor
 from blipvino.runtime.inputs.texts import TextProcessor
@@ -41,8 +42,12 @@ def write_preprocessing(checkpoint: Checkpoint, folder: Path) -> Processors:
         _tokenizer_from_vocabulary(tokenizer_file).save(str(folder / "tokenizer.json"))
     if _cleans_up_spaces(checkpoint):
         _add_clean_up(folder / "tokenizer.json")
-    for name, content in (("preprocessor_config", checkpoint.preprocessor), ("config", checkpoint.raw_config)):
-        (folder / f"{name}.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    contents = {"preprocessor_config.json": checkpoint.preprocessor, CONFIG_FILE: checkpoint.raw_config}
+    if checkpoint.generation:
+        contents[GENERATION_FILE] = checkpoint.generation
+    for name, content in contents.items():
+        (folder / name).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    _ = checkpoint.text_length  # what cannot be used is refused now
     try:
         texts = TextProcessor.from_file(folder / "tokenizer.json", checkpoint.config.text)
     except BundleError as error:

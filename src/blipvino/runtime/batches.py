@@ -39,16 +39,15 @@ class TextRequest:
 
     @classmethod
     def checked(
-        cls, texts: TextProcessor, prompt: str | None, batch_size: int, show_progress: bool, options: Mapping[str, Any]
+        cls, prompt: list[int], batch_size: int, show_progress: bool, options: Mapping[str, Any]
     ) -> TextRequest:
-        """A request of what callers give.
+        """A request of a prompt's tokens and what callers give.
 
         Raises:
-            InputError: the prompt, the size or an option is not allowed.
+            InputError: the size or an option is not allowed.
         """
-        chosen, tokens = GenerationOptions.from_keywords(options), texts.prompt(prompt)
         size, reporter = integer("batch_size", batch_size, 1), Reporter(flag("show_progress", show_progress))
-        return cls(tokens, chosen, size, reporter)
+        return cls(prompt, GenerationOptions.from_keywords(options), size, reporter)
 
 
 class BatchRunner:

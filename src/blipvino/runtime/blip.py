@@ -12,7 +12,6 @@ from blipvino.checkpoint.config import BlipConfig
 from blipvino.checks import flag, folder_path, integer, shown
 from blipvino.errors import InputError
 from blipvino.progress import Reporter
-from blipvino.runtime.batches import TextRequest
 from blipvino.runtime.compiling.compiler import EngineOptions
 from blipvino.runtime.components import Components, load_components
 from blipvino.runtime.decoding.generation import Generated, GeneratedTokens
@@ -30,7 +29,9 @@ DEFAULT_BATCH_SIZE = 8
 class Blip:
     """A BLIP model, loaded from a bundle. Its methods may be called from several threads; they take turns.
 
-    Generation options are keyword arguments with the names and defaults of `GenerationOptions`.
+    Generation options are keyword arguments with the names and defaults of `GenerationOptions`, but that
+    ``max_new_tokens`` is by default what the checkpoint's ``generation_config.json`` says, if it says anything. A text
+    that is longer is cut off there, which the text alone does not show: ``return_details`` does.
 
     It holds compiled graphs, so it cannot be pickled or copied deeply: another process loads the bundle itself.
 
@@ -172,7 +173,8 @@ class Blip:
     ) -> Any:
         """Describe an image, or each of several.
 
-        A checkpoint for question answering captions too: its decoder then attends to the image itself.
+        A checkpoint for question answering captions too: its decoder then attends to the image itself. A caption that
+        is longer than ``max_new_tokens`` ends there, without a sign of it (see ``return_details``).
 
         Args:
             images: one image (the result is one text) or a sequence of them (a list of texts, in order).
@@ -188,7 +190,7 @@ class Blip:
             InputError: the prompt or an option is not allowed.
         """
         details = flag("return_details", return_details)
-        request = TextRequest.checked(self.texts, prompt, batch_size, show_progress, options)
+        request = self.components.request(prompt, batch_size, show_progress, options)
         several, sources = listed_images(images)
         return self._results(self.components.runner.caption(sources, request), details, several)
 
@@ -202,7 +204,7 @@ class Blip:
         **options: Any,
     ) -> list[list[int]]:
         """As `caption`, but token ids: a list an image, with the prompt and without the closing token."""
-        request = TextRequest.checked(self.texts, prompt, batch_size, show_progress, options)
+        request = self.components.request(prompt, batch_size, show_progress, options)
         rows = self.components.runner.caption(listed_images(images)[1], request)
         return [list(row.token_ids) for row in rows]
 
@@ -232,7 +234,7 @@ class Blip:
             InputError: the prompt or an option is not allowed.
         """
         details = flag("return_details", return_details)
-        request = TextRequest.checked(self.texts, prompt, batch_size, False, options)
+        request = self.components.request(prompt, batch_size, False, options)
         return self._result_stream(self.components.runner.caption_stream(streamed_images(images), request), details)
 
     def feature_stream(
@@ -296,7 +298,7 @@ class Blip:
                 checkpoint does not answer questions.
         """
         details = flag("return_details", return_details)
-        request = TextRequest.checked(self.texts, None, batch_size, show_progress, options)
+        request = self.components.request(None, batch_size, show_progress, options)
         pairs = self._pairs(images, questions)
         return self._results(self.components.runner.answer(pairs, request), details, pairs.several)
 
@@ -310,7 +312,7 @@ class Blip:
         **options: Any,
     ) -> list[list[int]]:
         """As `answer`, but token ids: a list a question, with the start token and without the closing one."""
-        request = TextRequest.checked(self.texts, None, batch_size, show_progress, options)
+        request = self.components.request(None, batch_size, show_progress, options)
         rows = self.components.runner.answer(self._pairs(images, questions), request)
         return [list(row.token_ids) for row in rows]
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from blipvino.bundle.bundle import Bundle
 from blipvino.checkpoint.config import BlipConfig
+from blipvino.checkpoint.text_length import TextLength
 from blipvino.graphs.specs import graph_names
 from blipvino.machine.memory import memory_limit
-from blipvino.runtime.batches import BatchRunner
+from blipvino.runtime.batches import BatchRunner, TextRequest
 from blipvino.runtime.compiling.bundled import graph_files_of, selftest_of
 from blipvino.runtime.compiling.compiler import EngineOptions
 from blipvino.runtime.engine import Engine
@@ -17,7 +20,7 @@ from blipvino.runtime.features import FeatureCache, FeatureExtractor
 from blipvino.runtime.inputs.images import ImageProcessor
 from blipvino.runtime.inputs.texts import TextProcessor
 from blipvino.runtime.limits import Limits
-from blipvino.runtime.reading import read_config, read_preprocessor
+from blipvino.runtime.reading import read_config, read_preprocessor, read_text_length
 from blipvino.runtime.text_generator import TextGenerator
 
 
@@ -31,6 +34,7 @@ class Components:
         texts: the tokenizer.
         extractor: images to features; it brings the image processor and the engine.
         limits: of what is taken.
+        length: of texts, where nobody says.
     """
 
     bundle: Bundle
@@ -38,6 +42,7 @@ class Components:
     texts: TextProcessor
     extractor: FeatureExtractor
     limits: Limits
+    length: TextLength
 
     @property
     def images(self) -> ImageProcessor:
@@ -60,6 +65,18 @@ class Components:
         positions = self.config.vision.num_positions
         return BatchRunner(self.extractor, self.generator, self.texts, self.limits, positions)
 
+    def request(
+        self, prompt: str | None, batch_size: int, show_progress: bool, options: Mapping[str, Any]
+    ) -> TextRequest:
+        """How texts are to be generated, of what callers give; without ``max_new_tokens`` as long as the checkpoint's.
+
+        Raises:
+            InputError: the prompt, the size or an option is not allowed.
+        """
+        tokens = self.texts.prompt(prompt)
+        length = self.length.new_tokens(len(tokens), self.config.text.max_position_embeddings)
+        return TextRequest.checked(tokens, batch_size, show_progress, {"max_new_tokens": length, **options})
+
 
 def load_components(bundle: Bundle, options: EngineOptions, image_cache_bytes: int, verify: bool) -> Components:
     """Read a bundle and verify it, as `Blip.load` describes; graphs are compiled when they are first needed.
@@ -77,7 +94,7 @@ def load_components(bundle: Bundle, options: EngineOptions, image_cache_bytes: i
     graphs = graph_files_of(bundle, graph_names(config.architecture), check=verify and options.cache is not None)
     engine = Engine(graphs, config, options, selftest_of(bundle, config))
     extractor = build_extractor(bundle, config, engine, images, image_cache_bytes)
-    return Components(bundle, config, texts, extractor, Limits(config, memory_limit()))
+    return Components(bundle, config, texts, extractor, Limits(config, memory_limit()), read_text_length(bundle))
 
 
 def build_extractor(

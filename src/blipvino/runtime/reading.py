@@ -11,6 +11,7 @@ import openvino as ov
 from blipvino.bundle.bundle import Bundle, open_bundle
 from blipvino.bundle.manifest import OPTIMIZE_AGAIN
 from blipvino.checkpoint.config import BlipConfig, PreprocessorConfig, parse_config, parse_preprocessor
+from blipvino.checkpoint.text_length import GENERATION_FILE, TextLength, parse_text_length
 from blipvino.checks import shown
 from blipvino.errors import BundleError, CheckpointError
 from blipvino.graphs.specs import GRAPHS
@@ -67,6 +68,21 @@ def read_preprocessor(bundle: Bundle, config: BlipConfig) -> PreprocessorConfig:
     content = read_object(bundle.path("preprocessor_config.json"))
     try:
         return parse_preprocessor(content, config.vision.image_size, str(bundle.folder))
+    except CheckpointError as error:
+        raise BundleError(f"{error}; {OPTIMIZE_AGAIN}") from error
+
+
+def read_text_length(bundle: Bundle) -> TextLength:
+    """What the bundle's ``generation_config.json`` says; a checkpoint may have none.
+
+    Raises:
+        BundleError: it is damaged.
+    """
+    if not bundle.has(GENERATION_FILE):
+        return TextLength()
+    path = bundle.path(GENERATION_FILE)
+    try:
+        return parse_text_length(read_object(path), str(bundle.folder))
     except CheckpointError as error:
         raise BundleError(f"{error}; {OPTIMIZE_AGAIN}") from error
 

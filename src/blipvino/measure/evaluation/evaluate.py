@@ -7,7 +7,7 @@ import json
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -27,7 +27,7 @@ from blipvino.measure.evaluation.result_files import Texts, read_results, write_
 from blipvino.measure.evaluation.scoring import answer_examples, caption_examples, score_answers, score_captions
 from blipvino.measure.evaluation.selection import Assignment, digest, select, select_known
 from blipvino.measure.measured_engine import measured_engine
-from blipvino.measure.opened import opened_bundle
+from blipvino.measure.opened import new_tokens, opened_bundle
 from blipvino.metrics.bootstrap import CONFIDENCE, RESAMPLES
 from blipvino.optimization.original import open_original
 from blipvino.progress import Reporter
@@ -92,6 +92,7 @@ def evaluate_bundle(
     """
     options, run = options or EvaluateOptions(), run or RunOptions()
     compressed, reporter = opened_bundle(bundle), Reporter(run.show_progress)
+    options = replace(options, max_new_tokens=new_tokens(compressed, options.max_new_tokens))
     task = _plan(compressed, data, options)
     with _folder(run.folder) as folder:
         recorder = _Recorder(task, options, folder, run, reporter)
@@ -223,7 +224,7 @@ class _Recorder:
         options = self.options
         return Predictor(
             blip,
-            max_new_tokens=options.max_new_tokens,
+            max_new_tokens=new_tokens(blip.bundle, options.max_new_tokens),
             num_beams=options.num_beams,
             answers=self.task.answers,
             top_k=options.top_k,
@@ -240,7 +241,7 @@ class _Recorder:
             captions=options.captions,
             seed=options.seed,
             selection=digest(self.task.assignments),
-            max_new_tokens=options.max_new_tokens,
+            max_new_tokens=new_tokens(bundle, options.max_new_tokens),
             num_beams=options.num_beams,
             answers=None if answers is None else hashlib.sha256(json.dumps(answers).encode()).hexdigest(),
             top_k=None if answers is None else options.top_k,

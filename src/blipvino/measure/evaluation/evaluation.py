@@ -74,7 +74,7 @@ class EvaluateOptions:
     Attributes:
         samples: (image, question) pairs to answer.
         captions: images to caption.
-        max_new_tokens: of every text.
+        max_new_tokens: of every text; None is the checkpoint's own number.
         num_beams: of beam search; 1 is greedy.
         answers: file of answers to choose from, see `blipvino.data.read_answers`; None generates answers.
         top_k: of the answers to choose from, those with the likeliest first token are ranked; None ranks all.
@@ -86,7 +86,7 @@ class EvaluateOptions:
 
     samples: int = 5000
     captions: int = 1000
-    max_new_tokens: int = 20
+    max_new_tokens: int | None = None
     num_beams: int = 1
     answers: str | None = None
     top_k: int | None = DEFAULT_TOP_K

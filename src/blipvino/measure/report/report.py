@@ -25,7 +25,7 @@ class ReportOptions:
         captions: images that both models caption.
         latency_samples: images that are captioned, and questions that are answered, against the clock.
         diagnose_samples: samples that error by layer is measured on.
-        max_new_tokens: of every text.
+        max_new_tokens: of every text; None is the checkpoint's own number.
         seed: of the data's shuffle.
     """
 
@@ -33,7 +33,7 @@ class ReportOptions:
     captions: int = 100
     latency_samples: int = 100
     diagnose_samples: int = 20
-    max_new_tokens: int = 20
+    max_new_tokens: int | None = None
     seed: int = DEFAULT_SEED
 
     def __post_init__(self) -> None:

@@ -19,7 +19,7 @@ from blipvino.measure.diagnosis.diagnose import DiagnoseOptions, compressed_grap
 from blipvino.measure.diagnosis.diagnosis import Diagnosis
 from blipvino.measure.evaluation.evaluate import RunOptions, evaluate_bundle
 from blipvino.measure.evaluation.evaluation import RESULTS_FILE, EvaluateOptions, Evaluation, read_evaluation
-from blipvino.measure.opened import opened_bundle
+from blipvino.measure.opened import new_tokens, opened_bundle
 from blipvino.measure.report.page.gallery import find_examples
 from blipvino.measure.report.page.page import report_page
 from blipvino.measure.report.report import Report, ReportOptions
@@ -76,6 +76,7 @@ def write_report(
     found = None if inputs.evaluation is None else _complete(inputs.evaluation, compressed)
     diagnosis = None if inputs.diagnosis is None else _diagnosis_of(inputs.diagnosis, compressed)
     chosen = data or (found.data.source if found else DEFAULT_DATA)
+    options = replace(options, max_new_tokens=new_tokens(compressed, options.max_new_tokens))
     options = _as_evaluated(options, found)
     make_folder(output.parent)
     with open_original(inputs.original, compressed, reporter) as original:
@@ -184,5 +185,5 @@ def _cost(original: Bundle, compressed: Bundle, data: str, options: ReportOption
     timed = (
         take(open_source(data), options.latency_samples, options.seed, spread=True) if options.latency_samples else []
     )
-    pair = load_pair(original, compressed, options.max_new_tokens)
+    pair = load_pair(original, compressed, new_tokens(compressed, options.max_new_tokens))
     return measure_cost(original, compressed, pair, timed, reporter)

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from blipvino.arrays import FloatArray, IntArray
+from blipvino.checkpoint.text_length import DEFAULT_NEW_TOKENS
 from blipvino.checks import flag, integer, real, shown
 from blipvino.errors import InputError
 
@@ -82,7 +83,7 @@ class GenerationOptions:
 
     Attributes:
         max_new_tokens: tokens to generate at the most, the closing one included; together with the prompt's at most
-            as many as the model has positions.
+            as many as the model has positions. `Blip` has the checkpoint's own number as its default.
         min_new_tokens: tokens to generate before the text may close.
         num_beams: beams of beam search; 1 is greedy search (or sampling). At most as many as the model's vocabulary has
             words; and the keys and values of all tokens of all beams of a batch (``2 * num_hidden_layers *
@@ -98,7 +99,7 @@ class GenerationOptions:
             to 1000000.
     """
 
-    max_new_tokens: int = 20
+    max_new_tokens: int = DEFAULT_NEW_TOKENS
     min_new_tokens: int = 0
     num_beams: int = 1
     length_penalty: float = 1.0
