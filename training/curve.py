@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 from pathlib import Path
 from typing import Any
@@ -12,12 +11,25 @@ import matplotlib
 matplotlib.use("Agg")  # no display is needed
 from matplotlib import pyplot
 
+from blipvino.errors import DataError
+from training.command_line import make_parser, run_command
+
 Entry = dict[str, Any]
 
 
 def read_log(path: Path) -> list[Entry]:
-    """The entries of ``log.jsonl``; of a step that a resumed run repeated, the last."""
-    entries = {entry["step"]: entry for entry in map(json.loads, path.read_text(encoding="utf-8").splitlines())}
+    """The entries of ``log.jsonl``; of a step that a resumed run repeated, the last.
+
+    Raises:
+        DataError: it is something else, or no validation is in it.
+    """
+    try:
+        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        entries = {entry["step"]: entry for entry in lines}
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path}: not the log of a training ({error}); give its log.jsonl") from error
+    if not any("validation" in entry for entry in lines):
+        raise DataError(f"{path}: nothing was validated yet, so there is no accuracy to draw; train on")
     return [entries[step] for step in sorted(entries)]
 
 
@@ -42,8 +54,14 @@ def loss_names(entries: list[Entry]) -> list[str]:
 
 def summaries(entries: list[Entry]) -> list[str]:
     """What is measured of all its questions, captions or pictures; the rest is by type."""
-    measured: dict[str, float] = next((entry["validation"] for entry in entries if "validation" in entry), {})
+    measured: dict[str, float] = next(entry["validation"] for entry in entries if "validation" in entry)
     return [name for name in ("all", "caption", "caption from the top", "R@1", "matching") if name in measured]
+
+
+def share_limits(lowest: float) -> tuple[float, float]:
+    """Ends of an axis of shares: all of it, or its upper end where nothing lies below."""
+    begin = 0.95 if lowest >= 0.95 else 0.0
+    return begin, 1 + 0.02 * (1 - begin)
 
 
 def draw(entries: list[Entry], path: Path) -> None:
@@ -54,22 +72,21 @@ def draw(entries: list[Entry], path: Path) -> None:
         losses.plot(steps, [entry[name] for entry in entries], label=name.replace("_", " "))
     losses.set(ylabel="cross-entropy, nats", yscale="log")
     measured = [entry for entry in entries if "validation" in entry]
-    for name in summaries(entries):
-        shares = [entry["validation"][name] for entry in measured]
-        accuracies.plot([entry["step"] for entry in measured], shares, marker="o", label=name)
-    accuracies.set(xlabel="step", ylabel="validation accuracy", ylim=(0, 1.02))
+    shares = {name: [entry["validation"][name] for entry in measured] for name in summaries(entries)}
+    for name, values in shares.items():
+        accuracies.plot([entry["step"] for entry in measured], values, marker="o", label=name)
+    accuracies.set(xlabel="step", ylabel="validation accuracy", ylim=share_limits(min(map(min, shares.values()))))
     for axes in (losses, accuracies):
         axes.grid(alpha=0.3)
-        if axes.lines:
-            axes.legend()
+        axes.legend()
     figure.savefig(path, dpi=110)
 
 
 def main() -> None:
     """Parse the command line, print the table, draw the picture."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("log", type=Path)
-    parser.add_argument("picture", type=Path)
+    parser = make_parser(__doc__)
+    parser.add_argument("log", type=Path, help="log.jsonl of a training")
+    parser.add_argument("picture", type=Path, help="the PNG to write")
     options = parser.parse_args()
     entries = read_log(options.log)
     print(markdown_table(entries))
@@ -77,4 +94,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from copy import deepcopy
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from transformers import BlipConfig, BlipForQuestionAnswering, PreTrainedModel
 
 from blipvino.checkpoint.config import RESCALE_FACTOR, PreprocessorConfig
+from blipvino.checkpoint.tensors import WEIGHTS_FILE
 from blipvino.demo.scenes import IMAGE_SIZE
 from blipvino.demo.vocabulary import SPECIAL_TOKENS, save_tokenizer
 from training.plan import TrainingPlan
@@ -88,3 +90,4 @@ def export(model: PreTrainedModel, tokenizer: Tokenizer, folder: Path) -> None:
         "image_std": PREPROCESSING.image_std,
     }
     (folder / "preprocessor_config.json").write_text(json.dumps(preprocessing, indent=2) + "\n", encoding="utf-8")
+    shutil.copymode(folder / "preprocessor_config.json", folder / WEIGHTS_FILE)  # safetensors' are the user's alone

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from training.demo_model import PREPROCESSING
+from training.interruption import leave_to_the_parent
 from training.packing import PackedExample, packed_example
 from training.plan import TrainingPlan
 
@@ -77,7 +78,13 @@ class BatchStream(Dataset[BatchT]):
 def make_batches(first: int, last: int, make: Callable[[int], BatchT], workers: int) -> Iterator[BatchT]:
     """The batches of the steps from ``first`` to before ``last``, made ahead by worker processes, or by none."""
     ahead = 4 if workers else None
-    yield from DataLoader(BatchStream(first, last, make), batch_size=None, num_workers=workers, prefetch_factor=ahead)
+    yield from DataLoader(
+        BatchStream(first, last, make),
+        batch_size=None,
+        num_workers=workers,
+        prefetch_factor=ahead,
+        worker_init_fn=leave_to_the_parent,
+    )
 
 
 class PackedBatches:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import argparse
 from collections import defaultdict
-from pathlib import Path
 
 import torch
 from tokenizers import Tokenizer
 from transformers import BlipForQuestionAnswering
 
+from blipvino.checkpoint.architectures import QUESTION_ANSWERING
 from blipvino.demo.scenes import MAX_OBJECTS, Split
+from training.command_line import checkpoint_folder, make_parser, positive, run_command
 from training.examples import Batch, collate
 from training.packed_forward import packed_logits
 from training.packing import CAPTION_SEGMENT, IGNORED, packed_example
@@ -53,13 +53,15 @@ def count_right(model: BlipForQuestionAnswering, batches: list[Batch]) -> dict[s
 
 def main() -> None:
     """Parse the command line, measure, and print a table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("checkpoint", type=Path)
-    parser.add_argument("--split", choices=("validation", "test"), default="test")
-    parser.add_argument("--scenes", type=int, default=2400, help="of which every other caption is from the top")
+    parser = make_parser(__doc__)
+    parser.add_argument("checkpoint", help="a folder, or `demo`, the embedded one")
+    parser.add_argument("--split", choices=("validation", "test"), default="test", help="of scenes (default: test)")
+    of_scenes = "of which every other caption is from the top (default: 2400)"
+    parser.add_argument("--scenes", type=positive, default=2400, help=of_scenes)
     options = parser.parse_args()
-    model = BlipForQuestionAnswering.from_pretrained(options.checkpoint, dtype=torch.float32).eval()
-    tokenizer = Tokenizer.from_file(str(options.checkpoint / "tokenizer.json"))
+    folder = checkpoint_folder(options.checkpoint, QUESTION_ANSWERING)
+    model = BlipForQuestionAnswering.from_pretrained(folder, dtype=torch.float32).eval()
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     found = count_right(model, examples_of(options.split, options.scenes, tokenizer, torch.device("cpu")))
     print(f"| {options.scenes:,} scenes of the {options.split} split | asked | right |", "|---|---|---|", sep="\n")
     for name, (right, asked) in found.items():
@@ -67,4 +69,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
-from blipvino.demo.scenes import MAX_OBJECTS
+from blipvino.demo.scenes import IMAGE_SIZE, MAX_OBJECTS
+from blipvino.errors import InputError
+
+Requirement = tuple[str, bool, str]
+"""A field, whether it is as it must be, and how it must be."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,26 @@ class Schedule:
     decay: float = 0.3
     optimizer: Literal["muon", "adamw"] = "muon"
     seed: int = 0
+    least_batch: ClassVar[int] = 1
+
+    def __post_init__(self) -> None:
+        """Check the ranges.
+
+        Raises:
+            InputError: a field is out of its range.
+        """
+        for name, holds, expected in self._requirements():
+            if not holds:
+                raise InputError(f"{name} is {getattr(self, name)!r}, expected {expected}")
+
+    def _requirements(self) -> Iterator[Requirement]:
+        yield "steps", self.steps >= 1, "at least 1"
+        yield "batch", self.batch >= self.least_batch, f"at least {self.least_batch}"
+        yield "learning_rate", 0 < self.learning_rate < float("inf"), "more than 0"
+        yield "weight_decay", 0 <= self.weight_decay < float("inf"), "at least 0"
+        yield "warmup", self.warmup >= 1, "at least 1"
+        yield "decay", 0 <= self.decay <= 1, "a share from 0 to 1"
+        yield "seed", 0 <= self.seed < 2**63, "from 0 to 2**63 - 1"
 
     def rate(self, step: int) -> float:
         """Learning rate at a step: linear warm-up, constant, linear decay to zero."""
@@ -53,6 +78,12 @@ class TrainingPlan(Schedule):
     patch: int = 8
     positions: Literal["sincos", "random"] = "sincos"
 
+    def _requirements(self) -> Iterator[Requirement]:
+        yield from super()._requirements()
+        yield "curriculum", 0 <= self.curriculum <= 1, "a share from 0 to 1"
+        fits = self.patch >= 1 and IMAGE_SIZE % self.patch == 0
+        yield "patch", fits, f"a divisor of {IMAGE_SIZE}, the side of a picture"
+
     def max_objects(self, step: int) -> int:
         """The curriculum: one object in a scene at first, all of them at its end."""
         length = self.steps * self.curriculum
@@ -61,7 +92,8 @@ class TrainingPlan(Schedule):
 
 @dataclass(frozen=True)
 class RetrievalPlan(Schedule):
-    """How the retrieval model learns, from the demo model on."""
+    """How the retrieval model learns, from the demo model on: a picture's wrong captions are those of its batch."""
 
     steps: int = 1200
     learning_rate: float = 1e-3
+    least_batch: ClassVar[int] = 2

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -15,9 +13,11 @@ from tokenizers import Tokenizer
 from torch import Tensor
 from transformers import BlipForImageTextRetrieval
 
+from blipvino.checkpoint.architectures import RETRIEVAL
 from blipvino.demo.captions import caption
 from blipvino.demo.contrasts import CONTRAST_TYPES
 from blipvino.demo.scenes import Scene, Split, render, sample_scene, scene_rng
+from training.command_line import checkpoint_folder, make_parser, positive, run_command
 from training.examples import normalized
 from training.retrieval_examples import encode
 from training.retrieval_model import embed_images, embed_texts, match
@@ -118,16 +118,18 @@ def _accepted(
 
 def main() -> None:
     """Parse the command line, measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("checkpoint", type=Path)
-    parser.add_argument("--split", choices=("validation", "test"), default="test")
-    parser.add_argument("--pictures", type=int, default=PICTURES)
+    parser = make_parser(__doc__)
+    parser.add_argument("checkpoint", help="a folder, or `demo-retrieval`, the embedded one")
+    parser.add_argument("--split", choices=("validation", "test"), default="test", help="of scenes (default: test)")
+    of_pictures = f"all with captions of their own; the text's is found among them (default: {PICTURES})"
+    parser.add_argument("--pictures", type=positive, default=PICTURES, help=of_pictures)
     options = parser.parse_args()
-    model = BlipForImageTextRetrieval.from_pretrained(options.checkpoint, dtype=torch.float32).eval()
-    tokenizer = Tokenizer.from_file(str(options.checkpoint / "tokenizer.json"))
+    folder = checkpoint_folder(options.checkpoint, RETRIEVAL)
+    model = BlipForImageTextRetrieval.from_pretrained(folder, dtype=torch.float32).eval()
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     scenes = distinct_scenes(options.split, options.pictures)
     print(json.dumps(retrieval_accuracy(model, tokenizer, scenes, torch.device("cpu")), indent=2))
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

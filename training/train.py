@@ -11,6 +11,7 @@ import torch
 from transformers import PreTrainedModel
 
 from blipvino.demo.vocabulary import build_tokenizer
+from training.command_line import run_command
 from training.demo_model import new_model
 from training.examples import PackedBatches
 from training.packed_accuracy import accuracy, examples_of
@@ -49,4 +50,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

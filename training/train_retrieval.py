@@ -12,7 +12,9 @@ from pathlib import Path
 import torch
 from transformers import PreTrainedModel
 
+from blipvino.checkpoint.architectures import QUESTION_ANSWERING
 from blipvino.demo.vocabulary import build_tokenizer
+from training.command_line import checkpoint_folder, run_command
 from training.plan import RetrievalPlan
 from training.retrieval_accuracy import distinct_scenes, retrieval_accuracy
 from training.retrieval_examples import RetrievalBatches
@@ -47,11 +49,11 @@ def train(plan: RetrievalPlan, demo: Path, run: Run) -> PreTrainedModel:
 def main() -> None:
     """Parse the command line and train."""
     parser = make_parser(__doc__, RetrievalPlan())
-    parser.add_argument("demo", type=Path, help="the trained demo checkpoint")
+    parser.add_argument("demo", help="the demo checkpoint that it begins as: a folder, or `demo`, the embedded one")
     options = vars(parser.parse_args())
-    run, demo = take_run(options), options.pop("demo")
+    run, demo = take_run(options), checkpoint_folder(options.pop("demo"), QUESTION_ANSWERING)
     train(RetrievalPlan(**options), demo, run)
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
@@ -15,13 +16,19 @@ from tokenizers import Tokenizer
 from torch import nn
 from transformers import PreTrainedModel
 
+from blipvino.errors import InputError
+from training.command_line import attribute_texts
+from training.command_line import make_parser as empty_parser
 from training.demo_model import export, parameters_of
 from training.examples import make_batches
+from training.interruption import Interruption
 from training.plan import Schedule
 from training.run_state import RunFolder, default_precision, mixed_precision
 from training.training_step import Losses, TrainingStep, make_optimizers
 
 LOG_EVERY = 50
+TOLD_BEFORE = (1, 10)
+"""Steps of a run after which a line on standard error tells how fast it goes; later ones are in the log."""
 
 
 @dataclass(frozen=True)
@@ -63,11 +70,22 @@ class Run:
     precision: str
     workers: int
 
+    def __post_init__(self) -> None:
+        """Check the number of workers.
+
+        Raises:
+            InputError: it is negative.
+        """
+        if self.workers < 0:
+            raise InputError(f"workers is {self.workers}, expected at least 0")
+
 
 def train_task(
     task: Task, plan: Schedule, run: Run, device: torch.device, tokenizer: Tokenizer, **settings: Any
 ) -> PreTrainedModel:
     """Train to the end of the plan, or on from the last saved state, and write the checkpoint in HF layout.
+
+    Ctrl-C ends it after the step, or the validation, that it comes in: the state is saved then.
 
     Args:
         task: what is trained.
@@ -76,6 +94,9 @@ def train_task(
         device: that the learner is on.
         tokenizer: for the checkpoint.
         settings: what the outcome depends on besides plan and precision.
+
+    Raises:
+        KeyboardInterrupt: it was stopped; the message says at which step.
     """
     folder = RunFolder(run.output, asdict(plan) | {"precision": run.precision} | settings)
     optimizers = make_optimizers(task.learner, plan, device)
@@ -84,33 +105,41 @@ def train_task(
     print(f"{size:,} parameters, {run.precision} on {device}, step {first} of {plan.steps}", flush=True)
     learn = TrainingStep(task.losses, task.learner, optimizers, device, run.precision)
     started = time.perf_counter()
-    for step, batch in enumerate(make_batches(first, plan.steps, task.batch_of, run.workers), start=first + 1):
-        losses = learn(batch, plan.rate(step - 1))
-        if step % LOG_EVERY and step < plan.steps:
-            continue
-        entry: dict[str, Any] = {"step": step}
-        entry |= {name: loss.item() for name, loss in zip(task.loss_names, losses, strict=True)} | task.notes()
-        entry["images_per_s"] = (step - first) * plan.batch / (time.perf_counter() - started)
-        if step % task.validate_every == 0 or step == plan.steps:
-            with mixed_precision(device, run.precision):
-                entry["validation"] = task.validate()
-        folder.log(entry)
-        folder.save(task.learner, optimizers, step)
+    with Interruption() as interruption:
+        for step, batch in enumerate(make_batches(first, plan.steps, task.batch_of, run.workers), start=first + 1):
+            losses = learn(batch, plan.rate(step - 1))
+            speed = (step - first) * plan.batch / (time.perf_counter() - started)
+            if step - first in TOLD_BEFORE:
+                print(f"step {step} of {plan.steps}, {speed:.1f} pictures a second", file=sys.stderr, flush=True)
+            if step % LOG_EVERY == 0 or step == plan.steps:
+                entry: dict[str, Any] = {"step": step}
+                entry |= {name: loss.item() for name, loss in zip(task.loss_names, losses, strict=True)} | task.notes()
+                entry["images_per_s"] = speed
+                if step % task.validate_every == 0 or step == plan.steps:
+                    with mixed_precision(device, run.precision):
+                        entry["validation"] = task.validate()
+                folder.log(entry)
+                folder.save(task.learner, optimizers, step)
+            if interruption.came and step < plan.steps:
+                folder.save(task.learner, optimizers, step)
+                raise KeyboardInterrupt(f"stopped at step {step} of {plan.steps}; the same command goes on from there")
     export(task.model, tokenizer, folder.checkpoint)
     return task.model
 
 
 def make_parser(description: str | None, defaults: Schedule) -> argparse.ArgumentParser:
     """A parser of the output folder, the precision, the number of worker processes, and each field of a plan."""
-    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("output", type=Path, help="folder for state.pt, log.jsonl and checkpoint/")
-    parser.add_argument("--precision", choices=("bfloat16", "float32"), default=default_precision())
-    parser.add_argument("--workers", type=int, default=max(1, (os.cpu_count() or 2) - 1), help="that make batches")
-    hints = get_type_hints(type(defaults))
+    parser, of_run = empty_parser(description), attribute_texts(Run)
+    parser.add_argument("output", type=Path, help=of_run["output"].replace("`", ""))
+    kinds, of_precision = ("bfloat16", "float32"), "of matrix products; by default bfloat16 where it is native"
+    parser.add_argument("--precision", choices=kinds, default=default_precision(), help=of_precision)
+    workers = max(1, (os.cpu_count() or 2) - 1)
+    parser.add_argument("--workers", type=int, default=workers, help=f"{of_run['workers']} (default: {workers})")
+    hints, texts = get_type_hints(type(defaults)), attribute_texts(type(defaults))
     for each in fields(defaults):
         default, choices = getattr(defaults, each.name), get_args(hints[each.name]) or None
-        name = "--" + each.name.replace("_", "-")
-        parser.add_argument(name, type=type(default), choices=choices, default=default, help=f"(default: {default})")
+        name, text = "--" + each.name.replace("_", "-"), f"{texts[each.name]} (default: {default})"
+        parser.add_argument(name, type=type(default), choices=choices, default=default, help=text)
     return parser
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from blipvino.demo.captions import caption_from_the_top, references
 from blipvino.demo.questions import sample_questions
 from blipvino.demo.scenes import sample_scene, scene_rng
 from blipvino.demo.vocabulary import SPECIAL_TOKENS, tokenizer_of
+from training.command_line import make_parser, run_command
 
 SIZE = 320
 
@@ -36,8 +36,8 @@ def texts(scenes: int) -> Iterator[str]:
 
 def main() -> None:
     """Parse the command line, train and write."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("vocabulary", type=Path)
+    parser = make_parser(__doc__)
+    parser.add_argument("vocabulary", type=Path, help="the file to write, one piece a line")
     options = parser.parse_args()
     vocabulary = train_vocabulary()
     pieces = sorted(vocabulary, key=lambda piece: vocabulary[piece])
@@ -45,4 +45,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

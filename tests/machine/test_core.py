@@ -13,6 +13,7 @@ import blipvino
 LOADED_AND_FREED = """
 import os, signal, sys
 from blipvino import Blip, EngineOptions
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 first, second = (Blip.load(sys.argv[1], options=EngineOptions(threads=1)) for _ in range(2))
 for blip in (first, second):
     blip.caption(sys.argv[2], max_new_tokens=2)

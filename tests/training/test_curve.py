@@ -2,7 +2,10 @@
 
 import json
 
-from training.curve import draw, markdown_table, read_log
+import pytest
+
+from blipvino.errors import DataError
+from training.curve import draw, markdown_table, read_log, share_limits
 
 ENTRIES = [
     {"step": 50, "answer_loss": 2.0, "caption_loss": 1.0},
@@ -25,7 +28,26 @@ def test_the_table_has_a_line_for_every_validation():
     ]
 
 
-def test_a_log_of_before_the_first_validation_has_losses_alone(tmp_path):
-    assert markdown_table(ENTRIES[:1]).splitlines() == ["| step | answer loss | caption loss |", "|---|---|---|"]
-    draw(ENTRIES[:1], tmp_path / "curve.png")
+def test_the_picture_is_drawn(tmp_path):
+    draw([ENTRIES[0], ENTRIES[2]], tmp_path / "curve.png")
     assert (tmp_path / "curve.png").stat().st_size > 1000
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (json.dumps(ENTRIES[0]), "nothing was validated yet"),
+        ("", "nothing was validated yet"),
+        ("no log", "not the log of a training"),
+        ('{"loss": 1}', "not the log of a training"),
+    ],
+)
+def test_a_log_without_accuracies_is_refused(text, reason, tmp_path):
+    (tmp_path / "log.jsonl").write_text(text)
+    with pytest.raises(DataError, match=reason):
+        read_log(tmp_path / "log.jsonl")
+
+
+def test_an_axis_of_shares_begins_where_they_do():
+    assert share_limits(0.07)[0] == share_limits(0.94)[0] == 0
+    assert share_limits(0.99)[0] == 0.95 and share_limits(0.99)[1] > 1

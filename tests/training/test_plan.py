@@ -2,7 +2,27 @@
 
 import pytest
 
+from blipvino.errors import InputError
 from training.plan import RetrievalPlan, TrainingPlan
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        *({"steps": 0}, {"batch": 0}, {"learning_rate": 0.0}, {"learning_rate": float("nan")}, {"weight_decay": -1.0}),
+        *({"warmup": 0}, {"decay": 1.5}, {"seed": -1}, {"curriculum": -0.1}, {"patch": 0}, {"patch": 7}),
+    ],
+)
+def test_a_plan_that_cannot_be_followed_is_refused(wrong):
+    ((name, value),) = wrong.items()
+    with pytest.raises(InputError, match=rf"^{name} is {value!r}, expected"):
+        TrainingPlan(**wrong)
+
+
+def test_a_retrieval_batch_needs_a_wrong_caption():
+    assert RetrievalPlan(batch=2).batch == 2 and TrainingPlan(batch=1).batch == 1
+    with pytest.raises(InputError, match="batch is 1, expected at least 2"):
+        RetrievalPlan(batch=1)
 
 
 def test_the_rate_rises_stays_and_falls_to_zero():

@@ -1,8 +1,11 @@
 """The demo model's trainer: its start, its packed forward pass, and a run that was stopped in between."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +20,7 @@ from training import train as training
 from training import training_loop
 from training.demo_model import DECODER_START, export, new_model, sincos_positions
 from training.examples import collate, normalized
+from training.interruption import Interruption
 from training.muon import BatchedMuon, orthogonalize
 from training.packed_accuracy import accuracy, examples_of
 from training.packed_forward import losses, packed_logits
@@ -188,6 +192,47 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_checkpoint(tmp_path, monkeyp
     assert set(entries[1]) == {"step", "answer_loss", "caption_loss", "images_per_s", "validation"}
 
 
+@pytest.fixture
+def heard():
+    """Ctrl-C interrupts, as it does but in a shell's background jobs."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heard")
+def test_ctrl_c_loses_no_step(tmp_path, monkeypatch, capsys):
+    """It comes in the middle of the third step, far from the next that is logged."""
+    monkeypatch.setattr(training, "VALIDATION_SCENES", 3)
+    plan, learn, steps = TrainingPlan(steps=4, batch=3, warmup=2, patch=16), TrainingStep.__call__, []
+
+    def learn_interrupted(self, batch, rate):
+        steps.append(rate)
+        if len(steps) == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+        return learn(self, batch, rate)
+
+    training.train(plan, Run(tmp_path / "whole", "float32", workers=0))
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt, match="stopped at step 3 of 4; the same"):
+        patched.setattr(TrainingStep, "__call__", learn_interrupted)
+        training.train(plan, Run(tmp_path / "parts", "float32", workers=1))
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    training.train(plan, Run(tmp_path / "parts", "float32", workers=0))
+    told = capsys.readouterr()
+    assert "step 3 of 4" in told.out and "step 1 of 4, " in told.err
+    weights = [(tmp_path / name / "checkpoint/model.safetensors").read_bytes() for name in ("whole", "parts")]
+    assert weights[0] == weights[1]
+
+
+@pytest.mark.usefixtures("heard")
+def test_a_second_ctrl_c_does_not_wait():
+    with pytest.raises(KeyboardInterrupt), Interruption() as interruption:
+        os.kill(os.getpid(), signal.SIGINT)
+        assert interruption.came
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(1)
+
+
 def test_a_run_goes_on_under_its_own_settings_alone(tmp_path):
     learner = torch.nn.Linear(2, 2)
     optimizers = make_optimizers(learner, TrainingPlan(), CPU)
@@ -241,6 +286,7 @@ def test_a_checkpoint_is_what_transformers_and_blipvino_load(tmp_path, model, to
     for name, value in model.state_dict().items():
         torch.testing.assert_close(again.state_dict()[name], value.half().float())
     assert load_checkpoint(tmp_path).config.architecture == "BlipForQuestionAnswering"
+    assert len({path.stat().st_mode for path in tmp_path.iterdir()}) == 1  # safetensors' files are the user's alone
     assert again.config.text_config.bos_token_id == DECODER_START
 
 
