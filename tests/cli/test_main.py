@@ -65,6 +65,10 @@ def test_light_work_imports_no_optimizer_and_nothing_that_measures(work, bundle,
     ("arguments", "says"),
     [
         (["info", "nowhere"], "no such folder"),
+        (["info", "demo"], "demo is a checkpoint; optimize it first: blipvino optimize demo -o BUNDLE"),
+        (["demo", "--samples", "0"], "samples is 0, expected at least 1"),
+        (["stress", "demo-retrieval", "-o", "out"], "demo-retrieval: BlipForImageTextRetrieval checkpoints cannot be"),
+        (["optimize", "demo-retrieval", "-o", "out"], "demo-retrieval: BlipForImageTextRetrieval checkpoints cannot"),
         (["optimize", "./nowhere", "-o", "out"], "nowhere"),
         (["optimize", "demo", "-o", "out", "--recipe", "int3"], "int8-int4"),
         (["optimize", "demo", "-o", "out", "--calibration", "nonsense:x"], "nonsense"),
@@ -77,6 +81,27 @@ def test_mistakes_are_one_line_and_status_2(arguments, says, tmp_path, monkeypat
     assert last.startswith("blipvino: ") and says in last
     assert "Traceback" not in process.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["optimize", "demo"], "Missing option '--output' / '-o'; `blipvino optimize --help` lists what there is"),
+        (["caption"], "Missing argument 'bundle'; `blipvino caption --help`"),
+        (["caption", "b", "a.png", "--num-beams", "x"], "'--num-beams'"),
+        (["colour"], "No such command 'colour'"),
+        (["--colour"], "No such option: --colour"),
+    ],
+)
+def test_a_wrong_call_is_one_line_and_status_2(arguments, says):
+    ended = CliRunner().invoke(app, arguments, prog_name="blipvino")
+    assert (ended.exit_code, ended.stdout, ended.stderr.count("\n")) == (2, "", 1)
+    assert ended.stderr.startswith("blipvino: ") and says in ended.stderr
+
+
+def test_without_a_verb_there_is_help():
+    ended = CliRunner().invoke(app, [])
+    assert "Commands" in ended.output and "lists what there is" not in ended.output
 
 
 def test_debug_shows_the_traceback(tmp_path):

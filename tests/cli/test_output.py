@@ -1,5 +1,6 @@
 """What captions and answers print, when, and what is left of stopped work."""
 
+import io
 import json
 import signal
 import subprocess
@@ -8,8 +9,17 @@ import sys
 import pytest
 from command_line import run
 from PIL import Image
+from rich.console import Console
 
 from blipvino.demo.scenes import render, sample_scene
+from blipvino.text.tables import TextTable
+from blipvino.text.terminal import rich_table
+
+
+def test_a_table_shows_brackets_as_they_are():
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(rich_table(TextTable("left out", ("who", "why"), (("onnx", "pip install 'blipvino[bench]'"),))))
+    assert "pip install 'blipvino[bench]'" in console.export_text()
 
 
 def test_captions_and_answers_are_all_of_standard_output(bundle, photo):

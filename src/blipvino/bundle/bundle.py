@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from blipvino.bundle.manifest import MANIFEST_FILE, OPTIMIZE_AGAIN, FileEntry, Manifest
+from blipvino.demo import NAMES as EMBEDDED
 from blipvino.errors import BundleError
 from blipvino.files.staging import moved_aside
 
@@ -126,6 +127,8 @@ def open_bundle(path: str | Path, *, verify: bool = True) -> Bundle:
         aside = None if folder.exists() else moved_aside(folder)
         if aside is not None:
             raise BundleError(f"{folder}: was moved to {aside.name} by an optimize that was stopped; rename it back")
+        if str(path) in EMBEDDED:
+            raise BundleError(f"{path} is a checkpoint; optimize it first: blipvino optimize {path} -o BUNDLE")
         raise BundleError(f"{folder}: {problem}; expected a bundle folder, as `blipvino optimize` writes it")
     if not manifest_path.is_file():
         raise BundleError(f"{folder} is not a bundle: it has no {MANIFEST_FILE}; make one with `blipvino optimize`")

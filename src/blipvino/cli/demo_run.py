@@ -8,6 +8,7 @@ from typing import Any
 
 from PIL import Image
 
+from blipvino.checks import integer
 from blipvino.demo.questions import sample_questions
 from blipvino.demo.scenes import render, sample_scene, scene_rng
 from blipvino.files.atomic import make_folder, write_png
@@ -59,8 +60,9 @@ def run_demo(folder: Path, recipe: str, samples: int, *, show_progress: bool = T
     """Write ``bundle/``, ``samples/`` and ``report.html`` into a folder.
 
     Raises:
-        BlipvinoError: the folder cannot be written, or the recipe does not exist.
+        BlipvinoError: the folder cannot be written, the recipe does not exist, or there are no samples.
     """
+    samples = integer("samples", samples, at_least=1)
     if recipe != AUTO:
         find_recipe(recipe)  # a mistake leaves no folder behind
     make_folder(folder / "samples")

@@ -38,17 +38,42 @@ INTERRUPTED = 128 + signal.SIGINT
 """Exit status after Ctrl-C, as shells have it."""
 
 
+_UsageError: type[Any] = typer.BadParameter.__mro__[1]
+"""click's class of errors in how a command is called; typer has click's classes or, by its version, copies of them."""
+
+
 class _Program(TyperGroup):
-    """Says on standard error that it was interrupted, which typer alone does in silence."""
+    """Says on standard error, in a line, that it was interrupted, which typer alone does in silence, or called wrongly,
+    which typer alone does in five.
+    """
+
+    def make_context(self, *args: Any, **extra: Any) -> Any:
+        try:
+            return super().make_context(*args, **extra)
+        except _UsageError as error:
+            raise _refused(error) from None
 
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
+        except _UsageError as error:
+            raise _refused(error) from None
         except KeyboardInterrupt:
             if ctx.params.get("debug"):
                 traceback.print_exc()
             print_error("interrupted")
             raise typer.Exit(INTERRUPTED) from None
+
+
+def _refused(error: Any) -> Exception:
+    """The end of a command that was called wrongly, after a line on why; of one without arguments, the help is all."""
+    if type(error).__name__ == "NoArgsIsHelpError":
+        refused: Exception = error
+        return refused
+    reason = " ".join(error.format_message().split()).removesuffix(".")
+    command = "blipvino" if error.ctx is None else error.ctx.command_path
+    print_error(f"{reason}; `{command} --help` lists what there is")
+    return typer.Exit(2)
 
 
 app = typer.Typer(

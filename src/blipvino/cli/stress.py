@@ -36,9 +36,11 @@ def stress(
     from blipvino.checkpoint.tensors import load_checkpoint
     from blipvino.compress.outliers import OutlierOptions, add_outliers
     from blipvino.demo import resolve
+    from blipvino.graphs.specs import graph_names
 
     options = OutlierOptions(factor, channels, values, seed)
     with load_checkpoint(resolve(source), revision=revision, show_progress=not quiet) as checkpoint:
+        graph_names(checkpoint.config.architecture, source)  # what nothing can optimize needs no outliers
         scaled = add_outliers(checkpoint, output, options)
     if as_json:
         print_json({"folder": str(output), **asdict(options), "sites": [asdict(site) for site in scaled]})

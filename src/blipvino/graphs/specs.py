@@ -161,8 +161,12 @@ GRAPHS: dict[str, GraphSpec] = {
 """By name. A new graph is a further entry."""
 
 
-def graph_names(architecture: str) -> tuple[str, ...]:
+def graph_names(architecture: str, source: str | None = None) -> tuple[str, ...]:
     """The graphs that a checkpoint of this class is made of, in the order in which they run.
+
+    Args:
+        architecture: the class.
+        source: the checkpoint, for messages.
 
     Raises:
         CheckpointError: the class has none.
@@ -170,7 +174,8 @@ def graph_names(architecture: str) -> tuple[str, ...]:
     known = ARCHITECTURES.get(architecture)
     if known is None or not known.graphs:
         supported = " or ".join(each.name for each in ARCHITECTURES.values() if each.graphs)
-        raise CheckpointError(f"{architecture} checkpoints cannot be optimized; expected {supported}")
+        named = "" if source is None else f"{source}: "
+        raise CheckpointError(f"{named}{architecture} checkpoints cannot be optimized; expected {supported}")
     return known.graphs
 
 

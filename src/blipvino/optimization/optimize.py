@@ -89,7 +89,7 @@ def optimize(
     reporter.say(f"Reading {source}")
     opened = load_checkpoint(resolve(source), revision=revision, token=token, show_progress=show_progress)
     with opened as checkpoint:
-        names = graph_names(checkpoint.config.architecture)
+        names = graph_names(checkpoint.config.architecture, str(source))
         if isinstance(plan, Recipe):
             check_recipe(plan, names)
         check_target(output, overwrite, bytes_needed=(_TRIED_AT_ONCE if searching else 1) * _bytes_needed(checkpoint))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rich.table import Table
+from rich.text import Text
 
 from blipvino.text.tables import TextTable
 
@@ -20,6 +21,6 @@ def rich_table(content: TextTable) -> Table:
         table.add_column(
             column, justify="right" if numbers else "left", min_width=longest if numbers else min(longest, LEAST_NAME)
         )
-    for row in content.rows:
-        table.add_row(*row, end_section=row[0] == "all")
+    for row in content.rows:  # as text, for a string is read as markup, "[bench]" among it
+        table.add_row(*map(Text, row), end_section=row[0] == "all")
     return table

@@ -39,6 +39,8 @@ def test_the_command_on_the_demo_model_with_ours_alone(tmp_path):
         (["demo", "--recipes", "int2"], "no recipe 'int2'"),
         (["demo", "--rounds", "0"], "rounds is 0"),
         (["nowhere/at/all"], "nowhere/at/all"),
+        (["demo-retrieval"], "demo-retrieval: BlipForImageTextRetrieval checkpoints cannot be optimized"),
+        (["demo", "--contenders", ","], "demo: no contender to race; none was named"),
     ],
 )
 def test_mistakes_are_one_line(tmp_path, monkeypatch, capsys, arguments, message):

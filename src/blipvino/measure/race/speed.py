@@ -14,6 +14,7 @@ from blipvino.checkpoint.tensors import load_checkpoint
 from blipvino.demo import resolve
 from blipvino.errors import InputError
 from blipvino.files.atomic import make_folder
+from blipvino.graphs.specs import graph_names
 from blipvino.machine.record import this_machine
 from blipvino.measure.race.cold_starts import LAUNCHED, measure_launches
 from blipvino.measure.race.contenders import INT8, PREFIX, ContenderSpec, Workplace, find_contenders
@@ -91,10 +92,14 @@ def run_speed(checkpoint: str | Path, work: str | Path, options: SpeedOptions, r
     entrants, able = _entrants(found, asked=options.contenders is not None, bf16="BF16" in machine.capabilities)
     with load_checkpoint(resolve(checkpoint), show_progress=reporter.show) as opened:
         config, fingerprint = opened.config, opened.sha256
+        graph_names(config.architecture, str(checkpoint))  # what cannot be optimized has no race
         place = Workplace(opened.folder, Path(work) / fingerprint[:12], options.threads, options.calibration_samples)
     make_folder(place.folder)
     failures: dict[str, str] = {}
     ready = _build(able, place, failures, reporter)
+    if not ready:
+        told = next(iter(failures.values()), "none was named that can take part")
+        raise InputError(f"{checkpoint}: no contender to race; {told}")
     reporter.say("Measuring the machine's peaks")
     sizes = QUICK if options.quick else PeakSizes()
     peaks = run_apart(measure_peaks, sizes, options.threads, log=place.log("peaks"))
