@@ -1,6 +1,8 @@
 """The retrieval model's trainer, and the checkpoints that are embedded."""
 
 import json
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -33,6 +35,7 @@ from training.training_loop import Run
 
 CPU = torch.device("cpu")
 MEGABYTE = 2**20
+PAGE = Path(__file__).parents[2] / "docs/demo-model.md"
 
 
 @pytest.fixture(scope="module")
@@ -190,6 +193,14 @@ def test_the_embedded_retrieval_checkpoint_runs_as_transformers_documents_it():
         assert model(**inputs, use_itm_head=False).itm_score.argmax(dim=1).tolist() == list(range(8))
         inputs = processor(images=images, text=texts[1:] + texts[:1], padding=True, return_tensors="pt")
         assert model(**inputs).itm_score.argmax(dim=1).tolist() == [0] * 8
+
+
+def test_the_example_in_the_documentation_finds_every_picture_by_its_text():
+    (example,) = re.findall("```python\n(import torch.*?)```", PAGE.read_text(), re.DOTALL)
+    found = {}
+    exec(example, found)  # our own page
+    assert found["matches"].shape == (3,) and found["matches"].min() > 0.9
+    assert found["similarity"].shape == (3, 3) and found["similarity"].argmax(dim=1).tolist() == [0, 1, 2]
 
 
 def test_the_embedded_demo_checkpoint_answers_every_type_of_question_of_the_test_split(tokenizer):

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+__all__ = ["CHECKPOINT", "NAMES", "RETRIEVAL_CHECKPOINT", "resolve"]
+
 CHECKPOINT = Path(__file__).parent / "checkpoint"
 """The embedded demo checkpoint, in Hugging Face layout; docs/demo-model.md tells how it was trained."""
 RETRIEVAL_CHECKPOINT = Path(__file__).parent / "retrieval_checkpoint"

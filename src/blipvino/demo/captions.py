@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from blipvino.demo.scenes import Scene, SceneObject
 
+__all__ = ["ATTRIBUTES", "FROM_THE_TOP", "caption", "caption_from_the_top", "phrase", "references"]
+
 ATTRIBUTES = ("size", "texture", "color", "shape")
 FROM_THE_TOP = "from the top,"
 """First words of a caption that lists objects from top to bottom: a prompt that asks for that order."""

@@ -14,6 +14,26 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+__all__ = [
+    "COLORS",
+    "HELD_OUT",
+    "IMAGE_SIZE",
+    "MAX_OBJECTS",
+    "MIN_OFFSET",
+    "SHAPES",
+    "SIZES",
+    "TEXTURES",
+    "Combination",
+    "ImageArray",
+    "Scene",
+    "SceneObject",
+    "Split",
+    "may_show",
+    "render",
+    "sample_scene",
+    "scene_rng",
+]
+
 Split = Literal["train", "validation", "test"]
 FloatArray = npt.NDArray[np.float32]
 ImageArray = npt.NDArray[np.uint8]

@@ -101,10 +101,8 @@ def _as_fast(latency: Latency) -> bool:
 def _speed_of(latency: Latency) -> str:
     doing, _ = TASKS[latency.task]
     if _as_fast(latency):
-        return f"{doing} about as fast"
-    if latency.speed_up > 1:
-        return f"{doing} {latency.speed_up:.2f} times as fast"
-    return f"{doing} {1 / latency.speed_up:.2f} times slower"
+        return f"{doing} about as fast as the original"
+    return f"{doing} at {latency.speed_up:.2f} times the original's speed"
 
 
 def _figures(report: Report) -> Iterator[tuple[str, str, str]]:
