@@ -80,6 +80,8 @@ class TutorialPipeline:
         compiled = {name: openvino_core().compile_model(path, "CPU", chosen) for name, path in models.items()}
         self._vision, self._decoder = compiled[VISION], compiled[TEXT_DECODER]
         self._encoder = compiled.get(TEXT_ENCODER)
+        # The notebooks' own decoder has this input, which is ones throughout; `TextDecoder` does without.
+        self._masks_own_tokens = any("attention_mask" in port.get_names() for port in self._decoder.inputs)
         self._prepared: Image.Image | None = None
 
     def caption(self, images: Sequence[Image.Image], new_tokens: int) -> Tokens:
@@ -130,7 +132,8 @@ class TutorialPipeline:
 
         def step(tokens: IntArray) -> FloatArray:
             nonlocal past
-            logits, *past = self._decoder([tokens, states, mask, *past]).values()
+            own = [_ones(tokens, past[0].shape[2])] if self._masks_own_tokens else []
+            logits, *past = self._decoder([tokens, *own, states, mask, *past]).values()
             return logits[:, -1]
 
         return step
@@ -209,5 +212,6 @@ def _path(folder: Path, name: str, precision: str) -> Path:
     return folder / f"{name}{'_int8' if precision == 'int8' else ''}.xml"
 
 
-def _ones(states: FloatArray) -> IntArray:
-    return np.ones(states.shape[:2], np.int64)
+def _ones(states: FloatArray | IntArray, past: int = 0) -> IntArray:
+    """A mask over all positions of rows, and over so many before them."""
+    return np.ones((states.shape[0], past + states.shape[1]), np.int64)
