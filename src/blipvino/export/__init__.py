@@ -1,0 +1,1 @@
+"""A bundle in the form that other software reads."""
