@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import numpy as np
 import openvino as ov
+import openvino.opset13 as ops
 from openvino.passes import ConstantFolding, Manager
+
+from blipvino.graphs.surgery import readers
 
 MANY_ROWS = 64
 """Rows from which a matrix product is bound by arithmetic: unpacking its weights anew each time then costs time."""
+HIGHEST_OF_7_BITS = 127
+"""Two products of such a number and an 8-bit weight are 2 * 127 * 128 = 32,512 at the most, which 16 bits hold."""
+_HIGHEST_OF_8_BITS = 255
 
 
 def in_float(model: ov.Model) -> None:
@@ -20,6 +27,28 @@ def in_float(model: ov.Model) -> None:
             for port in node.output(0).get_target_inputs():
                 port.replace_source_output(node.input_value(0))
     model.validate_nodes_and_infer_types()
+
+
+def in_7_bits(model: ov.Model) -> None:
+    """Round what linear layers read to 7 bits instead of 8, in place, and leave other activations in float.
+
+    8-bit kernels without VNNI add two products in 16 bits, and cut off what is more. Of 7-bit activations nothing is
+    ever more: such kernels are exact, at the price of activations in steps twice as large. Between two activations,
+    as in attention, both factors would have to give up a bit; these products stay in float.
+    """
+    for node in model.get_ops():
+        if node.get_type_name() == "FakeQuantize" and not _is_constant(node.input_value(0)) and not _makes_bits(node):
+            if all(is_linear(reader) for reader in readers(node)):
+                _narrow(node)
+            else:
+                for port in node.output(0).get_target_inputs():
+                    port.replace_source_output(node.input_value(0))
+    model.validate_nodes_and_infer_types()
+
+
+def is_linear(node: ov.Node) -> bool:
+    """Whether a node is the product of activations with a constant weight that is stored in integers."""
+    return node.get_type_name() == "MatMul" and _is_integer_weight(node.input_value(1))
 
 
 def multiplies_many_rows(model: ov.Model) -> bool:
@@ -38,6 +67,22 @@ def unpack_weights(model: ov.Model) -> None:
     manager.run_passes(model)
 
 
+def _narrow(quantizer: ov.Node) -> None:
+    """Spread half as many steps over a quantizer's range: integers from 0 to 127, and an integer zero point.
+
+    OpenVINO's kernels take quantizers of 256 levels alone: the upper half of these lies above the range, and what
+    exceeds the range is clamped before it.
+    """
+    low, high = (quantizer.input_value(index).get_node().data.astype(np.float32) for index in (1, 2))
+    step = (high - low) / np.float32(HIGHEST_OF_7_BITS)
+    lowest = -np.rint(-low / step) * step
+    highest, above = lowest + HIGHEST_OF_7_BITS * step, lowest + _HIGHEST_OF_8_BITS * step
+    inside = ops.minimum(ops.maximum(quantizer.input_value(0), ops.constant(lowest)), ops.constant(highest))
+    quantizer.input(0).replace_source_output(inside.output(0))
+    for index, bound in enumerate((lowest, above, lowest, above), 1):
+        quantizer.input(index).replace_source_output(ops.constant(bound).output(0))
+
+
 def _static_rows(shape: ov.PartialShape) -> int:
     """The product of all dimensions but the last; 0 where one is open."""
     rows = 1
@@ -53,6 +98,16 @@ def _is_constant(value: ov.Output) -> bool:
 def _makes_bits(node: ov.Node) -> bool:
     """Whether integers are made of a quantizer's output, for another graph to read."""
     return any(port.get_node().get_type_name() == "Convert" for port in node.output(0).get_target_inputs())
+
+
+def _is_integer_weight(value: ov.Output) -> bool:
+    """Whether a value is a constant of integers, converted and scaled."""
+    node = value.get_node()
+    if node.get_type_name() == "Constant":
+        return bool(node.get_element_type().is_integral())
+    return node.get_type_name() in ("Convert", "Multiply", "Subtract", "Reshape") and _is_integer_weight(
+        node.input_value(0)
+    )
 
 
 def _leads_from_constant(value: ov.Output) -> bool:

@@ -16,6 +16,7 @@ import openvino as ov
 import openvino.opset13 as ops
 
 from blipvino.graphs.specs import handing_over
+from blipvino.graphs.surgery import readers
 from blipvino.machine.core import openvino_core
 
 LEVELS = 256
@@ -57,8 +58,8 @@ def take_back_handover(model: ov.Model) -> None:
     """
     for parameter in model.get_parameters():
         if _crosses_in_8_bits(parameter):
-            (convert,) = _readers(parameter)
-            (multiply,) = _readers(convert)
+            (convert,) = readers(parameter)
+            (multiply,) = readers(convert)
             scale = float(multiply.input_value(1).get_node().data.item())
             parameter.set_element_type(ov.Type.f32)
             rounded = _fake_quantize(parameter, scale, scale)
@@ -103,10 +104,6 @@ def _crosses_in_8_bits(port: ov.Node) -> bool:
     return element == ov.Type.i8 and port.output(0).get_any_name().startswith("cross_")
 
 
-def _readers(node: ov.Node) -> list[ov.Node]:
-    return [port.get_node() for port in node.output(0).get_target_inputs()]
-
-
 def _fake_quantize(real: ov.Node | ov.Output, scale: float, output_scale: float) -> ov.Node:
     """Symmetric rounding to 8 bits, scaled by ``output_scale``."""
     bounds = (LOWEST * scale, HIGHEST * scale, LOWEST * output_scale, HIGHEST * output_scale)
@@ -117,7 +114,7 @@ def input_quantizers(model: ov.Model) -> list[InputQuantizer]:
     """The quantizers that stand directly behind a graph's cross-attention inputs."""
     found = []
     for parameter in model.get_parameters():
-        quantizers = [node for node in _readers(parameter) if node.get_type_name() == "FakeQuantize"]
+        quantizers = [node for node in readers(parameter) if node.get_type_name() == "FakeQuantize"]
         if parameter.output(0).get_any_name().startswith("cross_") and len(quantizers) == 1:
             low, high = (float(quantizers[0].input_value(index).get_node().data.item()) for index in (1, 2))
             scale = (high - low) / (LEVELS - 1)

@@ -48,6 +48,11 @@ def outputs_by_name(model: ov.Model) -> dict[str, ov.Output]:
     return {result.output(0).get_any_name(): result.input_value(0) for result in model.get_results()}
 
 
+def readers(node: ov.Node) -> list[ov.Node]:
+    """The nodes that read a node's first output, once for each input that does."""
+    return [port.get_node() for port in node.output(0).get_target_inputs()]
+
+
 def feed(model: ov.Model, sources: Mapping[str, ov.Output]) -> list[ov.Node]:
     """Let a graph read outputs of other nodes instead of its inputs of these names, in place.
 
