@@ -16,7 +16,7 @@ from blipvino.bundle.bundle import open_bundle
 from blipvino.machine.core import openvino_core
 from blipvino.machine.host import this_host
 from blipvino.machine.number_formats import settings_under_limit
-from blipvino.runtime.compiling.compiler import EngineOptions
+from blipvino.runtime.compiling.engine_options import EngineOptions
 from blipvino.runtime.compiling.sizes import Sizes, reshaped
 
 WARM_UP, RUNS = 3, 10

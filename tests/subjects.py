@@ -24,7 +24,7 @@ from blipvino.demo.scenes import render, sample_scene
 from blipvino.demo.vocabulary import SPECIAL_TOKENS, build_tokenizer, save_tokenizer
 from blipvino.graphs.building import build_graph
 from blipvino.graphs.specs import graph_names
-from blipvino.runtime.compiling.compiler import GraphFile
+from blipvino.runtime.compiling.graph_sources import GraphFile
 from blipvino.runtime.components import build_extractor
 from blipvino.runtime.decoding.generation import generate, row_generators
 from blipvino.runtime.engine import Engine

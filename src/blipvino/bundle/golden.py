@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +23,8 @@ from blipvino.errors import BundleError
 
 GOLDEN_FILE = "selftest.safetensors"
 FORMAT = 1
+NOISE_OF_A_BIT = 4.0
+"""Times as much noise has what is rounded in steps twice as large."""
 SAMPLED = 16_384
 """Numbers of an output that are kept, about; those of all layers' keys and values together."""
 LONGEST = 8
@@ -72,6 +75,8 @@ class Golden:
         inputs: of the graphs.
         results: of the float model, by case (see `blipvino.runtime.compiling.selftest.cases`).
         expected: of the bundle's graphs, by case.
+        expected_in_7_bits: likewise, with activations rounded to 7 bits; empty where no graph has quantized ones, and
+            in bundles of before.
         scales: of the outputs that cross to another graph in 8 bits, by name.
     """
 
@@ -79,6 +84,16 @@ class Golden:
     results: Mapping[str, Results]
     expected: Mapping[str, Expected]
     scales: Mapping[str, float] = field(default_factory=dict)
+    expected_in_7_bits: Mapping[str, Expected] = field(default_factory=dict)
+
+    def expectation(self, case: str, in_7_bits: bool) -> Expected:
+        """What is expected of a case; of an older bundle in 7 bits no more than theory has it."""
+        if not in_7_bits:
+            return self.expected[case]
+        if case in self.expected_in_7_bits:
+            return self.expected_in_7_bits[case]
+        known = self.expected[case]
+        return replace(known, noise_to_signal=tuple(NOISE_OF_A_BIT * ratio for ratio in known.noise_to_signal))
 
     def save(self, path: Path) -> None:
         """Write the file."""
@@ -95,11 +110,12 @@ class Golden:
             tensors["question_states"] = inputs.question_states
         tensors |= {f"text.{name}": tokens for name, tokens in inputs.texts.items()}
         tensors |= {f"result.{case}": _in_half(np.stack(rows)) for case, rows in self.results.items()}
-        expected = {
-            case: {"noise_to_signal": list(each.noise_to_signal), "disagreement": each.disagreement}
-            for case, each in self.expected.items()
+        metadata = {
+            "format": FORMAT,
+            "expected": {case: asdict(each) for case, each in self.expected.items()},
+            "expected_in_7_bits": {case: asdict(each) for case, each in self.expected_in_7_bits.items()},
+            "scales": dict(self.scales),
         }
-        metadata = {"format": FORMAT, "expected": expected, "scales": dict(self.scales)}
         # One entry: safetensors writes several in no certain order, and the same samples are to be the same file.
         path.write_bytes(save(tensors, {"blipvino": json.dumps(metadata)}))
 
@@ -118,10 +134,7 @@ class Golden:
                 raise BundleError(
                     f"{path}: a self-test of format {metadata['format']}, known is {FORMAT}: upgrade blipvino"
                 )
-            expected = {
-                case: Expected(tuple(map(float, each["noise_to_signal"])), float(each["disagreement"]))
-                for case, each in metadata["expected"].items()
-            }
+            expected, in_7_bits = (_expectations(metadata.get(name, {})) for name in ("expected", "expected_in_7_bits"))
             inputs = GoldenInputs(
                 pixels=tensors["pixels"],
                 image_embeds=tensors["image_embeds"].astype(np.float32) * tensors["image_embeds.scale"],
@@ -135,7 +148,7 @@ class Golden:
             raise BundleError(
                 f"{path}: cannot be read as golden samples ({error}); run `blipvino optimize` again"
             ) from error
-        return cls(inputs, results, expected, scales)
+        return cls(inputs, results, expected, scales, in_7_bits)
 
 
 def rounded_to_8_bits(image_embeds: FloatArray) -> FloatArray:
@@ -147,6 +160,14 @@ def rounded_to_8_bits(image_embeds: FloatArray) -> FloatArray:
 def sampled(arrays: list[AnyArray], count: int = SAMPLED) -> FloatArray:
     """Some elements of arrays, from all channels and positions of each alike: float32 ``[K]``."""
     return np.concatenate([_strided(array, max(1, count // len(arrays))) for array in arrays]).astype(np.float32)
+
+
+def _expectations(content: Mapping[str, Any]) -> dict[str, Expected]:
+    """What is expected of each case, as the file has it."""
+    return {
+        case: Expected(tuple(map(float, each["noise_to_signal"])), float(each["disagreement"]))
+        for case, each in content.items()
+    }
 
 
 def _in_8_bits(rows: FloatArray) -> tuple[npt.NDArray[np.int8], FloatArray]:

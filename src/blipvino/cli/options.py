@@ -20,7 +20,7 @@ from blipvino.files.atomic import check_png, make_folder
 from blipvino.graphs.recipes import AUTO, RECIPE_NAMES
 from blipvino.runtime.blip import Blip
 from blipvino.runtime.compiling.cache import default_cache
-from blipvino.runtime.compiling.compiler import EngineOptions
+from blipvino.runtime.compiling.engine_options import EngineOptions
 from blipvino.runtime.decoding.generation import GenerationOptions
 
 DEFAULT_CACHE = default_cache()

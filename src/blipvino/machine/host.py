@@ -2,6 +2,7 @@
 
 x86 CPUs before VNNI multiply 8-bit numbers with ``vpmaddubsw``, which adds two products in 16 bits: 255 × 127 twice is
 64,770, and what is above 32,767 is cut off. OpenVINO uses it all the same, and lists INT8 among its capabilities there.
+Of activations in 7 bits, 127 × 128 twice is 32,512, and nothing is cut off.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from archspec.cpu.detect import detected_info
 
 from blipvino.errors import InputError
 
-Arithmetic = Literal["int8", "float", "simulated"]
-ArithmeticOption = Literal["auto", "int8", "float", "simulated"]
+Arithmetic = Literal["int8", "int7", "float", "simulated", "simulated-int7"]
+ArithmeticOption = Literal["auto", "int8", "int7", "float", "simulated", "simulated-int7"]
 
 VARIABLE = "BLIPVINO_ARITHMETIC"
 """The environment variable that stands in for "auto"."""
@@ -57,6 +58,11 @@ class Host:
     limit: str = ""
 
     @property
+    def saturates(self) -> bool:
+        """Whether its 8-bit kernels cut off what leaves 16 bits."""
+        return self.x86 and not self.exact
+
+    @property
     def signature(self) -> str:
         """What compiled graphs depend on: the same CPU runs other kernels when some are forbidden."""
         return f"{self.cpu}|{','.join(self.exact)}|{_isa_limit() or ''}"
@@ -67,13 +73,16 @@ class Choice:
     """The arithmetic of quantized graphs, and why it is that one.
 
     Attributes:
-        arithmetic: "int8" runs them on 8-bit kernels; "float" computes in float with the 8-bit weights; "simulated"
-            rounds as 8-bit kernels that are exact do, and computes in float: what other CPUs answer, slowly.
+        arithmetic: "int8" runs them on 8-bit kernels; "int7" does so with activations in 7 bits, which is exact on
+            kernels that add in 16; "float" computes in float with the 8-bit weights; "simulated" and "simulated-int7"
+            round as these kernels do, and compute in float: what other CPUs answer, slowly.
         reason: a sentence for people.
+        asked: whether somebody asked for it, so that nothing else may be used where that is faster.
     """
 
     arithmetic: Arithmetic
     reason: str
+    asked: bool = False
 
 
 def this_host() -> Host:
@@ -96,7 +105,8 @@ def choose_arithmetic(option: ArithmeticOption = "auto", host: Host | None = Non
     """The arithmetic that quantized graphs get.
 
     Args:
-        option: "auto" is ``$BLIPVINO_ARITHMETIC`` where that is set, else 8-bit where 8-bit kernels are exact.
+        option: "auto" is ``$BLIPVINO_ARITHMETIC`` where that is set, else "int8" where 8-bit kernels are exact, and
+            "int7" where they are not.
         host: by default this one.
 
     Raises:
@@ -108,9 +118,9 @@ def choose_arithmetic(option: ArithmeticOption = "auto", host: Host | None = Non
             raise InputError(f"{name} is {value!r}, expected one of {', '.join(get_args(ArithmeticOption))}")
     host = host or this_host()
     if option != "auto":
-        return Choice(option, f"{_described(option)}, as asked for")
+        return Choice(option, f"{_described(option)}, as asked for", asked=True)
     if variable != "auto":
-        return Choice(cast(Arithmetic, variable), f"{_described(variable)}, as {VARIABLE} says")
+        return Choice(cast(Arithmetic, variable), f"{_described(variable)}, as {VARIABLE} says", asked=True)
     if host.exact:
         return Choice("int8", f"{_described('int8')}: {host.cpu} adds their products exactly ({host.exact[0]})")
     if not host.x86:
@@ -118,14 +128,17 @@ def choose_arithmetic(option: ArithmeticOption = "auto", host: Host | None = Non
     why = f"has no {' or '.join(EXACT_FEATURES)}"
     if host.masked:
         why = f"is kept from {', '.join(host.masked)} by {_isa_variable()}={_isa_limit()}"
-    return Choice(
-        "float", f"{_described('float')}: {host.cpu} {why}, so 8-bit kernels would add products in 16 bits and overflow"
-    )
+    return Choice("int7", f"{_described('int7')}: {host.cpu} {why}, so 8-bit kernels add products in 16 bits")
 
 
 def _described(arithmetic: str) -> str:
-    told = {"int8": "8-bit arithmetic", "float": "Float arithmetic with 8-bit weights"}
-    return told.get(arithmetic, "8-bit arithmetic, simulated in float")
+    told = {
+        "int8": "8-bit arithmetic",
+        "int7": "8-bit arithmetic with activations in 7 bits",
+        "float": "Float arithmetic with 8-bit weights",
+        "simulated": "8-bit arithmetic, simulated in float",
+    }
+    return told.get(arithmetic, "8-bit arithmetic with activations in 7 bits, simulated in float")
 
 
 def _isa_variable() -> str | None:

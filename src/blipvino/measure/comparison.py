@@ -26,7 +26,7 @@ from blipvino.metrics.bootstrap import Estimate
 from blipvino.optimization.original import open_original
 from blipvino.progress import Reporter
 from blipvino.runtime.blip import Blip
-from blipvino.runtime.compiling.compiler import EngineOptions
+from blipvino.runtime.compiling.engine_options import EngineOptions
 from blipvino.runtime.inputs.images import load_image
 
 PICTURES = 6

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from blipvino.machine.host import ArithmeticOption
-from blipvino.runtime.compiling.compiler import EngineOptions, Precision
+from blipvino.runtime.compiling.engine_options import EngineOptions, Precision
 
 
 def measured_engine(precision: Precision = "auto", arithmetic: ArithmeticOption = "auto") -> EngineOptions:

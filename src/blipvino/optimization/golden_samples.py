@@ -20,10 +20,13 @@ from blipvino.data import Sample
 from blipvino.graphs.building import build_graph
 from blipvino.graphs.handover import handover_scales
 from blipvino.graphs.specs import GRAPHS, graph_names, specs_of
+from blipvino.machine.host import Arithmetic
 from blipvino.metrics.sqnr import Fidelity
 from blipvino.optimization.preprocessing import Processors
-from blipvino.runtime.compiling.compiler import Compiler, EngineOptions, GraphFile, GraphSource
+from blipvino.runtime.compiling.compiler import Compiler
+from blipvino.runtime.compiling.engine_options import EngineOptions
 from blipvino.runtime.compiling.golden_runs import Runner
+from blipvino.runtime.compiling.graph_sources import GraphFile, GraphSource
 from blipvino.runtime.compiling.selftest import cases, token_gap
 from blipvino.runtime.compiling.sizes import Sizes
 from blipvino.runtime.inputs.images import load_image
@@ -73,20 +76,30 @@ def golden_samples(checkpoint: Checkpoint, processors: Processors, pictures: Seq
 
 
 def with_expectations(golden: Golden, folder: Path, config: BlipConfig) -> Golden:
-    """The same samples with what a folder's graphs make of them, rounded as their numbers say."""
+    """The same samples with what a folder's graphs make of them, rounded as their numbers say, in 8 and in 7 bits."""
     paths = {name: folder / f"{name}.xml" for name in graph_names(config.architecture)}
     graphs = {name: GraphFile(path) for name, path in paths.items()}
-    scales = handover_scales(folder, list(paths))
+    golden = replace(golden, scales=handover_scales(folder, list(paths)))
+    expected = _expectations(golden, graphs, config, "simulated")
+    quantized = any("FakeQuantize" in path.read_text(encoding="utf-8") for path in paths.values())
+    in_7_bits = _expectations(golden, graphs, config, "simulated-int7") if quantized else {}
+    return replace(golden, expected=expected, expected_in_7_bits=in_7_bits)
+
+
+def _expectations(
+    golden: Golden, graphs: Mapping[str, GraphSource], config: BlipConfig, arithmetic: Arithmetic
+) -> dict[str, Expected]:
+    """What each case comes to in an arithmetic."""
     expected = {}
-    for graph, compiler in _one_by_one(graphs, config, replace(EXACT, arithmetic="simulated")):
-        runner = Runner(replace(golden, scales=scales), config, compiler.request)
+    for graph, compiler in _one_by_one(graphs, config, replace(EXACT, arithmetic=arithmetic)):
+        runner = Runner(golden, config, compiler.request)
         for case, sizes in _cases_of(graph, config, golden.inputs):
             made = runner.run(case, sizes, compiler.request(graph, sizes), whole=True)
             pairs = [(golden.results[case][place], run) for place, run in made.items()]
             noise = tuple(Fidelity.of(original, run).noise_to_signal for original, run in pairs)
             gap = max(token_gap(original, run) for original, run in pairs) if GRAPHS[graph].makes_texts else 0.0
             expected[case] = Expected(noise, gap)
-    return replace(golden, expected=expected, scales=scales)
+    return expected
 
 
 def _question(processors: Processors, config: BlipConfig) -> IntArray | None:

@@ -12,7 +12,7 @@ from blipvino.checkpoint.config import BlipConfig
 from blipvino.checks import flag, folder_path, integer, shown
 from blipvino.errors import InputError
 from blipvino.progress import Reporter
-from blipvino.runtime.compiling.compiler import EngineOptions
+from blipvino.runtime.compiling.engine_options import EngineOptions
 from blipvino.runtime.components import Components, load_components
 from blipvino.runtime.decoding.generation import Generated, GeneratedTokens
 from blipvino.runtime.decoding.ranking import DEFAULT_TOP_K, AnswerList, Ranking

@@ -14,7 +14,7 @@ from blipvino.graphs.specs import graph_names
 from blipvino.machine.memory import memory_limit
 from blipvino.runtime.batches import BatchRunner, TextRequest
 from blipvino.runtime.compiling.bundled import graph_files_of, selftest_of
-from blipvino.runtime.compiling.compiler import EngineOptions
+from blipvino.runtime.compiling.engine_options import EngineOptions
 from blipvino.runtime.engine import Engine
 from blipvino.runtime.features import FeatureCache, FeatureExtractor
 from blipvino.runtime.inputs.images import ImageProcessor

@@ -13,7 +13,9 @@ from blipvino.arrays import AnyArray, FloatArray, IntArray, Pixels
 from blipvino.checkpoint.config import BlipConfig
 from blipvino.errors import InputError
 from blipvino.machine.host import Choice
-from blipvino.runtime.compiling.compiler import Compiler, EngineOptions, GraphSource
+from blipvino.runtime.compiling.compiler import Compiler
+from blipvino.runtime.compiling.engine_options import EngineOptions
+from blipvino.runtime.compiling.graph_sources import GraphSource
 from blipvino.runtime.compiling.selftest import SelfTest
 from blipvino.runtime.compiling.sizes import Sizes
 from blipvino.runtime.decoding.cross_kv import Arena, CrossKV, empty_cross_kv

@@ -32,7 +32,7 @@ from blipvino.metrics.bootstrap import CONFIDENCE, RESAMPLES
 from blipvino.optimization.original import open_original
 from blipvino.progress import Reporter
 from blipvino.runtime.blip import Blip
-from blipvino.runtime.compiling.compiler import EngineOptions
+from blipvino.runtime.compiling.engine_options import EngineOptions
 
 __all__ = ["DEFAULT_BATCH_SIZE", "EXAMPLES", "ModelTexts", "RunOptions", "evaluate_bundle", "evaluate_results"]
 

@@ -47,7 +47,7 @@ from blipvino.files.sample_files import read_json
 from blipvino.machine.host import ArithmeticOption
 from blipvino.machine.record import Machine
 from blipvino.metrics.bootstrap import Estimate
-from blipvino.runtime.compiling.compiler import Precision
+from blipvino.runtime.compiling.engine_options import Precision
 from blipvino.runtime.decoding.ranking import DEFAULT_TOP_K
 
 __all__ = [

@@ -222,7 +222,7 @@ def _build_ours(place: Workplace, recipe: str) -> None:
 
 def _load_ours(place: Workplace, recipe: str) -> Contender:
     from blipvino.measure.race.ours import BlipvinoContender
-    from blipvino.runtime.compiling.compiler import EngineOptions
+    from blipvino.runtime.compiling.engine_options import EngineOptions
 
     return BlipvinoContender(place.bundle(recipe), EngineOptions(threads=place.threads))
 

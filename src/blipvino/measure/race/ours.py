@@ -15,7 +15,7 @@ from blipvino.bundle.bundle import open_bundle
 from blipvino.measure.race.contender import Tokens
 from blipvino.measure.race.timing import median_seconds
 from blipvino.runtime.blip import Blip
-from blipvino.runtime.compiling.compiler import EngineOptions
+from blipvino.runtime.compiling.engine_options import EngineOptions
 from blipvino.runtime.features import ImageFeatures
 
 

@@ -28,7 +28,7 @@ from blipvino.optimization.search.validation import Validation
 from blipvino.progress import Reporter
 from blipvino.recipe import FP16, Recipe, Treatment
 from blipvino.runtime.blip import Blip
-from blipvino.runtime.compiling.compiler import EngineOptions
+from blipvino.runtime.compiling.engine_options import EngineOptions
 from blipvino.runtime.inputs.images import load_image
 
 RANKED_IMAGES = 20

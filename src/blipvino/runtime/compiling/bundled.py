@@ -12,7 +12,9 @@ from blipvino.checkpoint.config import BlipConfig
 from blipvino.errors import BundleError
 from blipvino.graphs.specs import graph_names
 from blipvino.machine.host import Choice
-from blipvino.runtime.compiling.compiler import Compiler, EngineOptions, GraphFile
+from blipvino.runtime.compiling.compiler import Compiler
+from blipvino.runtime.compiling.engine_options import EngineOptions
+from blipvino.runtime.compiling.graph_sources import GraphFile
 from blipvino.runtime.compiling.selftest import SelfTest, Verdict
 from blipvino.runtime.reading import read_config
 

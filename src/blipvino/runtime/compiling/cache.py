@@ -225,6 +225,13 @@ class CompiledCache:
             logger.warning("%s: cannot be written (%s); compiled graphs are not kept", error.filename or path, reason)
             self._saves = False
 
+    def remove(self, key: GraphKey) -> None:
+        """Forget a compiled graph. One that is not there is no error."""
+        try:
+            _remove(self.folder / key.file_name)
+        except OSError as error:
+            logger.warning("%s: cannot be removed (%s)", self.folder / key.file_name, error.strerror)
+
     def entries(self) -> list[CacheEntry]:
         """What is in the folder, last used first. Contents are not compared with their digests."""
         return sorted((_with_record(entry) for entry in self._files()), key=lambda entry: entry.used, reverse=True)

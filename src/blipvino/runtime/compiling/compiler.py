@@ -3,153 +3,58 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from functools import cached_property
-from pathlib import Path
-from typing import Any, Literal, Protocol, get_args
+from typing import Any
 
 import openvino as ov
 from openvino.preprocess import PrePostProcessor
 
-from blipvino import checks
 from blipvino.checkpoint.config import BlipConfig
 from blipvino.errors import BundleError, InputError
-from blipvino.graphs.arithmetic import in_float, multiplies_many_rows, unpack_weights
-from blipvino.graphs.handover import take_back_handover
-from blipvino.graphs.specs import GRAPHS
 from blipvino.machine.core import openvino_core
-from blipvino.machine.host import Arithmetic, ArithmeticOption, choose_arithmetic, this_host
+from blipvino.machine.host import choose_arithmetic, this_host
 from blipvino.machine.number_formats import listed_formats, number_formats, settings_under_limit
 from blipvino.runtime.compiling.cache import CompiledCache, GraphKey, cache_limit
-from blipvino.runtime.compiling.selftest import COARSE, EXACT, ROUNDED, SelfTest, SelfTestMode, Verdict
-from blipvino.runtime.compiling.sizes import Sizes, reshaped
-from blipvino.runtime.reading import read_graph
-
-Precision = Literal["auto", "f32", "bf16"]
-Mode = Literal["latency", "throughput"]
-
-MAX_THREADS = 1024
+from blipvino.runtime.compiling.engine_options import EngineOptions
+from blipvino.runtime.compiling.golden_runs import Runner
+from blipvino.runtime.compiling.graph_sources import GraphSource
+from blipvino.runtime.compiling.selftest import COARSE, EXACT, ROUNDED, Allowance, SelfTest, Verdict
+from blipvino.runtime.compiling.sizes import ANY, Sizes
+from blipvino.runtime.compiling.tuning import Tuning, measure
+from blipvino.runtime.compiling.ways import KERNELS, NARROW, Way, Ways, ways_of
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class EngineOptions:
-    """How the graphs are compiled.
+class Attempt:
+    """A graph that was just compiled in one way.
 
     Attributes:
-        precision: of the arithmetic that is not quantized; "auto" is bf16 where the CPU computes in it, else f32.
-        cache: folder for compiled graphs, so that a later start skips compilation; None keeps none. A path as text
-            becomes a `Path`.
-        threads: CPU threads, from 1 to `MAX_THREADS`; None uses every core.
-        mode: "latency" gives an image all threads, "throughput" gives each of several images a thread of its own.
-        arithmetic: of quantized graphs: "int8" on 8-bit kernels; "float" with 8-bit weights; "auto" is "int8" where
-            8-bit kernels are exact (VNNI, AMX), else "float"; "simulated" rounds as exact kernels do, slowly, anywhere.
-        selftest: what a graph that falls short of its self-test means when it is compiled for the first time:
-            "warn" says so and computes it in float, "strict" raises; "off" does not test.
+        way: how it computes.
+        compiled: the graph.
+        verdict: of its self-test; None without one.
+        request: that the self-test ran, with the inputs that it holds; None without one.
+        runner: keeps the memory of these inputs.
     """
 
-    precision: Precision = "auto"
-    cache: Path | None = None
-    threads: int | None = None
-    mode: Mode = "latency"
-    arithmetic: ArithmeticOption = "auto"
-    selftest: SelfTestMode = "warn"
-
-    def __post_init__(self) -> None:
-        """Check types and ranges.
-
-        Raises:
-            InputError: an option is of another type or out of its range.
-        """
-        checks.choice("precision", self.precision, get_args(Precision))
-        checks.choice("mode", self.mode, get_args(Mode))
-        checks.choice("arithmetic", self.arithmetic, get_args(ArithmeticOption))
-        checks.choice("selftest", self.selftest, get_args(SelfTestMode))
-        if self.threads is not None:
-            object.__setattr__(self, "threads", checks.integer("threads", self.threads, 1, MAX_THREADS))
-        if self.cache is not None:
-            object.__setattr__(self, "cache", checks.folder_path("cache", self.cache))
-
-    def properties(self) -> dict[str, Any]:
-        """OpenVINO's names for these options."""
-        # Texts are a few tokens long: an 8-bit K/V cache, the default, would save nothing and cost accuracy.
-        chosen: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "KV_CACHE_PRECISION": "f32"}
-        if self.precision != "auto":
-            chosen["INFERENCE_PRECISION_HINT"] = self.precision
-        if self.threads is not None:
-            chosen["INFERENCE_NUM_THREADS"] = self.threads
-        return chosen
-
-
-class GraphSource(Protocol):
-    """Where a graph comes from."""
+    way: Way
+    compiled: ov.CompiledModel
+    verdict: Verdict | None = None
+    request: ov.InferRequest | None = None
+    runner: Runner | None = None
 
     @property
-    def digest(self) -> str | None:
-        """Of its content, which a compiled graph in the cache must be of; without one nothing is cached."""
-        ...
+    def passed(self) -> bool:
+        """Whether nothing speaks against it."""
+        return self.verdict is None or self.verdict.passed
 
     @property
-    def place(self) -> str:
-        """Where it is, for people."""
-        ...
-
-    def read(self, core: ov.Core) -> ov.Model:
-        """The graph, for the caller to change."""
-        ...
-
-
-@dataclass(frozen=True)
-class GraphFile:
-    """A graph on disk.
-
-    Attributes:
-        path: of its ``.xml``, with the ``.bin`` beside it.
-        digest: see `GraphSource`.
-        check: raises if the files are damaged; called before they are read.
-    """
-
-    path: Path
-    digest: str | None = None
-    check: Callable[[], None] | None = None
-
-    @property
-    def place(self) -> str:
-        """The bundle's folder."""
-        return str(self.path.parent.resolve())
-
-    def read(self, core: ov.Core) -> ov.Model:
-        """Check and read it."""
-        if self.check is not None:
-            self.check()
-        return read_graph(core, self.path.stem, self.path)
-
-
-@dataclass(frozen=True)
-class Way:
-    """One way to compute a graph.
-
-    Attributes:
-        arithmetic: of what is quantized.
-        options: the engine's, with the precision of what is not.
-    """
-
-    arithmetic: Arithmetic
-    options: EngineOptions
-
-    def properties(self, name: str, source_width: int) -> dict[str, Any]:
-        """OpenVINO's settings for a graph."""
-        chosen = self.options.properties()
-        if self.options.precision == "f32" or self.arithmetic != "int8":
-            chosen["DYNAMIC_QUANTIZATION_GROUP_SIZE"] = "0"  # weights may be 8-bit, activations stay exact
-        elif GRAPHS[name].long_rows:
-            # One scale for all of a position's activations: in long rows faster than OpenVINO's default, one for 32.
-            chosen["DYNAMIC_QUANTIZATION_GROUP_SIZE"] = str(source_width)
-        if self.arithmetic == "simulated":
-            chosen["LP_TRANSFORMS_MODE"] = "NO"  # no 8-bit kernels
-        return chosen
+    def shortfall(self) -> str:
+        """What is wrong, for people; empty without a verdict."""
+        return "" if self.verdict is None else _shortfall(self.verdict, self.way)
 
 
 class Compiler:
@@ -163,6 +68,7 @@ class Compiler:
         config: of the model.
         options: how they are compiled.
         selftest: what a graph must pass when it is compiled for the first time here; None tests nothing.
+        anew: compile and measure even what is in the cache.
     """
 
     def __init__(
@@ -171,6 +77,8 @@ class Compiler:
         config: BlipConfig,
         options: EngineOptions,
         selftest: SelfTest | None = None,
+        *,
+        anew: bool = False,
     ) -> None:
         self.options = options
         self._host = this_host()
@@ -181,7 +89,9 @@ class Compiler:
         self._core = openvino_core()
         self._cache = None if options.cache is None else CompiledCache(options.cache, cache_limit())
         self._memory: list[object] = []  # of graphs from the cache
-        self._quantized: set[str] = set()  # graphs whose activations are
+        self._anew = anew
+        self._quantized: dict[str, bool] = {}  # whether a graph's activations are
+        self.tunings: dict[tuple[str, Sizes], Tuning] = {}  # what was measured of graphs that are loaded
         self._requests: dict[tuple[str, Sizes], ov.InferRequest] = {}
 
     def request(self, name: str, sizes: Sizes) -> ov.InferRequest:
@@ -216,45 +126,106 @@ class Compiler:
         asked = () if self.options.precision == "auto" else ("INFERENCE_PRECISION_HINT",)
         return {name: value for name, value in settings.items() if name not in asked}
 
-    def allowance(self, name: str) -> float:
-        """The noise-to-signal ratio that the arithmetic of a graph that was compiled here may add by itself."""
-        return self._allowance(name, next(self._ways()))
+    def allowance(self, name: str) -> Allowance:
+        """What the arithmetic of a graph that was compiled here may add to what is expected of it."""
+        return self._allowance(name, self._ways(name).candidates[0])
 
     @property
     def _threads(self) -> int:
         return self.options.threads or int(self._core.get_property("CPU", "RANGE_FOR_STREAMS")[1])
 
     def _compile(self, name: str, sizes: Sizes, properties: Mapping[str, Any] | None = None) -> ov.CompiledModel:
+        """The graph as it was compiled before, else in the fastest way that passes its self-test."""
         logger.debug("compiling %s for %s", name, sizes)
         further = dict(properties or {})
-        for way in self._ways():
-            known = self._known(name, sizes, way, further)
-            if known is not None:
-                return known
-        fallen: Verdict | None = None
-        for way in self._ways():
-            compiled = self._compiled(name, self._model(name, sizes, way), self._properties(name, way, further))
-            verdict = self._judged(name, sizes, compiled, way)
-            if verdict is None or verdict.passed:
-                break
-            self._fell_short(verdict, way)
-            fallen = fallen or verdict
-        key = self._cache_key(name, sizes, way, further)
-        if self._cache is not None and key is not None:
-            notes = {"selftest": verdict, "fell_short": fallen}
-            self._cache.save(key, compiled, {what: each.to_json() for what, each in notes.items() if each})
-        return compiled
+        known = None if self._anew else self._known(name, sizes, further)
+        if known is not None:
+            return known
+        ways = self._ways(name)
+        tried = [self._attempt(name, sizes, way, further) for way in self._worth_trying(name, sizes, ways)]
+        fallen = None if any(each.passed for each in tried) else tried[0].verdict
+        best = self._fastest(name, sizes, tried) if fallen is None else self._fallen_back(name, sizes, tried, further)
+        self._keep(best, name, sizes, further, fallen)
+        return best.compiled
 
-    def _known(self, name: str, sizes: Sizes, way: Way, further: Mapping[str, Any]) -> ov.CompiledModel | None:
-        """The graph as it was compiled before, with the same verdict."""
-        key = self._cache_key(name, sizes, way, further)
-        found = None if self._cache is None or key is None else self._cache.load(self._core, key)
-        if found is None:
+    def _known(self, name: str, sizes: Sizes, further: Mapping[str, Any]) -> ov.CompiledModel | None:
+        """The graph as it was compiled before, with the same verdict. The graph itself is not read."""
+        if self._cache is None:
             return None
-        if "fell_short" in found.notes:
-            self._fell_short(Verdict.from_json(found.notes["fell_short"]), next(self._ways()))
-        self._memory.append(found.memory)
-        return found.compiled
+        for way in self._all_ways:
+            key = self._cache_key(name, sizes, way, further)
+            found = None if key is None else self._cache.load(self._core, key)
+            if found is None:
+                continue
+            if "fell_short" in found.notes:
+                self._tell(_shortfall(Verdict.from_json(found.notes["fell_short"]), self._all_ways[0]))
+            if "tuning" in found.notes:
+                self.tunings[name, sizes] = Tuning.from_json(found.notes["tuning"])
+            self._memory.append(found.memory)
+            return found.compiled
+        return None
+
+    def _worth_trying(self, name: str, sizes: Sizes, ways: Ways) -> Sequence[Way]:
+        """All candidates where they are to be measured, else the first one.
+
+        What was measured of a graph in other sizes, of which the same are open, holds for these too.
+        """
+        if self._cache is None or self._selftest is None:
+            return ways.candidates[:1]
+        for (graph, others), tuning in self.tunings.items():
+            if graph == name and _open(others) == _open(sizes) and others != sizes:
+                return [way for way in ways.candidates if way.label == tuning.chosen] or ways.candidates[:1]
+        return ways.candidates
+
+    def _attempt(self, name: str, sizes: Sizes, way: Way, further: Mapping[str, Any]) -> Attempt:
+        compiled = self._compiled(name, self._model(name, sizes, way), self._properties(name, way, further))
+        if self._selftest is None:
+            return Attempt(way, compiled)
+        request, runner = compiled.create_infer_request(), self._selftest.runner(self.request)
+        verdict = self._selftest.judge(name, sizes, request, runner, self._allowance(name, way))
+        return Attempt(way, compiled, verdict, request, runner)
+
+    def _fastest(self, name: str, sizes: Sizes, tried: Sequence[Attempt]) -> Attempt:
+        """Of those that pass, by the clock where there are several."""
+        passed = [each for each in tried if each.passed]
+        requests = [each.request for each in passed if each.request is not None]
+        if len(passed) == 1 or len(requests) < len(passed):
+            return passed[0]
+        tuning = measure([each.way.label for each in passed], requests)
+        logger.debug("%s for %s: %s", name, sizes, tuning)
+        self.tunings[name, sizes] = tuning
+        return next(each for each in passed if each.way.label == tuning.chosen)
+
+    def _fallen_back(self, name: str, sizes: Sizes, tried: Sequence[Attempt], further: Mapping[str, Any]) -> Attempt:
+        """The first way left that passes.
+
+        Raises:
+            BundleError: none does, or the options are strict.
+        """
+        attempt = tried[0]
+        left = [way for way in self._ways(name).all if way not in [each.way for each in tried]]
+        if left:
+            self._tell(attempt.shortfall)
+        for way in left:
+            attempt = self._attempt(name, sizes, way, further)
+            if attempt.passed:
+                return attempt
+        raise BundleError(
+            f"{attempt.shortfall}; the bundle is damaged: run `blipvino optimize` again, or copy it again"
+        )
+
+    def _keep(self, best: Attempt, name: str, sizes: Sizes, further: Mapping[str, Any], fallen: Verdict | None) -> None:
+        """Save a graph with its verdicts, in the place of what was kept of it."""
+        key = self._cache_key(name, sizes, best.way, further)
+        if self._cache is None or key is None:
+            return
+        notes = {"selftest": best.verdict, "fell_short": fallen, "tuning": self.tunings.get((name, sizes))}
+        self._cache.save(key, best.compiled, {what: each.to_json() for what, each in notes.items() if each})
+        if self._anew:
+            for way in self._all_ways:
+                other = self._cache_key(name, sizes, way, further)
+                if other is not None and other != key:
+                    self._cache.remove(other)
 
     def _compiled(self, name: str, model: ov.Model, properties: Mapping[str, Any]) -> ov.CompiledModel:
         """Compile a graph.
@@ -275,54 +246,47 @@ class Compiler:
         """OpenVINO's settings for a graph: those of its way, what the CPU's limit forbids, and further ones."""
         return way.properties(name, self._source_width) | self._limited | dict(further)
 
-    def _ways(self) -> Iterator[Way]:
-        """Ways to compute a graph: the chosen one, and what is fallen back to."""
-        yield Way(self.choice.arithmetic, self.options)
-        if self.choice.arithmetic != "float":
-            yield Way("float", self.options)
-        if self.computes_in_bf16:
-            yield Way("float", replace(self.options, precision="f32"))
+    def _ways(self, name: str) -> Ways:
+        """Ways to compute a graph. It is read to see whether there is anything to choose."""
+        quantized = self.choice.arithmetic in (*KERNELS, *NARROW) and self._is_quantized(name)
+        return ways_of(self.options, self.choice, quantized, self.computes_in_bf16)
+
+    @cached_property
+    def _all_ways(self) -> tuple[Way, ...]:
+        """Ways to compute some graph."""
+        both = (ways_of(self.options, self.choice, quantized, self.computes_in_bf16) for quantized in (True, False))
+        return tuple(dict.fromkeys(way for ways in both for way in ways.all))
+
+    def _is_quantized(self, name: str) -> bool:
+        """Whether a graph has quantized activations."""
+        if name not in self._quantized:
+            model = self._graphs[name].read(self._core)
+            self._quantized[name] = any(node.get_type_name() == "FakeQuantize" for node in model.get_ops())
+        return self._quantized[name]
 
     def _model(self, name: str, sizes: Sizes, way: Way) -> ov.Model:
         """The graph, changed for this way to compute it."""
         model = self._graphs[name].read(self._core)
-        if any(node.get_type_name() == "FakeQuantize" for node in model.get_ops()):
-            self._quantized.add(name)
-        if self.choice.arithmetic == "float":
-            take_back_handover(model)
-        if way.arithmetic == "float":
-            in_float(model)
-        reshaped(model, name, sizes)
-        if way.arithmetic == "float" and multiplies_many_rows(model):
-            unpack_weights(model)
+        way.prepare(model, name, sizes, self.choice.arithmetic)
         return _with_bf16_cross_kv(model) if self.computes_in_bf16 else model
 
-    def _allowance(self, name: str, way: Way) -> float:
+    def _allowance(self, name: str, way: Way) -> Allowance:
+        return Allowance(self._own_noise(name, way), in_7_bits=self.choice.arithmetic in NARROW)
+
+    def _own_noise(self, name: str, way: Way) -> float:
         if self.computes_in_bf16:
             return COARSE
-        if way.options.precision != "f32":
-            # Where only weights are quantized, 8-bit kernels round activations as they come, in groups.
-            dynamic = self._limited.get("DYNAMIC_QUANTIZATION_GROUP_SIZE") != "0"
-            rounds_as_they_come = dynamic and way.arithmetic == "int8" and name not in self._quantized
-            if rounds_as_they_come:
-                return COARSE
-        return ROUNDED if way.arithmetic == "int8" else EXACT
+        dynamic = self._properties(name, way, {}).get("DYNAMIC_QUANTIZATION_GROUP_SIZE") != "0"
+        if dynamic and not self._is_quantized(name):
+            return COARSE  # where only weights are quantized, 8-bit kernels round activations as they come, in groups
+        return ROUNDED if way.arithmetic in KERNELS else EXACT
 
-    def _judged(self, name: str, sizes: Sizes, compiled: ov.CompiledModel, way: Way) -> Verdict | None:
-        if self._selftest is None:
-            return None
-        request = compiled.create_infer_request()
-        return self._selftest.judge(name, sizes, request, self.request, self._allowance(name, way))
-
-    def _fell_short(self, verdict: Verdict, way: Way) -> None:
-        """Say what a graph's self-test found.
+    def _tell(self, what: str) -> None:
+        """Say that a graph falls short, and is computed in another way.
 
         Raises:
-            BundleError: nothing is left to fall back to, or the options are strict.
+            BundleError: the options are strict.
         """
-        what = f"{verdict.graph} in {way.arithmetic} arithmetic falls short of its self-test: {verdict.shortfall}"
-        if way == list(self._ways())[-1]:
-            raise BundleError(f"{what}; the bundle is damaged: run `blipvino optimize` again, or copy it again")
         if self.options.selftest == "strict":
             raise BundleError(
                 f"{what}; `blipvino selftest` tells more, `--arithmetic float` (arithmetic='float') does without 8-bit "
@@ -338,7 +302,8 @@ class Compiler:
         details = {
             "sizes": asdict(sizes),
             "arithmetic": way.arithmetic,
-            "instead_of": self.choice.arithmetic,
+            "layers": way.layers,
+            "of": [self.choice.arithmetic, self.choice.asked, self.options.layers],
             "selftest": None if self._selftest is None else self._selftest.digest,
             "bf16": self.computes_in_bf16,
             "host": self._host.signature,
@@ -347,6 +312,15 @@ class Compiler:
             "openvino": ov.get_version(),
         }
         return GraphKey(name, graph.digest, self._properties(name, way, further), details, bundle=graph.place)
+
+
+def _open(sizes: Sizes) -> list[str]:
+    """Which dimensions stay open."""
+    return [name for name, value in asdict(sizes).items() if value == ANY]
+
+
+def _shortfall(verdict: Verdict, way: Way) -> str:
+    return f"{verdict.graph} in {way.arithmetic} arithmetic falls short of its self-test: {verdict.shortfall}"
 
 
 def _with_bf16_cross_kv(model: ov.Model) -> ov.Model:

@@ -17,7 +17,7 @@ import numpy as np
 import openvino as ov
 
 from blipvino.arrays import AnyArray, FloatArray
-from blipvino.bundle.golden import LONGEST, Golden, GoldenInputs
+from blipvino.bundle.golden import LONGEST, Expected, Golden, GoldenInputs
 from blipvino.bundle.manifest import OPTIMIZE_AGAIN
 from blipvino.checkpoint.config import BlipConfig, TextConfig
 from blipvino.errors import BundleError
@@ -34,6 +34,19 @@ NATS = 1.0
 """What a text's worst disagreement may exceed the expected one by."""
 
 SelfTestMode = Literal["warn", "strict", "off"]
+
+
+@dataclass(frozen=True)
+class Allowance:
+    """What the arithmetic of a graph may add to what is expected of it.
+
+    Attributes:
+        noise_to_signal: by itself.
+        in_7_bits: whether activations have 7 bits, of which less is expected.
+    """
+
+    noise_to_signal: float
+    in_7_bits: bool = False
 
 
 @dataclass(frozen=True)
@@ -112,39 +125,43 @@ class SelfTest:
             raise BundleError(f"{self._path}: golden samples of another model; {OPTIMIZE_AGAIN}")
         return golden
 
-    def judge(
-        self, name: str, sizes: Sizes, request: ov.InferRequest, request_of: RequestOf, allowance: float
-    ) -> Verdict:
+    def runner(self, request_of: RequestOf) -> Runner:
+        """What runs graphs on the golden samples.
+
+        Args:
+            request_of: of the graphs that make what others read.
+        """
+        return Runner(self.golden, self._config, request_of)
+
+    def judge(self, name: str, sizes: Sizes, request: ov.InferRequest, runner: Runner, allowance: Allowance) -> Verdict:
         """Run a graph that was just compiled once, and judge it: on a picture, a question, or one short text.
 
         Args:
             name: of the graph.
             sizes: that it was compiled for.
-            request: of it.
-            request_of: of the graphs that make what this one reads.
-            allowance: the noise-to-signal ratio that the arithmetic may add.
+            request: of it. It holds its inputs as long as the runner lives.
+            runner: of the graphs that make what this one reads.
+            allowance: what may be added to what is expected.
         """
         case = case_of(name, sizes, self._config)
-        runner = Runner(self.golden, self._config, request_of)
-        runs = runner.run(case, sizes, request, whole=False)
-        return self._verdict(name, case, runs, allowance)
+        return self._verdict(name, case, runner.run(case, sizes, request, whole=False), allowance)
 
-    def judge_whole(self, request_of: RequestOf, allowance: Callable[[str], float]) -> list[Verdict]:
+    def judge_whole(self, request_of: RequestOf, allowance: Callable[[str], Allowance]) -> list[Verdict]:
         """Run and judge every graph on all that there is for it, in the order in which they run.
 
         Args:
             request_of: of graphs compiled for this host.
-            allowance: the noise-to-signal ratio that the arithmetic of a graph may add.
+            allowance: what may be added to what is expected of a graph.
         """
-        runner = Runner(self.golden, self._config, request_of)
+        runner = self.runner(request_of)
         verdicts = []
         for case, (graph, sizes) in cases(self._config, self.golden.inputs).items():
             runs = runner.run(case, sizes, request_of(graph, sizes), whole=True)
             verdicts.append(self._verdict(graph, case, runs, allowance(graph)))
         return verdicts
 
-    def _verdict(self, graph: str, case: str, runs: dict[int, FloatArray], allowance: float) -> Verdict:
-        expected, results = self.golden.expected[case], self.golden.results[case]
+    def _verdict(self, graph: str, case: str, runs: dict[int, FloatArray], allowance: Allowance) -> Verdict:
+        expected, results = self.golden.expectation(case, allowance.in_7_bits), self.golden.results[case]
         if any(results[place].shape != run.shape for place, run in runs.items()):
             raise BundleError(f"{self._path}: golden samples of another model; {OPTIMIZE_AGAIN}")
         measured = sum((Fidelity.of(results[place], run) for place, run in runs.items()), Fidelity())
@@ -156,7 +173,7 @@ class SelfTest:
             case=case,
             sqnr=measured.sqnr,
             expected=_decibels(ratio),
-            required=_decibels(MARGIN * ratio + allowance),
+            required=_decibels(MARGIN * ratio + allowance.noise_to_signal),
             disagreement=max(gaps),
             expected_disagreement=expected.disagreement,
         )
@@ -227,7 +244,7 @@ def _are_tokens(ids: AnyArray, config: TextConfig) -> bool:
 def _results_fit(golden: Golden, config: BlipConfig) -> bool:
     """Whether there is a result and an expectation of every run of every case, all of them numbers."""
     inputs, named = golden.inputs, cases(config, golden.inputs).keys()
-    if not golden.results.keys() == golden.expected.keys() == named:
+    if golden.results.keys() != named:
         return False
     runs = dict.fromkeys(named, 1)
     for spec in specs_of(config.architecture):
@@ -235,11 +252,23 @@ def _results_fit(golden: Golden, config: BlipConfig) -> bool:
             runs[spec.name] = len(inputs.pixels)
         if spec.makes_texts:
             runs |= {f"{spec.name}.{source}": len(text) for source, text in inputs.texts.items()}
-    return all(
-        len(golden.results[case]) == len(golden.expected[case].noise_to_signal) == count
-        and all(np.isfinite(run).all() and _power(run) > 0 for run in golden.results[case])
-        and all(0 <= ratio < math.inf for ratio in golden.expected[case].noise_to_signal)
-        and 0 <= golden.expected[case].disagreement < math.inf
+    return (
+        all(
+            len(golden.results[case]) == count
+            and all(np.isfinite(run).all() and _power(run) > 0 for run in golden.results[case])
+            for case, count in runs.items()
+        )
+        and _expectations_fit(golden.expected, runs)
+        and (not golden.expected_in_7_bits or _expectations_fit(golden.expected_in_7_bits, runs))
+    )
+
+
+def _expectations_fit(expected: Mapping[str, Expected], runs: Mapping[str, int]) -> bool:
+    """Whether something is expected of every run of every case, all of it numbers."""
+    return expected.keys() == runs.keys() and all(
+        len(expected[case].noise_to_signal) == count
+        and all(0 <= ratio < math.inf for ratio in expected[case].noise_to_signal)
+        and 0 <= expected[case].disagreement < math.inf
         for case, count in runs.items()
     )
 
