@@ -135,7 +135,7 @@ GRAPHS: dict[str, GraphSpec] = {
             reads="source_states",
             inputs={"source_states": ("sources", "positions")},
             outputs=_PROJECTED,
-            default=WEIGHTS_INT8,
+            default=PTQ_INT8,
             long_rows=True,
         ),
         GraphSpec(
