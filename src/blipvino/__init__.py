@@ -19,10 +19,12 @@ from blipvino.errors import (
     CheckpointError,
     CompressionError,
     DataError,
+    ExportError,
     ImageError,
     InputError,
     OutputError,
 )
+from blipvino.export.export_bundle import export_onnx
 from blipvino.graphs.recipes import find_recipe
 from blipvino.recipe import Recipe, Treatment
 from blipvino.runtime.blip import Blip
@@ -48,6 +50,7 @@ __all__ = [
     "CompressionError",
     "DataError",
     "EngineOptions",
+    "ExportError",
     "Generated",
     "GenerationOptions",
     "ImageError",
@@ -58,6 +61,7 @@ __all__ = [
     "Recipe",
     "Search",
     "Treatment",
+    "export_onnx",
     "find_recipe",
     "open_bundle",
     "optimize",

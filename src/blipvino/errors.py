@@ -31,3 +31,7 @@ class OutputError(BlipvinoError):
 
 class CompressionError(BlipvinoError):
     """A model that cannot be compressed as asked."""
+
+
+class ExportError(BlipvinoError):
+    """A bundle that cannot be written in another format as asked."""

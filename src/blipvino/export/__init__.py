@@ -1,1 +1,1 @@
-"""A bundle in the form that other software reads."""
+"""Bundles in other formats, for programs that do not run blipvino."""

@@ -1,0 +1,91 @@
+"""The README's program runs with nothing but what it says it needs."""
+
+import importlib.metadata
+import re
+import subprocess
+import sys
+
+import pytest
+from PIL import Image
+from subjects import scene_image, scene_questions
+
+NEEDED = ("onnxruntime", "numpy", "tokenizers", "pillow")
+GUARD = """
+import runpy, sys
+
+class Guard:
+    def find_spec(self, name, path=None, target=None):
+        top = name.partition(".")[0]
+        if top not in sys.stdlib_module_names and top not in {allowed!r}:
+            raise ImportError(f"{{name}} is none of the packages that the program may import")
+
+sys.meta_path.insert(0, Guard())
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+def with_requirements(names):
+    """Packages, and what these need in turn, extras left out."""
+    found, left = set(), list(names)
+    while left:
+        name = re.sub(r"[-_.]+", "-", left.pop()).lower()
+        if name not in found:
+            found.add(name)
+            try:
+                needed = importlib.metadata.requires(name) or []
+            except importlib.metadata.PackageNotFoundError:  # of another system
+                continue
+            left += [re.match(r"[\w.-]+", each)[0] for each in needed if "extra ==" not in each]
+    return found
+
+
+def allowed_modules():
+    packages = with_requirements(NEEDED)
+    distributions = importlib.metadata.packages_distributions()
+    return sorted(
+        module
+        for module, names in distributions.items()
+        if any(re.sub(r"[-_.]+", "-", name).lower() in packages for name in names)
+    )
+
+
+@pytest.fixture
+def program(tmp_path):
+    """Runs the program of an export's README, in its folder."""
+    photo = tmp_path / "photo.png"
+    Image.fromarray(scene_image(2)).save(photo)
+
+    def run(folder, *arguments):
+        (code,) = re.findall(r"```python\n(.*?)```", (folder / "README.md").read_text(), re.DOTALL)
+        assert max(map(len, code.splitlines())) <= 120
+        assert len(code.splitlines()) <= 30
+        script = tmp_path / "program.py"
+        script.write_text(code)
+        guard = GUARD.format(allowed=allowed_modules())
+        command = [sys.executable, "-I", "-c", guard, script, photo, *arguments]
+        process = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+        assert process.returncode == 0, process.stderr
+        return process.stdout.strip()
+
+    return run
+
+
+def test_the_guard_keeps_others_out(program, demo_float, tmp_path):
+    _, models = demo_float
+    folder = tmp_path / "other"
+    folder.mkdir()
+    for package in ("openvino", "blipvino", "torch"):
+        text = f"```python\nimport {package}\n```"
+        (folder / "README.md").write_text(text)
+        with pytest.raises(AssertionError, match="none of the packages"):
+            program(folder)
+    assert models.folder != folder
+
+
+@pytest.mark.parametrize("pair", ["demo_float", "demo_quantized"])
+def test_it_captions_and_answers_as_blipvino_does(pair, program, request):
+    blip, models = request.getfixturevalue(pair)
+    image, question = scene_image(2), scene_questions(2)[0]
+    assert program(models.folder) == blip.caption(image)
+    assert program(models.folder, question) == blip.answer(image, question)
