@@ -45,6 +45,8 @@ def complete(monkeypatch, capsys):
             ["demo:train", "demo:validation", "demo:test", "vqav2:", "coco:", "folder:", "hf:"],
         ),
         (["report", "b", "--data", "h"], ["hf:"]),
+        (["export", "b", "--precision", ""], ["fp32", "fp16", "int8"]),
+        (["export", "b", "--format", ""], ["onnx"]),
         (["evaluate", "b", "--data", "demo"], ["demo:train", "demo:validation", "demo:test"]),
         (["diagnose", "b", "--data", "c"], ["coco:"]),
         (["bench", "demo", "--recipes", "none,int8"], ["none,int8", "none,int8-int4"]),

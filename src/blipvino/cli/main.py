@@ -23,6 +23,7 @@ from blipvino.cli import (
     demo,
     diagnose,
     evaluate,
+    export,
     info,
     optimize,
     report,
@@ -85,7 +86,7 @@ app = typer.Typer(
 )
 for verb in (
     *(optimize, caption, ask, compare, report, evaluate, diagnose),
-    *(bench, stress, selftest, info, cache, demo),
+    *(bench, stress, selftest, export, info, cache, demo),
 ):
     app.add_typer(verb.app)  # without a name, its command becomes one of the app's
 
