@@ -159,6 +159,17 @@ def test_weights_keep_their_bits_and_are_there_once(demo_quantized, int8):
     assert (models.folder / "decoder_model.onnx_data").stat().st_size < 1.2 * in_bundle
 
 
+def test_a_word_table_that_projects_too_is_there_once_and_read_by_each_alone(demo_quantized):
+    """ONNX Runtime fuses a product with its 8-bit weight only where nothing else reads the weight."""
+    _, models = demo_quantized
+    model = onnx.load(models.folder / "decoder_with_past_model.onnx", load_external_data=False)
+    tables = [each for each in model.graph.initializer if list(each.dims) == [192, 206]]
+    assert len(tables) == 2
+    assert len({tuple((entry.key, entry.value) for entry in each.external_data) for each in tables}) == 1
+    readers = {each.name: [node.op_type for node in model.graph.node if each.name in node.input] for each in tables}
+    assert sorted(readers.values()) == [["DequantizeLinear"], ["Gather"]]
+
+
 def test_half_precision_is_half_the_size_and_the_same_numbers(demo_float, tmp_path, demo):
     blip, models = demo_float
     half = exported(export_onnx(demo.bundle, tmp_path / "fp16", show_progress=False).folder, blip)

@@ -37,7 +37,6 @@ class OnnxGraph:
     nodes: list[Any] = field(default_factory=list)
     initializers: list[Any] = field(default_factory=list)
     _values: dict[tuple[str, bool], str] = field(default_factory=dict)
-    _packed: dict[tuple[str, bool], tuple[list[str], dict[str, int]]] = field(default_factory=dict)
     _small: dict[tuple[str, tuple[int, ...], bytes], str] = field(default_factory=dict)
     _taken: set[str] = field(default_factory=set)
 
@@ -115,17 +114,16 @@ class OnnxGraph:
     def packed(self, output: ov.Output, hint: str, *, transposed: bool) -> tuple[list[str], dict[str, int]]:
         """A constant's integers, scales and perhaps zero points, as `DequantizeLinear` reads them, and its attributes.
 
+        They are new constants each time: ONNX Runtime fuses a product with its 8-bit weight only where nothing else
+        reads that. A file of data holds what is equal once.
+
         Args:
             output: the constant, which ``has_row_scales``.
             hint: what to call the integers.
             transposed: as of `value`.
         """
-        key = (output.get_node().get_name(), transposed)
-        if key not in self._packed:
-            arrays, attributes = read_weight(output).packed(transposed=transposed)
-            names = [self.constant(each, f"{hint}{suffix}", bits) for each, suffix, bits in arrays]
-            self._packed[key] = names, attributes
-        return self._packed[key]
+        arrays, attributes = read_weight(output).packed(transposed=transposed)
+        return [self.constant(each, f"{hint}{suffix}", bits) for each, suffix, bits in arrays], attributes
 
     def _constant(self, output: ov.Output, hint: str, transposed: bool) -> str:
         weight = read_weight(output)
