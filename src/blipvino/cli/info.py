@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -18,6 +19,7 @@ from blipvino.cli.options import DEFAULT_CACHE, CacheOption, JsonFlag
 from blipvino.graphs.recipes import AUTO, RECIPE_NAMES, SEARCH_SUMMARY, find_recipe
 from blipvino.machine.host import choose_arithmetic
 from blipvino.runtime.compiling.cache import CompiledCache, cache_limit
+from blipvino.runtime.compiling.measured_choices import MeasuredChoice, measured_choices
 
 OptionalBundle = Annotated[Path | None, typer.Argument(help="A bundle; without it, the recipes are listed.")]
 
@@ -28,10 +30,10 @@ app = typer.Typer()
 def info(bundle: OptionalBundle = None, cache: CacheOption = DEFAULT_CACHE, as_json: JsonFlag = False) -> None:
     """Show what a bundle holds, after checking that it is whole; or list the recipes. Tells the cache's size, too."""
     if bundle is not None:
-        opened = open_bundle(bundle)
-        print_info(opened, as_json)
+        opened, kept = open_bundle(bundle), CompiledCache(cache)
+        print_info(opened, as_json, measured_choices(kept, opened))
         if not as_json:
-            typer.echo(bundle_line(CompiledCache(cache), opened))
+            typer.echo(bundle_line(kept, opened))
     elif as_json:
         output.print_json([find_recipe(name).to_json() for name in RECIPE_NAMES])
     else:
@@ -42,10 +44,10 @@ def info(bundle: OptionalBundle = None, cache: CacheOption = DEFAULT_CACHE, as_j
         typer.echo(cache_line(CompiledCache(cache, cache_limit())))
 
 
-def print_info(bundle: Bundle, as_json: bool) -> None:
-    """Print what a bundle holds, and the arithmetic that this machine computes it in."""
+def print_info(bundle: Bundle, as_json: bool, measured: Sequence[MeasuredChoice] = ()) -> None:
+    """Print what a bundle holds, and how this machine computes it."""
     if as_json:
-        here = asdict(choose_arithmetic())
+        here = {**asdict(choose_arithmetic()), "measured": [each.to_json() for each in measured]}
         output.print_json({"folder": str(bundle.folder), "here": here, **json.loads(bundle.manifest.to_json())})
         return
     manifest, choice = bundle.manifest, choose_arithmetic()
@@ -63,6 +65,8 @@ def print_info(bundle: Bundle, as_json: bool) -> None:
             rate = f"{originals[graph] / size:.3f}" if graph in originals else ""
             table.add_row(graph, str(treatment), f"{size / 1024:,.2f}", rate)
     output.console.print(table)
+    for each in measured:
+        typer.echo(str(each))
     if manifest.measurements.search is not None:
         _print_search(manifest.measurements.search)
 

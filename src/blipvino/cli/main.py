@@ -29,6 +29,7 @@ from blipvino.cli import (
     report,
     selftest,
     stress,
+    tune,
 )
 from blipvino.cli.output import print_error
 from blipvino.errors import BlipvinoError, InputError
@@ -86,7 +87,7 @@ app = typer.Typer(
 )
 for verb in (
     *(optimize, caption, ask, compare, report, evaluate, diagnose),
-    *(bench, stress, selftest, export, info, cache, demo),
+    *(bench, stress, selftest, tune, export, info, cache, demo),
 ):
     app.add_typer(verb.app)  # without a name, its command becomes one of the app's
 

@@ -41,8 +41,10 @@ class Arithmetic(StrEnum):
 
     auto = "auto"
     int8 = "int8"
+    int7 = "int7"
     float = "float"
     simulated = "simulated"
+    simulated_int7 = "simulated-int7"
 
 
 # What is worked on
@@ -82,8 +84,8 @@ PrecisionOption = Annotated[Precision, typer.Option(help="Arithmetic of what is 
 ArithmeticOption = Annotated[
     Arithmetic,
     typer.Option(
-        help="Arithmetic of quantized graphs: 8-bit kernels, float with 8-bit weights, or 8 bits simulated in float; "
-        "auto is what this CPU computes exactly."
+        help="Arithmetic of quantized graphs: 8-bit kernels, the same with activations in 7 bits, float with 8-bit "
+        "weights, or 8 or 7 bits simulated in float; auto is the fastest that this CPU computes exactly."
     ),
 ]
 StrictFlag = Annotated[

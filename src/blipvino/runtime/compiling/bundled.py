@@ -15,7 +15,8 @@ from blipvino.machine.host import Choice
 from blipvino.runtime.compiling.compiler import Compiler
 from blipvino.runtime.compiling.engine_options import EngineOptions
 from blipvino.runtime.compiling.graph_sources import GraphFile
-from blipvino.runtime.compiling.selftest import SelfTest, Verdict
+from blipvino.runtime.compiling.measured_choices import MeasuredChoice
+from blipvino.runtime.compiling.selftest import SelfTest, Verdict, cases
 from blipvino.runtime.reading import read_config
 
 
@@ -69,12 +70,39 @@ def run_selftest(bundle: Bundle, options: EngineOptions) -> SelfTestReport:
         BundleError: the bundle has no golden samples.
     """
     config = read_config(bundle)
+    selftest = _required_selftest(bundle, config)
+    compiler = Compiler(graph_files_of(bundle, graph_names(config.architecture), check=False), config, options)
+    verdicts = selftest.judge_whole(compiler.request, compiler.allowance)
+    return SelfTestReport(compiler.choice, tuple(verdicts))
+
+
+def tune_bundle(bundle: Bundle, options: EngineOptions) -> tuple[MeasuredChoice, ...]:
+    """Compile every graph anew in each way that is exact here, measure, and keep the fastest in the cache.
+
+    Args:
+        bundle: whose graphs are compiled, for one image and one question.
+        options: with a cache.
+
+    Returns:
+        What was measured of the graphs that there is a choice for, in the order in which they run.
+
+    Raises:
+        BundleError: the bundle has no golden samples, which are what the graphs run on.
+    """
+    config = read_config(bundle)
+    selftest = _required_selftest(bundle, config)
+    graphs = graph_files_of(bundle, graph_names(config.architecture), check=True)
+    compiler = Compiler(graphs, config, options, selftest, anew=True)
+    for name, sizes in cases(config, selftest.golden.inputs).values():
+        compiler.request(name, sizes)
+    return tuple(MeasuredChoice(name, sizes, tuning) for (name, sizes), tuning in compiler.tunings.items())
+
+
+def _required_selftest(bundle: Bundle, config: BlipConfig) -> SelfTest:
     selftest = selftest_of(bundle, config)
     if selftest is None:
         raise BundleError(
             f"{bundle.folder}: was made by blipvino {bundle.manifest.blipvino_version} without a self-test; "
             "run `blipvino optimize` again"
         )
-    compiler = Compiler(graph_files_of(bundle, graph_names(config.architecture), check=False), config, options)
-    verdicts = selftest.judge_whole(compiler.request, compiler.allowance)
-    return SelfTestReport(compiler.choice, tuple(verdicts))
+    return selftest

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import openvino as ov
@@ -16,6 +17,14 @@ from blipvino.runtime.decoding.cross_kv import CrossKV, empty_cross_kv
 
 RequestOf = Callable[[str, Sizes], ov.InferRequest]
 """The request of a compiled graph, for these sizes."""
+
+
+@dataclass(frozen=True)
+class Projected:
+    """Padded states, and the keys and values that were made of them."""
+
+    states: FloatArray
+    made: CrossKV
 
 
 class Runner:
@@ -37,7 +46,7 @@ class Runner:
         self._scales = golden.scales
         self._config = config
         self._request_of = request_of
-        self._bound: CrossKV | None = None  # a request does not keep the memory alive that it reads
+        self._bound: Projected | None = None  # a request does not keep the memory alive that it reads and writes
 
     def run(self, case: str, sizes: Sizes, request: ov.InferRequest, *, whole: bool) -> dict[int, FloatArray]:
         """Results of a case's runs by their number: of all pictures if it is run on the whole, else of one."""
@@ -106,7 +115,8 @@ class Runner:
         states = self._states(source)
         length = states.shape[1] if sizes.positions == ANY else sizes.positions
         if spec.projects:
-            return list(_project(request, states, length).as_floats(states.shape[1], self._scales))
+            self._bound = _project(request, states, length)
+            return list(self._bound.made.as_floats(states.shape[1], self._scales))
         (port,) = request.model_inputs
         request.infer({port: np.pad(states, [(0, 0), (0, length - states.shape[1]), (0, 0)])})
         return [np.array(request.get_output_tensor(number).data) for number in range(len(request.model_outputs))]
@@ -120,10 +130,10 @@ class Runner:
         """Give a reader keys and values of the golden source."""
         assert spec.keys_from is not None
         self._bound = _project(self._request_of(spec.keys_from, sizes), self._states(source), positions)
-        self._bound.bind(reader)
+        self._bound.made.bind(reader)
 
 
-def _project(request: ov.InferRequest, states: FloatArray, length: int) -> CrossKV:
+def _project(request: ov.InferRequest, states: FloatArray, length: int) -> Projected:
     """Keys and values of states ``[1, S, D]`` that are padded to a length."""
     padded = np.pad(states, [(0, 0), (0, length - states.shape[1]), (0, 0)])
     made = empty_cross_kv(request.model_outputs, 1, length)
@@ -131,4 +141,4 @@ def _project(request: ov.InferRequest, states: FloatArray, length: int) -> Cross
     (port,) = request.model_inputs
     request.set_tensor(port, ov.Tensor(padded))
     request.infer()
-    return made
+    return Projected(padded, made)

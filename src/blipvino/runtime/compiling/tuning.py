@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import openvino as ov
 
-BUDGET_SECONDS = 2.0
+BUDGET_SECONDS = 1.0
 """For all rounds of one graph's candidates together."""
 LEAST_ROUNDS, MOST_ROUNDS = 3, 50
 CLEARLY_FASTER = 0.97
@@ -50,7 +50,7 @@ def measure(labels: Sequence[str], requests: Sequence[ov.InferRequest]) -> Tunin
 
     Args:
         labels: of the ways; the first is preferred.
-        requests: of each, which ran once already.
+        requests: of each, which ran once already; the memory that they read and write must live.
     """
     seconds: list[list[float]] = [[] for _ in requests]
     started = time.perf_counter()
@@ -73,4 +73,4 @@ def choose(milliseconds: Mapping[str, float]) -> Tuning:
 
 
 def _figure(milliseconds: float) -> str:
-    return f"{milliseconds:.0f}" if milliseconds >= 100 else f"{milliseconds:.1f}"
+    return f"{milliseconds:,.0f}" if milliseconds >= 100 else f"{milliseconds:.1f}"
