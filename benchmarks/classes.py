@@ -3,8 +3,8 @@
 python -m benchmarks.classes --work out/classes
 
 BLIP-base with random weights is calibrated on crops of the two photographs that scikit-learn ships, and diagnosed on
-whole ones. "float" is what a CPU without VNNI or AMX runs, "simulated" rounds as exact 8-bit kernels do, "int8" is
-whatever 8-bit kernels this CPU has.
+whole ones. "simulated" and "simulated-int7" say what exact kernels make of activations in 8 and in 7 bits; "int8" and
+"int7" are whatever 8-bit kernels this CPU has, which without VNNI or AMX are exact for 7 bits alone.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from blipvino.measure.diagnosis.diagnosis import Diagnosis
 from blipvino.measure.report.diagnosis_tables import decibels
 from blipvino.optimization.optimize import CalibrationOptions
 
-ARITHMETICS: tuple[ArithmeticOption, ...] = ("float", "simulated", "int8")
+ARITHMETICS: tuple[ArithmeticOption, ...] = ("float", "simulated", "int8", "simulated-int7", "int7")
 GRAPHS = ("vision", "question_kv", "question", "answer_kv", "answer")
 
 

@@ -150,7 +150,7 @@ class SearchRecord:
         seconds: that it took.
         machine: where.
         trials: all that was tried, in order.
-        arithmetic: of quantized graphs there: "int8", "float" or "simulated"; None in records of before.
+        arithmetic: of quantized graphs there, see `blipvino.machine.host.Choice`; None in records of before.
     """
 
     measure: str

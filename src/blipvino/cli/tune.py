@@ -44,6 +44,4 @@ def tune(
     for each in measured:
         typer.echo(str(each))
     if not measured:
-        print_sentence(
-            "There is nothing to choose: no graph has quantized activations, or one arithmetic is asked for."
-        )
+        print_sentence("There is nothing to choose: no graph has quantized activations, or an arithmetic is asked for.")

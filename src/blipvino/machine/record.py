@@ -26,7 +26,7 @@ class Machine:
         python: Python's version.
         libraries: versions of the libraries that matter.
         arithmetic: of quantized graphs here, and why.
-        quantized: that arithmetic by its name: "int8", "float" or "simulated"; empty in records of before.
+        quantized: that arithmetic by its name, see `blipvino.machine.host.Choice`; empty in records of before.
         machine_class: of its CPU; None in records of before.
         limit: the environment variable that forbade instructions, ``NAME=VALUE``; empty if none did.
     """

@@ -58,7 +58,7 @@ def floors(results: SpeedResults) -> tuple[Floor, ...]:
     """
     found = []
     native = "bf16" if "bf16" in results.peaks.macs else "f32"
-    in_float = results.machine.quantized in ("float", "simulated")
+    in_float = results.machine.quantized in ("float", "simulated", "simulated-int7")
     for name, weights in results.facts.step_weights.items():
         parts = results.find("parts", name)
         if parts is None:

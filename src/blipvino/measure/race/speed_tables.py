@@ -21,7 +21,13 @@ LATENCIES = {
 """Works whose latency at batch 1 is listed, and what to call them."""
 
 
-ARITHMETICS = {"int8": "8-bit", "float": "float", "simulated": "simulated"}
+ARITHMETICS = {
+    "int8": "8-bit",
+    "int7": "8-bit, activations in 7",
+    "float": "float",
+    "simulated": "simulated",
+    "simulated-int7": "simulated, activations in 7 bits",
+}
 """What our quantized graphs computed in, in a word."""
 
 

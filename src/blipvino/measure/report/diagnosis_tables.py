@@ -12,8 +12,10 @@ SAME = 1.0
 """A difference in dB that needs no explanation."""
 WHY = {
     "int8": "The 8-bit kernels of this CPU, and what is rounded around them, make errors of their own.",
+    "int7": "Activations are rounded to 7 bits here, which 8-bit kernels without VNNI multiply exactly.",
     "float": "Activations are not rounded to 8 bits here, so that what their rounding costs elsewhere is missing.",
     "simulated": "What is not quantized is not computed in float32 here.",
+    "simulated-int7": "Activations are rounded to 7 bits, as on CPUs without VNNI.",
 }
 
 

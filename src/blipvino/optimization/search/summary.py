@@ -12,9 +12,11 @@ from blipvino.text.tables import TextTable
 LONGEST_REASON = 160
 """Characters; NNCF's refusals run over pages. The manifest has all of them."""
 JUDGED = {
-    "int8": "judged and timed with 8-bit kernels; where a CPU has no VNNI or AMX, activations stay float instead",
+    "int8": "judged and timed with 8-bit kernels; where a CPU has no VNNI or AMX, activations have 7 bits instead",
+    "int7": "judged and timed with activations in 7 bits, as this CPU runs them; with VNNI or AMX they have 8",
     "float": "judged and timed with float activations, as this CPU runs them; elsewhere they are rounded to 8 bits",
     "simulated": "judged with simulated 8-bit kernels, whose times say nothing",
+    "simulated-int7": "judged with simulated kernels of 7-bit activations, whose times say nothing",
 }
 
 
