@@ -24,7 +24,7 @@ from blipvino.errors import (
     InputError,
     OutputError,
 )
-from blipvino.export.export_bundle import export_onnx
+from blipvino.export.export_bundle import export_onnx, export_openvino
 from blipvino.graphs.recipes import find_recipe
 from blipvino.recipe import Recipe, Treatment
 from blipvino.runtime.blip import Blip
@@ -62,6 +62,7 @@ __all__ = [
     "Search",
     "Treatment",
     "export_onnx",
+    "export_openvino",
     "find_recipe",
     "open_bundle",
     "optimize",

@@ -46,7 +46,7 @@ def complete(monkeypatch, capsys):
         ),
         (["report", "b", "--data", "h"], ["hf:"]),
         (["export", "b", "--precision", ""], ["fp32", "fp16", "int8"]),
-        (["export", "b", "--format", ""], ["onnx"]),
+        (["export", "b", "--format", ""], ["onnx", "openvino"]),
         (["evaluate", "b", "--data", "demo"], ["demo:train", "demo:validation", "demo:test"]),
         (["diagnose", "b", "--data", "c"], ["coco:"]),
         (["bench", "demo", "--recipes", "none,int8"], ["none,int8", "none,int8-int4"]),

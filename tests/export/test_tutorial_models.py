@@ -1,5 +1,6 @@
 """The tutorial's models made of a bundle: its own code runs on them, and generates what blipvino does."""
 
+import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,14 +12,14 @@ import pytest
 from PIL import Image
 from subjects import EXACT, scene_image, scene_questions
 
-from blipvino import Blip, EngineOptions, open_bundle
+from blipvino import Blip, EngineOptions, ExportError, export_openvino
 from blipvino.checkpoint.tensors import load_checkpoint
 from blipvino.demo import CHECKPOINT
 from blipvino.errors import OutputError
-from blipvino.export.tutorial_graphs import text_decoder, text_encoder, vision_model
-from blipvino.export.tutorial_models import export_tutorial_models
+from blipvino.export.tutorial_graphs import TEXT_DECODER, TEXT_ENCODER, VISION, text_decoder, text_encoder, vision_model
 from blipvino.graphs.arithmetic import in_float
 from blipvino.graphs.building import build_graph
+from blipvino.machine.core import openvino_core
 
 torch = pytest.importorskip("torch")
 torch_graphs = pytest.importorskip("blipvino.measure.race.baselines.torch_graphs")
@@ -34,7 +35,6 @@ PLAIN = {
 SIMULATED = EngineOptions(precision="f32", threads=1, arithmetic="simulated")
 FLOAT = EngineOptions(precision="f32", threads=1, arithmetic="float")
 NEW_TOKENS = 6
-VISION, ENCODER, DECODER = "blip_vision_model", "blip_text_encoder", "blip_text_decoder_with_past"
 
 
 @dataclass(frozen=True)
@@ -54,20 +54,20 @@ class Exported:
         return self.folder / f"{name}{'_int8' if self.precision == 'int8' else ''}.xml"
 
     def compiled(self, name):
-        return ov.compile_model(self.path(name), "CPU", PLAIN)
+        return openvino_core().compile_model(self.path(name), "CPU", PLAIN)
 
 
 @pytest.fixture(scope="module")
 def exported_fp16(demo, tmp_path_factory):
     folder = tmp_path_factory.mktemp("fp16") / "models"
-    export_tutorial_models(open_bundle(demo.bundle), folder)
+    export_openvino(demo.bundle, folder, show_progress=False)
     return Exported(demo.bundle, folder, "fp16", demo.blip)
 
 
 @pytest.fixture(scope="module")
 def exported_int8(int8, tmp_path_factory):
     folder = tmp_path_factory.mktemp("int8") / "models"
-    export_tutorial_models(open_bundle(int8), folder)
+    export_openvino(int8, folder, show_progress=False)
     return Exported(int8, folder, "int8", Blip.load(int8, options=SIMULATED))
 
 
@@ -76,7 +76,7 @@ def exported_int8_in_float(exported_int8, tmp_path_factory):
     """The same with activations in float: quantizers turn the last bit of a sum into a step, now and then."""
     folder = shutil.copytree(exported_int8.folder, tmp_path_factory.mktemp("int8") / "float")
     for path in exported_int8.folder.glob("*.xml"):
-        model = ov.Core().read_model(path)
+        model = openvino_core().read_model(path)
         in_float(model)
         ov.save_model(model, folder / path.name, compress_to_fp16=False)
     return Exported(exported_int8.bundle, folder, "int8", Blip.load(exported_int8.bundle, options=FLOAT))
@@ -185,7 +185,9 @@ class Notebook:
 def test_the_notebooks_calls_run_on_them(in_floats):
     blip = in_floats.blip
     inputs = tutorial.Inputs.load(in_floats.folder)
-    notebook = Notebook(inputs.config.text, *(in_floats.compiled(name) for name in (VISION, ENCODER, DECODER)))
+    notebook = Notebook(
+        inputs.config.text, *(in_floats.compiled(name) for name in (VISION, TEXT_ENCODER, TEXT_DECODER))
+    )
     for index in range(4):
         image, question = picture(index), scene_questions(index)[0]
         pixel_values, tokens = inputs.pixel_values([image]), inputs.texts.questions([question])
@@ -208,12 +210,12 @@ def ports(model):
 def test_inputs_and_outputs_are_those_of_models_that_are_converted_from_torch(exported_fp16, demo, tmp_path):
     tutorial.copy_inputs(CHECKPOINT, tmp_path)
     tutorial._convert(CHECKPOINT, tmp_path)
-    core = ov.Core()
-    for name in (VISION, ENCODER, DECODER):
+    core = openvino_core()
+    for name in (VISION, TEXT_ENCODER, TEXT_DECODER):
         found, expected = (core.read_model(folder / f"{name}.xml") for folder in (exported_fp16.folder, tmp_path))
         inputs, shapes = ports(found)
         expected_inputs, expected_shapes = ports(expected)
-        if name == DECODER:  # the notebook's has one more input, which the bench's rebuild does without
+        if name == TEXT_DECODER:  # the notebook's has one more input, which the bench's rebuild does without
             assert inputs.pop(1) == ("attention_mask", ov.Type.i64)
             layers = demo.oracle.config.text_config.num_hidden_layers
             past = [f"past_{kind}.{layer}" for layer in range(layers) for kind in ("key", "value")]
@@ -226,7 +228,7 @@ def test_inputs_and_outputs_are_those_of_models_that_are_converted_from_torch(ex
             ]
         assert inputs == expected_inputs
         assert [len(shape) for shape in shapes] == [len(shape) for shape in expected_shapes]
-        assert len(found.inputs) == len(expected.inputs) + (name == DECODER)
+        assert len(found.inputs) == len(expected.inputs) + (name == TEXT_DECODER)
 
 
 def test_the_notebooks_quantization_runs_on_them(exported_fp16, tmp_path):
@@ -245,8 +247,8 @@ def test_the_notebooks_quantization_runs_on_them(exported_fp16, tmp_path):
 def test_weights_stay_as_small_as_they_were(exported):
     size = sum(path.stat().st_size for path in exported.folder.glob("*.bin"))
     assert size == pytest.approx(sum(path.stat().st_size for path in exported.bundle.glob("*.bin")), rel=0.01)
-    for name in (VISION, ENCODER):
-        quantizers = [node for node in ov.Core().read_model(exported.path(name)).get_ops() if is_quantizer(node)]
+    for name in (VISION, TEXT_ENCODER):
+        quantizers = [node for node in openvino_core().read_model(exported.path(name)).get_ops() if is_quantizer(node)]
         assert bool(quantizers) == (exported.precision == "int8")
 
 
@@ -263,7 +265,7 @@ def graphs(tiny_vqa):
         )
         vision = vision_model(build_graph(opened, "vision"), opened.preprocessor_config)
     models = (vision, text_encoder(kv, question), text_decoder(answer_kv, answer))
-    return {model.get_friendly_name(): ov.compile_model(model, "CPU", PLAIN) for model in models}
+    return {model.get_friendly_name(): openvino_core().compile_model(model, "CPU", PLAIN) for model in models}
 
 
 @torch.no_grad()
@@ -278,7 +280,7 @@ def test_both_masks_of_the_text_encoder_are_used(graphs, tiny_vqa):
     module = torch_graphs.TextEncoder(tiny_vqa.oracle.text_encoder)
     ids, mask, states, source_mask = source(tiny_vqa.oracle.config)
     expected = module(ids, mask, states, source_mask)
-    assert_close(graphs[ENCODER]([ids, mask, states, source_mask])[0], expected)
+    assert_close(graphs[TEXT_ENCODER]([ids, mask, states, source_mask])[0], expected)
     unmasked = module(ids, mask, states, torch.ones_like(source_mask))
     assert (expected - unmasked).abs().max() > 0.01
 
@@ -294,7 +296,7 @@ def test_the_decoder_masks_its_source(graphs, tiny_vqa):
     for step in range(ids.shape[1]):
         token, own = ids[:, step : step + 1], torch.ones(2, step + 1, dtype=torch.long)
         expected, *past = module(token, states, source_mask, *past)
-        logits, *found = graphs[DECODER]([token, own, states, source_mask, *found]).values()
+        logits, *found = graphs[TEXT_DECODER]([token, own, states, source_mask, *found]).values()
         assert_close(logits, expected)
     for present, wanted in zip(found, past, strict=True):
         assert_close(present, wanted)
@@ -308,10 +310,10 @@ def test_the_decoder_takes_several_tokens_and_masks_some(graphs, tiny_vqa):
     empty = np.zeros((2, text.num_attention_heads, 0, text.hidden_size // text.num_attention_heads), np.float32)
     options = {"encoder_hidden_states": states, "encoder_attention_mask": everywhere, "is_decoder": True}
     expected = oracle.text_decoder(ids, attention_mask=mask, **options).logits
-    first, *past = graphs[DECODER](
+    first, *past = graphs[TEXT_DECODER](
         [ids[:, :4], mask[:, :4], states, everywhere, *[empty] * (2 * text.num_hidden_layers)]
     ).values()
-    later = graphs[DECODER]([ids[:, 4:], mask, states, everywhere, *past])[0]
+    later = graphs[TEXT_DECODER]([ids[:, 4:], mask, states, everywhere, *past])[0]
     seen = mask.bool().numpy()
     assert_close(np.concatenate([first, later], axis=1)[seen], expected[seen])
     unmasked = oracle.text_decoder(ids, attention_mask=torch.ones_like(mask), **options).logits
@@ -334,8 +336,9 @@ def assert_close(found, expected):
 
 
 def test_a_captioning_model_becomes_two(tiny_captioner, tmp_path):
-    paths = export_tutorial_models(open_bundle(tiny_captioner.bundle), tmp_path / "models")
-    assert paths == [tmp_path / "models" / f"{name}.xml" for name in (VISION, DECODER)]
+    made = export_openvino(tiny_captioner.bundle, tmp_path / "models", show_progress=False)
+    assert [name for name in made.sizes if name.endswith(".xml")] == [f"{name}.xml" for name in (TEXT_DECODER, VISION)]
+    assert made.record.precision == "fp16"
     pipeline = tutorial.TutorialPipeline(tmp_path / "models", "fp16", PLAIN)
     images = [picture(index) for index in range(3)]
     blip = Blip.load(tiny_captioner.bundle, options=EXACT)
@@ -344,8 +347,9 @@ def test_a_captioning_model_becomes_two(tiny_captioner, tmp_path):
 
 def test_a_folder_that_holds_something_is_left_alone(demo, tmp_path):
     (tmp_path / "note.txt").write_text("mine")
-    with pytest.raises(OutputError, match="not an empty folder"):
-        export_tutorial_models(open_bundle(demo.bundle), tmp_path)
+    for overwrite in (False, True):
+        with pytest.raises(ExportError, match="is not an export, so it is left alone"):
+            export_openvino(demo.bundle, tmp_path, overwrite=overwrite, show_progress=False)
     assert [path.name for path in tmp_path.iterdir()] == ["note.txt"]
 
 
@@ -354,16 +358,24 @@ def test_a_model_that_is_cut_short_is_told_and_nothing_is_left(demo, tmp_path, m
 
     def cut_short(model, path, **options):
         save(model, path, **options)
-        if path.stem == DECODER:
+        if path.stem == TEXT_DECODER:
             path.write_bytes(path.read_bytes()[:1000])
 
     monkeypatch.setattr(ov, "save_model", cut_short)
-    with pytest.raises(OutputError, match=f"{DECODER}.xml could not be written whole; is the disk full"):
-        export_tutorial_models(open_bundle(demo.bundle), tmp_path / "models")
+    with pytest.raises(OutputError, match=f"{TEXT_DECODER}.xml could not be written whole; is the disk full"):
+        export_openvino(demo.bundle, tmp_path / "models", show_progress=False)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_the_same_bundle_makes_the_same_files(exported_int8, tmp_path):
-    export_tutorial_models(open_bundle(exported_int8.bundle), tmp_path / "again")
+    export_openvino(exported_int8.bundle, tmp_path / "again", show_progress=False)
     for path in exported_int8.folder.iterdir():
         assert (tmp_path / "again" / path.name).read_bytes() == path.read_bytes(), path.name
+
+
+def test_the_folder_tells_what_it_was_made_of(exported_int8, exported_fp16):
+    record = json.loads((exported_int8.folder / "export.json").read_text())
+    assert (record["format"], record["precision"], record["recipe"]) == ("openvino", "int8", "int8-int4")
+    assert record["bundle"] == exported_int8.blip.bundle.fingerprint
+    assert set(record["files"]) == {path.name for path in exported_int8.folder.iterdir()} - {"export.json"}
+    assert json.loads((exported_fp16.folder / "export.json").read_text())["precision"] == "fp16"

@@ -23,7 +23,7 @@ class ExportRecord:
     """What ``export.json`` says.
 
     Attributes:
-        format: of the models, such as "onnx".
+        format: of the models, "onnx" or "openvino".
         precision: of the weights.
         source: the checkpoint, as the bundle's manifest names it.
         architecture: its class.
@@ -41,6 +41,26 @@ class ExportRecord:
     bundle: str
     details: dict[str, Any]
     libraries: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Export:
+    """What was written.
+
+    Attributes:
+        folder: with the models.
+        record: what they were made of.
+        sizes: bytes of each file, by name.
+    """
+
+    folder: Path
+    record: ExportRecord
+    sizes: dict[str, int]
+
+    @classmethod
+    def of(cls, folder: Path, record: ExportRecord) -> Export:
+        """The export in a folder."""
+        return cls(folder, record, {path.name: path.stat().st_size for path in sorted(folder.iterdir())})
 
 
 def check_export_target(target: Path, overwrite: bool) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +11,12 @@ import onnx
 import openvino as ov
 
 from blipvino.bundle.bundle import Bundle, open_bundle
-from blipvino.checkpoint.config import BlipConfig, PreprocessorConfig
 from blipvino.checks import choice
 from blipvino.compress.embeddings import look_up_in_float
 from blipvino.errors import ExportError
-from blipvino.export.export_folder import ExportRecord, check_export_target, write_export
+from blipvino.export.export_folder import Export, check_export_target, write_export
+from blipvino.export.export_readme import readme
+from blipvino.export.export_source import Settings, copy_settings, is_compressed, record_of
 from blipvino.export.onnx_data import ExternalData, InModel, TensorStore
 from blipvino.export.onnx_graph import OnnxPrecision
 from blipvino.export.onnx_model import OPSET, onnx_model
@@ -31,46 +31,16 @@ from blipvino.export.onnx_parts import (
     text_encoder_part,
     vision_part,
 )
-from blipvino.export.onnx_readme import readme
+from blipvino.export.onnx_readme import onnx_readme
 from blipvino.graphs.arithmetic import in_float
 from blipvino.graphs.handover import take_back_handover
-from blipvino.graphs.specs import graph_names
-from blipvino.machine.versions import installed_version
+from blipvino.machine.core import openvino_core
 from blipvino.progress import Reporter
-from blipvino.runtime.reading import read_config, read_graph, read_preprocessor
+from blipvino.runtime.reading import read_graph
 
 LARGEST = 2**31 - 2**24
 """Bytes of weights that a model's own file may hold: protobuf has 2 GB, and there are the nodes."""
 PRECISIONS: tuple[OnnxPrecision, ...] = get_args(OnnxPrecision)
-_TAKEN_OVER = (
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "preprocessor_config.json",
-    "config.json",
-    "generation_config.json",
-)
-_LINES = {
-    VISION: "pixels → image embeddings",
-    TEXT_ENCODER: "a question, image embeddings → question states",
-    DECODER: "the first tokens of a text, image embeddings or question states → logits, keys and values",
-    DECODER_WITH_PAST: "a further token, keys and values → logits, more keys and values",
-}
-
-
-@dataclass(frozen=True)
-class OnnxExport:
-    """What was written.
-
-    Attributes:
-        folder: with the models.
-        record: what they were made of.
-        sizes: bytes of each file, by name.
-    """
-
-    folder: Path
-    record: ExportRecord
-    sizes: dict[str, int]
 
 
 @dataclass(frozen=True)
@@ -87,7 +57,7 @@ class _Source:
 
     def read(self, name: str) -> ov.Model:
         """A graph without a handover, with the quantizers of activations where the precision keeps them."""
-        model = read_graph(ov.Core(), name, self.bundle.path(f"{name}.xml"))
+        model = read_graph(openvino_core(), name, self.bundle.path(f"{name}.xml"))
         take_back_handover(model)
         if self.precision != "int8":
             in_float(model)
@@ -97,7 +67,7 @@ class _Source:
 
 def write_onnx(
     bundle: str | Path, output: str | Path, *, precision: str | None, overwrite: bool, reporter: Reporter
-) -> OnnxExport:
+) -> Export:
     """As `blipvino.export.export_bundle.export_onnx`, once the package `onnx` is known to be there."""
     if precision is not None:
         choice("precision", precision, PRECISIONS)
@@ -105,28 +75,14 @@ def write_onnx(
     check_export_target(target, overwrite)
     opened = open_bundle(bundle)
     source = _Source(opened, _chosen_precision(opened, precision))
-    config = read_config(opened)
-    preprocessor = read_preprocessor(opened, config)
-    manifest = opened.manifest
-    record = ExportRecord(
-        format="onnx",
-        precision=source.precision,
-        source=manifest.source.name,
-        architecture=manifest.architecture,
-        recipe=manifest.recipe.name,
-        bundle=opened.fingerprint,
-        details={"opset": OPSET},
-        libraries={name: installed_version(name) for name in ("onnx", "openvino")},
-    )
+    settings = Settings.of(opened)
+    record = record_of(opened, "onnx", source.precision, {"opset": OPSET}, ("onnx", "openvino"))
     with write_export(target, record, overwrite=overwrite) as folder:
-        written = list(_write_models(source, config, preprocessor, folder, reporter))
-        for name in _TAKEN_OVER:
-            if opened.has(name):
-                shutil.copyfile(opened.path(name), folder / name)
-        text = readme(record, config, preprocessor, {name: _LINES[name] for name in written})
+        written = list(_write_models(source, settings, folder, reporter))
+        copy_settings(opened, folder)
+        text = readme(onnx_readme(record, settings, written), record, settings)
         (folder / "README.md").write_text(text, encoding="utf-8")
-    sizes = {path.name: path.stat().st_size for path in sorted(target.iterdir())}
-    return OnnxExport(target, record, sizes)
+    return Export.of(target, record)
 
 
 def _chosen_precision(bundle: Bundle, asked: str | None) -> OnnxPrecision:
@@ -135,8 +91,7 @@ def _chosen_precision(bundle: Bundle, asked: str | None) -> OnnxPrecision:
     Raises:
         ExportError: 8 bits are asked for, and the bundle has none.
     """
-    names = graph_names(bundle.manifest.architecture)
-    compressed = any(_has_integers(read_graph(ov.Core(), name, bundle.path(f"{name}.xml"))) for name in names)
+    compressed = is_compressed(bundle)
     if asked == "int8" and not compressed:
         raise ExportError(
             f"{bundle.folder}: precision int8 needs 8-bit weights, and this bundle's are FP16; export fp16 or fp32, or "
@@ -146,18 +101,10 @@ def _chosen_precision(bundle: Bundle, asked: str | None) -> OnnxPrecision:
     return next((each for each in PRECISIONS if each == asked), by_default)
 
 
-def _has_integers(model: ov.Model) -> bool:
-    """Whether any weight of a graph is compressed."""
-    constants = (node.get_element_type() for node in model.get_ops() if node.get_type_name() == "Constant")
-    return any(element.bitwidth <= 8 and element.is_integral_number() for element in constants)
-
-
-def _write_models(
-    source: _Source, config: BlipConfig, preprocessor: PreprocessorConfig, folder: Path, reporter: Reporter
-) -> Iterator[str]:
+def _write_models(source: _Source, settings: Settings, folder: Path, reporter: Reporter) -> Iterator[str]:
     """Write one model after the other, each checked by `onnx`. Yields their names."""
-    makers: dict[str, Callable[[], Part]] = {VISION: lambda: vision_part(source.read("vision"), preprocessor)}
-    if config.answers_questions:
+    makers: dict[str, Callable[[], Part]] = {VISION: lambda: vision_part(source.read("vision"), settings.preprocessor)}
+    if settings.config.answers_questions:
         makers[TEXT_ENCODER] = lambda: text_encoder_part(source.read("question_kv"), source.read("question"))
     makers[DECODER] = lambda: decoder_part(source.read("answer_kv"), source.read("answer"))
     makers[DECODER_WITH_PAST] = lambda: decoder_with_past_part(source.read("answer"))

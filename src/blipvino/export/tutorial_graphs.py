@@ -18,6 +18,8 @@ from blipvino.graphs import layers as nn
 from blipvino.graphs.handover import take_back_handover
 from blipvino.graphs.surgery import feed, inputs_by_name, joined, name_operations
 
+VISION, TEXT_ENCODER, TEXT_DECODER = "blip_vision_model", "blip_text_encoder", "blip_text_decoder_with_past"
+"""The notebooks' names."""
 _VARIABLE = re.compile(r"\.layer\.(\d+)\..*\.(key|value)")
 """What a decoder's state is called: ``text_decoder.bert.encoder.layer.0.attention.key``."""
 
@@ -39,7 +41,7 @@ def vision_model(vision: ov.Model, preprocessor: PreprocessorConfig) -> ov.Model
     name_operations(vision)
     feed(vision, {"pixels": ops.transpose(levels, nn.integers(0, 2, 3, 1)).output(0)})
     (result,) = vision.get_results()
-    return _finished([_renamed(result, "last_hidden_state")], [pixel_values], "blip_vision_model")
+    return _finished([_renamed(result, "last_hidden_state")], [pixel_values], VISION)
 
 
 def text_encoder(question_kv: ov.Model, question: ov.Model) -> ov.Model:
@@ -62,7 +64,7 @@ def text_encoder(question_kv: ov.Model, question: ov.Model) -> ov.Model:
     states = _renamed(parameters["image_embeds"], "encoder_hidden_states")
     inputs = [parameters["input_ids"], parameters["attention_mask"], states, source_mask]
     (result,) = encoder.get_results()
-    return _finished([_renamed(result, "last_hidden_state")], inputs, "blip_text_encoder")
+    return _finished([_renamed(result, "last_hidden_state")], inputs, TEXT_ENCODER)
 
 
 def text_decoder(answer_kv: ov.Model, answer: ov.Model) -> ov.Model:
@@ -87,7 +89,7 @@ def text_decoder(answer_kv: ov.Model, answer: ov.Model) -> ov.Model:
     source_mask = _renamed(parameters["source_mask"], "encoder_attention_mask")
     (logits,) = (result for result in decoder.get_results() if "logits" in result.output(0).get_names())
     inputs = [parameters["input_ids"], own_mask, states, source_mask, *past]
-    return _finished([logits, *present], inputs, "blip_text_decoder_with_past")
+    return _finished([logits, *present], inputs, TEXT_DECODER)
 
 
 def _parameters(model: ov.Model) -> dict[str, nn.Node]:
