@@ -35,6 +35,7 @@ PLAIN = {
 SIMULATED = EngineOptions(precision="f32", threads=1, arithmetic="simulated")
 FLOAT = EngineOptions(precision="f32", threads=1, arithmetic="float")
 NEW_TOKENS = 6
+LONGEST = 20
 
 
 @dataclass(frozen=True)
@@ -160,7 +161,7 @@ class Notebook:
             input_ids = np.full((pixel_values.shape[0], 1), self.config.bos_token_id)
         return self._generate(input_ids, image_embeds, np.ones(image_embeds.shape[:-1], dtype=int))
 
-    def _generate(self, input_ids, states, mask, max_new_tokens=20):
+    def _generate(self, input_ids, states, mask, max_new_tokens=LONGEST):
         row, past = [int(token) for token in input_ids[0]], None
         longest = len(row) + max_new_tokens
         while len(row) < longest and row[-1] != self.config.sep_token_id:
@@ -192,11 +193,11 @@ def test_the_notebooks_calls_run_on_them(in_floats):
         image, question = picture(index), scene_questions(index)[0]
         pixel_values, tokens = inputs.pixel_values([image]), inputs.texts.questions([question])
         found = notebook.generate_answer(pixel_values, tokens.input_ids, tokens.attention_mask)
-        assert blip.texts.decode(found) == blip.answer(image, question)
-        assert blip.texts.decode(notebook.generate_caption(pixel_values)) == blip.caption(image)
+        assert blip.texts.decode(found) == blip.answer(image, question, max_new_tokens=LONGEST)
+        assert blip.texts.decode(notebook.generate_caption(pixel_values)) == blip.caption(image, max_new_tokens=LONGEST)
         prompt = np.array([blip.texts.prompt("a large")])
         found = notebook.generate_caption(pixel_values, prompt)
-        assert blip.texts.decode(found) == blip.caption(image, prompt="a large")
+        assert blip.texts.decode(found) == blip.caption(image, prompt="a large", max_new_tokens=LONGEST)
 
 
 def ports(model):
