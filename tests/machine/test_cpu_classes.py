@@ -31,7 +31,7 @@ def test_a_limit_on_instructions_makes_a_machine_of_another_class(monkeypatch):
     monkeypatch.setattr("blipvino.machine.record.this_host", lambda: Host("", (), limit="ONEDNN_MAX_CPU_ISA=AVX2"))
     monkeypatch.delenv("BLIPVINO_ARITHMETIC", raising=False)
     limited = this_machine()
-    assert (limited.machine_class, limited.quantized, limited.limit) == ("avx2", "float", "ONEDNN_MAX_CPU_ISA=AVX2")
+    assert (limited.machine_class, limited.quantized, limited.limit) == ("avx2", "int7", "ONEDNN_MAX_CPU_ISA=AVX2")
 
 
 def test_the_class_of_records_of_before():

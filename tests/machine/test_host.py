@@ -31,15 +31,15 @@ def cpu(monkeypatch):
 @pytest.mark.parametrize(
     ("features", "arithmetic"),
     [
-        ((), "float"),
-        (("avx512f", "avx512bw"), "float"),  # AVX-512 without VNNI adds in 16 bits too
+        ((), "int7"),
+        (("avx512f", "avx512bw"), "int7"),  # AVX-512 without VNNI adds in 16 bits too
         (("avx512f", "avx512_vnni"), "int8"),
         (("avx_vnni",), "int8"),
         (("avx512_vnni", "amx_int8", "amx_bf16"), "int8"),
-        (("avx512_bf16",), "float"),
+        (("avx512_bf16",), "int7"),
     ],
 )
-def test_auto_is_8_bits_where_products_are_added_exactly(cpu, features, arithmetic):
+def test_auto_is_8_bits_where_products_are_added_exactly_and_else_7(cpu, features, arithmetic):
     cpu(*features)
     assert choose_arithmetic().arithmetic == arithmetic
     assert "Some CPU" in choose_arithmetic().reason
@@ -48,10 +48,10 @@ def test_auto_is_8_bits_where_products_are_added_exactly(cpu, features, arithmet
 @pytest.mark.parametrize(
     ("limit", "features", "arithmetic"),
     [
-        ("AVX2", ("avx512_vnni", "avx_vnni"), "float"),
-        ("avx2", ("avx512_vnni",), "float"),
-        ("AVX512_CORE", ("avx512_vnni", "amx_int8"), "float"),
-        ("AVX2_VNNI", ("avx512_vnni",), "float"),  # the CPU has not these
+        ("AVX2", ("avx512_vnni", "avx_vnni"), "int7"),
+        ("avx2", ("avx512_vnni",), "int7"),
+        ("AVX512_CORE", ("avx512_vnni", "amx_int8"), "int7"),
+        ("AVX2_VNNI", ("avx512_vnni",), "int7"),  # the CPU has not these
         ("AVX2_VNNI", ("avx_vnni",), "int8"),
         ("AVX512_CORE_VNNI", ("avx512_vnni", "amx_int8"), "int8"),
         ("AVX512_CORE_AMX", ("avx512_vnni", "amx_int8"), "int8"),
@@ -64,7 +64,7 @@ def test_a_limit_on_instructions_is_respected(cpu, variable, limit, features, ar
     cpu(*features, **{variable: limit})
     choice = choose_arithmetic()
     assert choice.arithmetic == arithmetic
-    if arithmetic == "float":
+    if arithmetic == "int7":
         assert f"{variable}={limit.upper()}" in choice.reason
 
 
@@ -100,14 +100,36 @@ def test_the_same_cpu_under_a_limit_is_another_for_compiled_graphs(cpu, monkeypa
     assert this_host().signature != free
 
 
-@pytest.mark.parametrize("arithmetic", ["int8", "float", "simulated"])
+@pytest.mark.parametrize("arithmetic", ["int8", "int7", "float", "simulated", "simulated-int7"])
 def test_option_comes_before_variable_and_variable_before_the_cpu(cpu, arithmetic, monkeypatch):
     cpu()
     monkeypatch.setenv(VARIABLE, arithmetic)
     assert choose_arithmetic().arithmetic == arithmetic
     assert VARIABLE in choose_arithmetic().reason
-    assert choose_arithmetic("int8").arithmetic == "int8"
-    assert choose_arithmetic("float").arithmetic == "float"
+    for option in ("int8", "int7", "float", "simulated-int7"):
+        assert choose_arithmetic(option).arithmetic == option
+
+
+def test_what_was_asked_for_is_told_from_what_the_cpu_calls_for(cpu, monkeypatch):
+    cpu()
+    assert not choose_arithmetic().asked
+    assert choose_arithmetic("int7").asked
+    monkeypatch.setenv(VARIABLE, "int7")
+    assert choose_arithmetic().asked
+
+
+@pytest.mark.parametrize(
+    ("host", "saturates"),
+    [
+        (Host("", ()), True),
+        (Host("", (), masked=("avx512_vnni",)), True),
+        (Host("", ("avx_vnni",)), False),
+        (Host("", (), x86=False), False),
+    ],
+)
+def test_kernels_cut_off_what_leaves_16_bits_on_x86_cpus_without_exact_instructions(host, saturates):
+    assert host.saturates is saturates
+    assert (choose_arithmetic("auto", host).arithmetic == "int7") is saturates
 
 
 def test_other_processors_keep_8_bits():
