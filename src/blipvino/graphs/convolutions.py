@@ -63,7 +63,7 @@ def _rewrite(layer: ov.Node) -> None:
 def _followers(layer: ov.Node) -> Iterator[ov.Node]:
     """The bias and the GELU behind a layer, as far as nothing else reads what is before them."""
     (reader, *others) = readers(layer)
-    if others or reader.get_type_name() != "Add" or not _is_constant(reader.input_value(1)):
+    if others or reader.get_type_name() != "Add" or not _is_bias(reader.input_value(1)):
         return
     yield reader
     (reader, *others) = readers(reader)
@@ -94,16 +94,19 @@ def _integers(weight: ov.Output) -> ov.Node:
     return node
 
 
-def _is_constant(value: ov.Output) -> bool:
-    """Whether a value is a constant, stored in half precision or not."""
+def _is_bias(value: ov.Output) -> bool:
+    """Whether a value is a constant, stored in half precision or not, with one number for each channel, or for all."""
     node = value.get_node()
+    shape = value.get_partial_shape()
+    if shape.is_dynamic or list(shape.to_shape())[:-1] != [1] * (len(shape) - 1):
+        return False
     return node.get_type_name() == "Constant" or (
         node.get_type_name() == "Convert" and node.input_value(0).get_node().get_type_name() == "Constant"
     )
 
 
 def _values(constant: ov.Output) -> FloatArray:
-    """What `_is_constant` found, in float32."""
+    """What `_is_bias` found, in float32."""
     return _integers(constant).data.astype(np.float32)
 
 
