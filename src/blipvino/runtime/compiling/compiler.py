@@ -143,7 +143,11 @@ class Compiler:
             return known
         ways = self._ways(name)
         tried = [self._attempt(name, sizes, way, further) for way in self._worth_trying(name, sizes, ways)]
-        fallen = None if any(each.passed for each in tried) else tried[0].verdict
+        arithmetic = tried[0].way.arithmetic
+        if not tried[0].passed:
+            left = _untried(ways.candidates, tried)
+            tried += [self._attempt(name, sizes, way, further) for way in left if way.arithmetic == arithmetic]
+        fallen = None if any(each.passed and each.way.arithmetic == arithmetic for each in tried) else tried[0].verdict
         best = self._fastest(name, sizes, tried) if fallen is None else self._fallen_back(name, sizes, tried, further)
         self._keep(best, name, sizes, further, fallen)
         return best.compiled
@@ -197,15 +201,17 @@ class Compiler:
         return next(each for each in passed if each.way.label == tuning.chosen)
 
     def _fallen_back(self, name: str, sizes: Sizes, tried: Sequence[Attempt], further: Mapping[str, Any]) -> Attempt:
-        """The first way left that passes.
+        """The first way of another arithmetic that passes.
 
         Raises:
             BundleError: none does, or the options are strict.
         """
         attempt = tried[0]
-        left = [way for way in self._ways(name).all if way not in [each.way for each in tried]]
-        if left:
+        passed, left = [each for each in tried if each.passed], _untried(self._ways(name).all, tried)
+        if passed or left:
             self._tell(attempt.shortfall)
+        if passed:
+            return passed[0]
         for way in left:
             attempt = self._attempt(name, sizes, way, further)
             if attempt.passed:
@@ -317,6 +323,11 @@ class Compiler:
 def _open(sizes: Sizes) -> list[str]:
     """Which dimensions stay open."""
     return [name for name, value in asdict(sizes).items() if value == ANY]
+
+
+def _untried(ways: Sequence[Way], tried: Sequence[Attempt]) -> list[Way]:
+    """Those of which there is no attempt yet."""
+    return [way for way in ways if way not in [each.way for each in tried]]
 
 
 def _shortfall(verdict: Verdict, way: Way) -> str:
