@@ -35,6 +35,7 @@ from blipvino.runtime.compiling.bundled import run_selftest
 from blipvino.runtime.compiling.selftest import Verdict
 
 SIMULATED = EngineOptions(precision="f32", threads=1, arithmetic="simulated")
+SIMULATED_7 = replace(SIMULATED, arithmetic="simulated-int7")
 FLOAT = EngineOptions(precision="f32", threads=1, arithmetic="float")
 GRAPHS = ("vision", "question_kv", "question", "answer_kv", "answer")
 
@@ -119,7 +120,7 @@ def narrow_ranges(model):
                 node.input(index).replace_source_output(ops.constant(bound.data * np.float32(0.2)).output(0))
 
 
-@pytest.mark.parametrize("options", [SIMULATED, FLOAT], ids=lambda options: options.arithmetic)
+@pytest.mark.parametrize("options", [SIMULATED, SIMULATED_7, FLOAT], ids=lambda options: options.arithmetic)
 def test_what_is_well_passes_by_a_wide_berth(bundle, options):
     report = run_selftest(open_bundle(bundle), options)
     assert report.passed
@@ -139,6 +140,8 @@ def test_every_recipe_has_one(recipe, tiny_captioner, tmp_path):
     report = run_selftest(made, FLOAT)
     assert report.passed
     assert [verdict.case for verdict in report.verdicts] == ["vision", "answer_kv.image", "answer.image"]
+    quantizes_activations = recipe != "none"
+    assert bool(Golden.load(made.path(GOLDEN_FILE)).expected_in_7_bits) == quantizes_activations
 
 
 @pytest.mark.parametrize("graph", GRAPHS)
@@ -222,6 +225,43 @@ def test_the_old_kernels_are_caught(bundle):
     assert "vision" in done.stdout.split()
 
 
+IN_7_BITS = """
+import json, sys
+from blipvino import EngineOptions, open_bundle
+from blipvino.runtime.compiling.bundled import run_selftest
+told = {}
+for arithmetic, layers in (("auto", "convolution"), ("int7", "matmul"), ("simulated-int7", "auto")):
+    report = run_selftest(open_bundle(sys.argv[1]), EngineOptions("f32", None, 1, "latency", arithmetic, layers))
+    told[layers] = [report.choice.arithmetic, [verdict.to_json() for verdict in report.verdicts]]
+print(json.dumps(told))
+"""
+
+
+@pytest.fixture(scope="module")
+def told_under_avx2(bundle):
+    """What the self-test says of the demo in 7 bits, of the layers in each way and of the simulation, under AVX2."""
+    if platform.machine() != "x86_64":
+        pytest.skip("a limit on x86 instructions")
+    variables = {**os.environ, "ONEDNN_MAX_CPU_ISA": "AVX2"}
+    variables.pop(VARIABLE, None)
+    command = [sys.executable, "-c", IN_7_BITS, str(bundle)]
+    done = subprocess.run(command, env=variables, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("layers", ["convolution", "matmul"])
+def test_the_old_kernels_compute_what_is_expected_of_7_bits(told_under_avx2, layers):
+    arithmetic, verdicts = told_under_avx2[layers]
+    _, simulated = told_under_avx2["auto"]
+    assert arithmetic == "int7"
+    assert {verdict["graph"] for verdict in verdicts} == set(GRAPHS)
+    for verdict, computed in zip(verdicts, simulated, strict=True):
+        assert verdict["passed"]
+        assert abs(verdict["sqnr"] - verdict["expected"]) < 0.3, verdict  # dB
+        assert abs(verdict["sqnr"] - computed["sqnr"]) < 0.3, verdict
+
+
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="a limit on x86 instructions")
 def test_too_few_instructions_are_an_error_of_one_line(bundle, tmp_path):
     image = tmp_path / "scene.png"
@@ -239,7 +279,7 @@ def test_too_few_instructions_are_an_error_of_one_line(bundle, tmp_path):
 
 
 def test_the_real_kernels_agree_with_their_numbers_where_they_are_exact(bundle):
-    """On a CPU that adds exactly the 8-bit kernels pass; on another the choice is float, which passes too."""
+    """On a CPU that adds exactly the 8-bit kernels pass; on another activations have 7 bits, which passes too."""
     assert run_selftest(open_bundle(bundle), EngineOptions(threads=1)).passed
 
 
@@ -340,13 +380,48 @@ def test_golden_samples_that_do_not_fit_are_refused(copy, name, change):
 
 
 @pytest.mark.parametrize("ratio", [float("inf"), float("nan"), -1.0])
-def test_expectations_that_are_no_ratio_are_refused(copy, ratio):
+@pytest.mark.parametrize("field", ["expected", "expected_in_7_bits"])
+def test_expectations_that_are_no_ratio_are_refused(copy, ratio, field):
     golden = Golden.load(copy / GOLDEN_FILE)
-    expected = {case: replace(each, noise_to_signal=(ratio,) * 4) for case, each in golden.expected.items()}
-    replace(golden, expected=expected).save(copy / GOLDEN_FILE)
+    changed = {
+        case: replace(each, noise_to_signal=(ratio,) * len(each.noise_to_signal))
+        for case, each in getattr(golden, field).items()
+    }
+    assert changed
+    replace(golden, **{field: changed}).save(copy / GOLDEN_FILE)
     reseal(copy)
     with pytest.raises(BundleError, match=GOLDEN_FILE):
         run_selftest(open_bundle(copy), FLOAT)
+
+
+def test_a_case_of_which_nothing_is_expected_in_7_bits_is_refused(copy):
+    golden = Golden.load(copy / GOLDEN_FILE)
+    left = {case: each for case, each in golden.expected_in_7_bits.items() if case != "vision"}
+    replace(golden, expected_in_7_bits=left).save(copy / GOLDEN_FILE)
+    reseal(copy)
+    with pytest.raises(BundleError, match=GOLDEN_FILE):
+        run_selftest(open_bundle(copy), SIMULATED_7)
+
+
+def test_a_bundle_of_before_expects_four_times_the_noise_of_7_bits(copy, bundle):
+    golden = Golden.load(copy / GOLDEN_FILE)
+    replace(golden, expected_in_7_bits={}).save(copy / GOLDEN_FILE)
+    reseal(copy)
+    report, known = (run_selftest(open_bundle(folder), SIMULATED_7) for folder in (copy, bundle))
+    assert report.passed
+    for verdict, other in zip(report.verdicts, known.verdicts, strict=True):
+        expected = golden.expectation(verdict.case, in_7_bits=False).noise_to_signal
+        assert len(expected) > 1 or verdict.expected == pytest.approx(-10 * np.log10(4 * expected[0]))
+        assert verdict.sqnr == other.sqnr
+
+
+def test_7_bits_are_expected_to_be_noisier(bundle):
+    golden = Golden.load(bundle / GOLDEN_FILE)
+    assert golden.expected_in_7_bits.keys() == golden.expected.keys()
+    eight, seven = (
+        sum(expected["vision"].noise_to_signal) for expected in (golden.expected, golden.expected_in_7_bits)
+    )
+    assert eight < seven < 4.5 * eight
 
 
 def test_a_bundle_without_golden_samples_runs_and_says_so_when_asked(copy):
@@ -428,7 +503,7 @@ def test_both_classes_of_cpu(bundle, limit):
     arithmetic, passed = first.split()
     assert passed == "True"
     if limit is not None:
-        assert arithmetic == "float"
+        assert arithmetic == "int7"
     exact = Blip.load(bundle, options=FLOAT)
     expected = [exact.caption(scene_image(index), max_new_tokens=32) for index in range(20)]
     assert sum(one == other for one, other in zip(captions, expected, strict=True)) >= 18
@@ -443,11 +518,12 @@ def test_quantizers_are_bypassed_and_weights_keep_their_bits(bundle):
     assert len(weights(model)) == before
 
 
-def test_keys_and_values_cross_in_float_where_arithmetic_is_float(bundle):
+def test_keys_and_values_cross_in_float_where_arithmetic_is_not_in_8_bits(bundle):
     features = Blip.load(bundle, options=FLOAT).features(scene_image(3))
     types = {}
-    for options in (FLOAT, replace(SIMULATED, selftest="off")):
+    for options in (FLOAT, SIMULATED_7, replace(SIMULATED, selftest="off")):
         blip = Blip.load(bundle, options=options)
         made = blip.engine.question_kv(features.image_embeds[None])
         types[options.arithmetic] = {array.dtype for array in made.tensors.values()}
-    assert types == {"float": {np.dtype(np.float32)}, "simulated": {np.dtype(np.int8)}}
+    real = {np.dtype(np.float32)}
+    assert types == {"float": real, "simulated-int7": real, "simulated": {np.dtype(np.int8)}}
