@@ -4,7 +4,7 @@ from report_subjects import GRAPHS, SEARCH, details
 
 from blipvino.bundle.records import CalibrationRecord
 from blipvino.optimization.commands import optimize_command, remarks
-from blipvino.recipe import PTQ_INT8, WEIGHTS_INT8, Recipe, Treatment
+from blipvino.recipe import PTQ_INT8, Recipe, Treatment
 
 
 def test_commands_say_how_a_bundle_was_made():
@@ -13,8 +13,7 @@ def test_commands_say_how_a_bundle_was_made():
     )
     searched = optimize_command(details(search=SEARCH), "out")
     assert searched.endswith("--max-drop 0.7 --decide-by estimate --validation-samples 1000")
-    grouped = {graph: PTQ_INT8 if "answer" not in graph else WEIGHTS_INT8 for graph in GRAPHS}
-    grouped["answer"] = Treatment("weights_int4", group_size=32)
+    grouped = dict.fromkeys(GRAPHS, PTQ_INT8) | {"answer": Treatment("weights_int4", group_size=32)}
     made = details(recipe=Recipe("int8-int4", "", grouped))
     assert "--group-size 32" in optimize_command(made, "out")
     assert not list(remarks(made))
