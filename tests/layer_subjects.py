@@ -8,7 +8,7 @@ import openvino.opset13 as ops
 
 from blipvino.machine.core import openvino_core
 
-EXACT = {"INFERENCE_PRECISION_HINT": "f32"}
+EXACT = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 1}
 WITHOUT_KERNELS = {**EXACT, "LP_TRANSFORMS_MODE": "NO"}
 """Rounds as quantizers say, and computes in float."""
 

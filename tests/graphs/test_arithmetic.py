@@ -173,6 +173,5 @@ def test_of_8_bits_they_are_not(old_kernels, layers):
 
 
 def _ran_in_8_bits(nodes, layers):
-    """Whether the product itself was computed by kernels of integers."""
-    types = ("FullyConnected", "MatMul") if layers == "matmul" else ("Convolution",)
-    return any(kind in types and precision in ("i8", "u8") for kind, precision in nodes)
+    """Whether the product itself was computed by kernels of unsigned integers."""
+    return ["FullyConnected" if layers == "matmul" else "Convolution", "u8"] in nodes

@@ -6,13 +6,13 @@ import openvino.opset13 as ops
 import pytest
 from layer_subjects import EXACT, WITHOUT_KERNELS, graph, kinds, linear, quantizer, run, weight
 
+from blipvino.bundle.bundle import open_bundle
 from blipvino.graphs.arithmetic import in_7_bits
 from blipvino.graphs.convolutions import as_convolutions
 from blipvino.graphs.handover import take_back_handover
 from blipvino.graphs.surgery import readers
 from blipvino.machine.core import openvino_core
 from blipvino.metrics.sqnr import Fidelity
-from blipvino.bundle.bundle import open_bundle
 from blipvino.runtime.compiling.sizes import Sizes, reshaped
 from blipvino.runtime.reading import read_config
 
