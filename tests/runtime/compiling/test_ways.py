@@ -26,9 +26,9 @@ def labels(some):
 @pytest.mark.parametrize(
     ("arithmetic", "asked", "layers", "candidates", "fallbacks"),
     [
-        ("int8", False, "auto", [MATMULS, CONVOLUTIONS, "float"], []),
-        ("int8", False, "matmul", [MATMULS, "float"], []),
-        ("int8", False, "convolution", [CONVOLUTIONS, "float"], []),
+        ("int8", False, "auto", [MATMULS, CONVOLUTIONS], ["float"]),
+        ("int8", False, "matmul", [MATMULS], ["float"]),
+        ("int8", False, "convolution", [CONVOLUTIONS], ["float"]),
         ("int8", True, "auto", [MATMULS, CONVOLUTIONS], ["float"]),
         ("int8", True, "matmul", [MATMULS], ["float"]),
         ("int8", True, "convolution", [CONVOLUTIONS], ["float"]),
