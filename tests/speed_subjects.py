@@ -8,7 +8,7 @@ from blipvino.measure.race.speed_results import DiskSize, Entrant, Launch, Model
 
 def machine(machine_class="avx512-vnni", **fields):
     """This one, of another class."""
-    quantized = "float" if machine_class == "avx2" else "int8"
+    quantized = "int7" if machine_class == "avx2" else "int8"
     return replace(this_machine(), machine_class=machine_class, **{"quantized": quantized, "limit": "", **fields})
 
 

@@ -9,7 +9,10 @@ from blipvino.measure.race.speed_tables import speed_tables
 from blipvino.text.tables import markdown
 
 
-@pytest.mark.parametrize(("machine_class", "told"), [("avx2", "float arithmetic"), ("avx-vnni", "8-bit arithmetic")])
+@pytest.mark.parametrize(
+    ("machine_class", "told"),
+    [("avx2", "8-bit arithmetic with 7-bit activations"), ("avx-vnni", "8-bit arithmetic")],
+)
 def test_latencies_tell_the_arithmetic_that_ran(machine_class, told):
     found = with_fp16(2.0, step=0.4)
     text = markdown(speed_tables(replace(found, machine=machine(machine_class))))

@@ -22,13 +22,13 @@ LATENCIES = {
 
 
 ARITHMETICS = {
-    "int8": "8-bit",
-    "int7": "8-bit, activations in 7",
-    "float": "float",
-    "simulated": "simulated",
-    "simulated-int7": "simulated, activations in 7 bits",
+    "int8": "8-bit arithmetic",
+    "int7": "8-bit arithmetic with 7-bit activations",
+    "float": "float arithmetic",
+    "simulated": "simulated arithmetic",
+    "simulated-int7": "simulated arithmetic with 7-bit activations",
 }
-"""What our quantized graphs computed in, in a word."""
+"""What our quantized graphs computed in."""
 
 
 def speed_heading(results: SpeedResults) -> str:
@@ -85,7 +85,7 @@ def _contender(results: SpeedResults, name: str) -> str:
     """What to call a contender; one of ours that is quantized, with the arithmetic that ran."""
     arithmetic = ARITHMETICS.get(results.machine.quantized)
     quantized = name.startswith(PREFIX) and name != FP16
-    return results.label(name) + (f", {arithmetic} arithmetic" if quantized and arithmetic else "")
+    return results.label(name) + (f", {arithmetic}" if quantized and arithmetic else "")
 
 
 def _statistics(series: Series) -> tuple[str, ...]:
