@@ -38,7 +38,7 @@ def complete(monkeypatch, capsys):
         (["optimize", "demo", "--decide-by", ""], ["estimate", "bound"]),
         (["optimize", "demo", "--calibration", "f"], ["folder:"]),
         (["optimize", "demo", "--validation", "v"], ["vqav2:"]),
-        (["caption", "b", "--arithmetic", ""], ["auto", "int8", "float", "simulated"]),
+        (["caption", "b", "--arithmetic", ""], ["auto", "int8", "int7", "float", "simulated", "simulated-int7"]),
         (["ask", "b", "--precision", "b"], ["bf16"]),
         (
             ["compare", "b", "--data", ""],
