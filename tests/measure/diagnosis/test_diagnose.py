@@ -89,7 +89,7 @@ def test_a_captioning_checkpoint(tiny_captioner, tmp_path):
     found = diagnosed(folder)
     assert [graph.graph for graph in found.graphs] == ["vision", "answer_kv", "answer"]
     answer_kv, answer = (max(layer.noise_to_signal for layer in graph.layers) for graph in found.graphs[1:])
-    assert answer > 10 * answer_kv  # four bits beside eight
+    assert answer > 2 * answer_kv  # four bits beside eight, of activations too
 
 
 def test_what_cannot_be_diagnosed_is_refused(tiny_vqa, tiny_captioner, tiny_int8):
