@@ -43,7 +43,7 @@ def rewrite(path, edit):
     path.write_bytes(save(tensors, {"blipvino": json.dumps(metadata)}))
 
 
-@pytest.mark.parametrize("in_7_bits", [IN_7_BITS, {}], ids=["with", "without"])
+@pytest.mark.parametrize("in_7_bits", [IN_7_BITS, {}, None], ids=["with", "of before", "without"])
 def test_they_come_back(golden, tmp_path, in_7_bits):
     path = tmp_path / "golden.safetensors"
     replace(golden, expected_in_7_bits=in_7_bits).save(path)
@@ -73,13 +73,13 @@ def test_what_is_expected_in_7_bits(golden):
     old = replace(golden, expected_in_7_bits={})
     assert old.expectation("answer.image", in_7_bits=False) == EXPECTED["answer.image"]
     assert old.expectation("answer.image", in_7_bits=True) == Expected((NOISE_OF_A_BIT * 1e-4,), 0.25)
+    assert replace(golden, expected_in_7_bits=None).expectation("vision", in_7_bits=True) == EXPECTED["vision"]
 
 
 @pytest.mark.parametrize("name", ["expected", "expected_in_7_bits"])
 @pytest.mark.parametrize(
     "content",
     [
-        None,
         7,
         "vision",
         ["vision"],

@@ -8,7 +8,9 @@ import shutil
 import pytest
 from command_line import run
 
-MEASURED = re.compile(r"(vision|question(_kv)?|answer_kv)(, \d+ (tokens|positions))?: (8-bit (matmuls|convolutions)|float), ")
+MEASURED = re.compile(
+    r"(vision|question(_kv)?|answer_kv)(, \d+ (tokens|positions))?: (8-bit (matmuls|convolutions)|float), "
+)
 
 
 @pytest.fixture(scope="module")

@@ -75,7 +75,7 @@ class Golden:
         inputs: of the graphs.
         results: of the float model, by case (see `blipvino.runtime.compiling.selftest.cases`).
         expected: of the bundle's graphs, by case.
-        expected_in_7_bits: likewise, with activations rounded to 7 bits; empty where no graph has quantized ones, and
+        expected_in_7_bits: likewise, with activations rounded to 7 bits; None where no graph has quantized ones, empty
             in bundles of before.
         scales: of the outputs that cross to another graph in 8 bits, by name.
     """
@@ -84,11 +84,11 @@ class Golden:
     results: Mapping[str, Results]
     expected: Mapping[str, Expected]
     scales: Mapping[str, float] = field(default_factory=dict)
-    expected_in_7_bits: Mapping[str, Expected] = field(default_factory=dict)
+    expected_in_7_bits: Mapping[str, Expected] | None = field(default_factory=dict)
 
     def expectation(self, case: str, in_7_bits: bool) -> Expected:
         """What is expected of a case; of an older bundle in 7 bits no more than theory has it."""
-        if not in_7_bits:
+        if not in_7_bits or self.expected_in_7_bits is None:
             return self.expected[case]
         if case in self.expected_in_7_bits:
             return self.expected_in_7_bits[case]
@@ -110,10 +110,11 @@ class Golden:
             tensors["question_states"] = inputs.question_states
         tensors |= {f"text.{name}": tokens for name, tokens in inputs.texts.items()}
         tensors |= {f"result.{case}": _in_half(np.stack(rows)) for case, rows in self.results.items()}
+        narrow = self.expected_in_7_bits
         metadata = {
             "format": FORMAT,
             "expected": {case: asdict(each) for case, each in self.expected.items()},
-            "expected_in_7_bits": {case: asdict(each) for case, each in self.expected_in_7_bits.items()},
+            "expected_in_7_bits": None if narrow is None else {case: asdict(narrow[case]) for case in narrow},
             "scales": dict(self.scales),
         }
         # One entry: safetensors writes several in no certain order, and the same samples are to be the same file.
@@ -134,7 +135,8 @@ class Golden:
                 raise BundleError(
                     f"{path}: a self-test of format {metadata['format']}, known is {FORMAT}: upgrade blipvino"
                 )
-            expected, in_7_bits = (_expectations(metadata.get(name, {})) for name in ("expected", "expected_in_7_bits"))
+            expected, narrow = _expectations(metadata["expected"]), metadata.get("expected_in_7_bits", {})
+            in_7_bits = None if narrow is None else _expectations(narrow)
             inputs = GoldenInputs(
                 pixels=tensors["pixels"],
                 image_embeds=tensors["image_embeds"].astype(np.float32) * tensors["image_embeds.scale"],

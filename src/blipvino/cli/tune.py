@@ -34,7 +34,8 @@ def tune(
     """Measure anew which way to compute each graph is the fastest on this machine, and keep it so compiled.
 
     It is done by itself when a graph is compiled for the first time; do it again when the machine was busy then. The
-    ways are 8-bit layers as matrix products, as convolutions, and float.
+    ways are 8-bit layers as matrix products and as convolutions, which compute the same. What is compiled of the bundle
+    already is forgotten.
     """
     make_folder(cache)
     measured = tune_bundle(open_bundle(bundle), replace(engine_options(precision, Arithmetic.auto), cache=cache))

@@ -37,13 +37,17 @@ def in_7_bits(model: ov.Model) -> None:
     as in attention, both factors would have to give up a bit; these products stay in float.
     """
     for node in model.get_ops():
-        if node.get_type_name() == "FakeQuantize" and not _is_constant(node.input_value(0)) and not _makes_bits(node):
-            if all(is_linear(reader) for reader in readers(node)):
-                _narrow(node)
-            else:
-                for port in node.output(0).get_target_inputs():
-                    port.replace_source_output(node.input_value(0))
+        if _is_quantizer(node.output(0)) and not _is_constant(node.input_value(0)) and not _makes_bits(node):
+            rounds = all(is_linear(reader) for reader in readers(node))
+            narrow = _narrowed(node).output(0) if rounds else node.input_value(0)
+            for port in node.output(0).get_target_inputs():
+                port.replace_source_output(narrow)
     model.validate_nodes_and_infer_types()
+
+
+def has_quantized_layers(model: ov.Model) -> bool:
+    """Whether any linear layer reads quantized activations."""
+    return any(is_linear(node) and _is_quantizer(node.input_value(0)) for node in model.get_ops())
 
 
 def is_linear(node: ov.Node) -> bool:
@@ -67,20 +71,25 @@ def unpack_weights(model: ov.Model) -> None:
     manager.run_passes(model)
 
 
-def _narrow(quantizer: ov.Node) -> None:
-    """Spread half as many steps over a quantizer's range: integers from 0 to 127, and an integer zero point.
+def _narrowed(quantizer: ov.Node) -> ov.Node:
+    """A quantizer with half as many steps over the same range: integers from 0 to 127, and an integer zero point.
 
     OpenVINO's kernels take quantizers of 256 levels alone: the upper half of these lies above the range, and what
     exceeds the range is clamped before it.
     """
     low, high = (quantizer.input_value(index).get_node().data.astype(np.float32) for index in (1, 2))
-    step = (high - low) / np.float32(HIGHEST_OF_7_BITS)
+    step = np.maximum((high - low) / np.float32(HIGHEST_OF_7_BITS), np.finfo(np.float32).tiny)
     lowest = -np.rint(-low / step) * step
     highest, above = lowest + HIGHEST_OF_7_BITS * step, lowest + _HIGHEST_OF_8_BITS * step
     inside = ops.minimum(ops.maximum(quantizer.input_value(0), ops.constant(lowest)), ops.constant(highest))
-    quantizer.input(0).replace_source_output(inside.output(0))
-    for index, bound in enumerate((lowest, above, lowest, above), 1):
-        quantizer.input(index).replace_source_output(ops.constant(bound).output(0))
+    bounds = [ops.constant(bound) for bound in (lowest, above, lowest, above)]
+    narrow = ops.fake_quantize(inside, *bounds, _HIGHEST_OF_8_BITS + 1)
+    narrow.set_friendly_name(quantizer.get_friendly_name())
+    return narrow
+
+
+def _is_quantizer(value: ov.Output) -> bool:
+    return value.get_node().get_type_name() == "FakeQuantize"
 
 
 def _static_rows(shape: ov.PartialShape) -> int:

@@ -39,7 +39,19 @@ def _is_quantized_layer(node: ov.Node) -> bool:
         is_linear(node)
         and node.input_value(0).get_node().get_type_name() == "FakeQuantize"
         and node.input_value(0).get_partial_shape().rank.get_length() == 3
-        and _integers(node.input_value(1)).get_element_type() == ov.Type.i8
+        and node.get_attributes()["transpose_b"]
+        and _is_scaled_int8(node.input_value(1).get_node())
+    )
+
+
+def _is_scaled_int8(weight: ov.Node) -> bool:
+    """Whether a weight is 8-bit integers and scales, and nothing else, such as a zero point."""
+    return (
+        weight.get_type_name() == "Multiply"
+        and weight.input_value(0).get_node().get_type_name() == "Convert"
+        and weight.input_value(0).get_node().input_value(0).get_element_type() == ov.Type.i8
+        and _is_constant(weight.input_value(0).get_node().input_value(0))
+        and _is_constant(weight.input_value(1))
     )
 
 
@@ -95,18 +107,23 @@ def _integers(weight: ov.Output) -> ov.Node:
 
 
 def _is_bias(value: ov.Output) -> bool:
-    """Whether a value is a constant, stored in half precision or not, with one number for each channel, or for all."""
-    node = value.get_node()
+    """Whether a value is a constant with one number for each channel, or for all."""
     shape = value.get_partial_shape()
     if shape.is_dynamic or list(shape.to_shape())[:-1] != [1] * (len(shape) - 1):
         return False
+    return _is_constant(value)
+
+
+def _is_constant(value: ov.Output) -> bool:
+    """Whether a value is a constant, stored in half precision or not."""
+    node = value.get_node()
     return node.get_type_name() == "Constant" or (
         node.get_type_name() == "Convert" and node.input_value(0).get_node().get_type_name() == "Constant"
     )
 
 
 def _values(constant: ov.Output) -> FloatArray:
-    """What `_is_bias` found, in float32."""
+    """What `_is_constant` found, in float32."""
     return _integers(constant).data.astype(np.float32)
 
 

@@ -123,7 +123,7 @@ def choose_arithmetic(option: ArithmeticOption = "auto", host: Host | None = Non
         return Choice(cast(Arithmetic, variable), f"{_described(variable)}, as {VARIABLE} says", asked=True)
     if host.exact:
         return Choice("int8", f"{_described('int8')}: {host.cpu} adds their products exactly ({host.exact[0]})")
-    if not host.x86:
+    if not host.saturates:
         return Choice("int8", f"{_described('int8')}: {host.cpu} is no x86 CPU, whose old ones add products in 16 bits")
     why = f"has no {' or '.join(EXACT_FEATURES)}"
     if host.masked:

@@ -82,7 +82,7 @@ def with_expectations(golden: Golden, folder: Path, config: BlipConfig) -> Golde
     golden = replace(golden, scales=handover_scales(folder, list(paths)))
     expected = _expectations(golden, graphs, config, "simulated")
     quantized = any("FakeQuantize" in path.read_text(encoding="utf-8") for path in paths.values())
-    in_7_bits = _expectations(golden, graphs, config, "simulated-int7") if quantized else {}
+    in_7_bits = _expectations(golden, graphs, config, "simulated-int7") if quantized else None
     return replace(golden, expected=expected, expected_in_7_bits=in_7_bits)
 
 

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache as once
+from functools import partial
 
 from blipvino.bundle.bundle import Bundle, graph_files
 from blipvino.bundle.golden import GOLDEN_FILE
 from blipvino.checkpoint.config import BlipConfig
-from blipvino.errors import BundleError
+from blipvino.errors import BundleError, InputError
 from blipvino.graphs.specs import graph_names
 from blipvino.machine.host import Choice
+from blipvino.runtime.compiling.cache import LIMIT_VARIABLE, CompiledCache, cache_limit
 from blipvino.runtime.compiling.compiler import Compiler
 from blipvino.runtime.compiling.engine_options import EngineOptions
 from blipvino.runtime.compiling.graph_sources import GraphFile
-from blipvino.runtime.compiling.measured_choices import MeasuredChoice
+from blipvino.runtime.compiling.measured_choices import MeasuredChoice, in_order
 from blipvino.runtime.compiling.selftest import SelfTest, Verdict, cases
 from blipvino.runtime.reading import read_config
 
@@ -50,7 +52,7 @@ def graph_files_of(bundle: Bundle, names: Sequence[str], check: bool) -> dict[st
         name: GraphFile(
             bundle.path(f"{name}.xml"),
             bundle.graph_digest(name),
-            cache(partial(bundle.verify, graph_files(name))) if check else None,  # once, however often it is compiled
+            once(partial(bundle.verify, graph_files(name))) if check else None,  # once, however often it is compiled
         )
         for name in names
     }
@@ -64,7 +66,7 @@ def selftest_of(bundle: Bundle, config: BlipConfig) -> SelfTest | None:
 
 
 def run_selftest(bundle: Bundle, options: EngineOptions) -> SelfTestReport:
-    """Compile every graph of a bundle as `Blip` would, fallbacks apart, and judge it on all golden samples.
+    """Compile every graph of a bundle as `Blip` without a cache would, fallbacks apart, and judge it on all samples.
 
     Raises:
         BundleError: the bundle has no golden samples.
@@ -77,10 +79,10 @@ def run_selftest(bundle: Bundle, options: EngineOptions) -> SelfTestReport:
 
 
 def tune_bundle(bundle: Bundle, options: EngineOptions) -> tuple[MeasuredChoice, ...]:
-    """Compile every graph anew in each way that is exact here, measure, and keep the fastest in the cache.
+    """Forget what is compiled of a bundle, compile its graphs in each way, measure, and keep the fastest.
 
     Args:
-        bundle: whose graphs are compiled, for one image and one question.
+        bundle: whose graphs are compiled, for one image and one question; others are when they are needed.
         options: with a cache.
 
     Returns:
@@ -88,14 +90,20 @@ def tune_bundle(bundle: Bundle, options: EngineOptions) -> tuple[MeasuredChoice,
 
     Raises:
         BundleError: the bundle has no golden samples, which are what the graphs run on.
+        InputError: the cache keeps nothing.
+        OutputError: what is in it cannot be removed.
     """
     config = read_config(bundle)
     selftest = _required_selftest(bundle, config)
-    graphs = graph_files_of(bundle, graph_names(config.architecture), check=True)
-    compiler = Compiler(graphs, config, options, selftest, anew=True)
+    names = graph_names(config.architecture)
+    cache = None if options.cache is None else CompiledCache(options.cache, cache_limit())
+    if cache is None or not cache.keeps:
+        raise InputError(f"there is nowhere to keep what is measured: give a cache, and no {LIMIT_VARIABLE} of 0")
+    cache.forget({bundle.graph_digest(name) for name in names})
+    compiler = Compiler(graph_files_of(bundle, names, check=True), config, options, selftest)
     for name, sizes in cases(config, selftest.golden.inputs).values():
         compiler.request(name, sizes)
-    return tuple(MeasuredChoice(name, sizes, tuning) for (name, sizes), tuning in compiler.tunings.items())
+    return tuple(in_order(MeasuredChoice(name, sizes, tuning) for (name, sizes), tuning in compiler.tunings.items()))
 
 
 def _required_selftest(bundle: Bundle, config: BlipConfig) -> SelfTest:

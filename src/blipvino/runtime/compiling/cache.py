@@ -11,7 +11,7 @@ import re
 import shutil
 import stat
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -225,12 +225,18 @@ class CompiledCache:
             logger.warning("%s: cannot be written (%s); compiled graphs are not kept", error.filename or path, reason)
             self._saves = False
 
-    def remove(self, key: GraphKey) -> None:
-        """Forget a compiled graph. One that is not there is no error."""
-        try:
-            _remove(self.folder / key.file_name)
-        except OSError as error:
-            logger.warning("%s: cannot be removed (%s)", self.folder / key.file_name, error.strerror)
+    @property
+    def keeps(self) -> bool:
+        """Whether what is saved is kept, as far as is known."""
+        return self._saves
+
+    def forget(self, digests: Collection[str]) -> None:
+        """Remove every graph that was compiled of these graphs' files, by their digests.
+
+        Raises:
+            OutputError: a file cannot be removed.
+        """
+        self._remove([entry for entry in self.entries() if entry.digest in digests])
 
     def entries(self) -> list[CacheEntry]:
         """What is in the folder, last used first. Contents are not compared with their digests."""
@@ -256,15 +262,23 @@ class CompiledCache:
             OutputError: a file cannot be removed.
         """
         removed = list(self._files())
+        self._remove(removed)
+        return removed
+
+    def _remove(self, entries: Iterable[CacheEntry]) -> None:
+        """Remove files, and what killed processes left.
+
+        Raises:
+            OutputError: a file cannot be removed.
+        """
         try:
             self._sweep()
-            for entry in removed:
+            for entry in entries:
                 _remove(entry.path)
         except OSError as error:
             raise OutputError(
                 f"{error.filename or self.folder}: cannot be removed ({error.strerror}); check its permissions"
             ) from error
-        return removed
 
     def _files(self) -> Iterator[CacheEntry]:
         """The folder's files that are named like a compiled graph; nothing else in it is touched, ever."""

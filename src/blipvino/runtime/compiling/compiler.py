@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -13,6 +14,7 @@ from openvino.preprocess import PrePostProcessor
 
 from blipvino.checkpoint.config import BlipConfig
 from blipvino.errors import BundleError, InputError
+from blipvino.graphs.arithmetic import has_quantized_layers
 from blipvino.machine.core import openvino_core
 from blipvino.machine.host import choose_arithmetic, this_host
 from blipvino.machine.number_formats import listed_formats, number_formats, settings_under_limit
@@ -23,7 +25,7 @@ from blipvino.runtime.compiling.graph_sources import GraphSource
 from blipvino.runtime.compiling.selftest import COARSE, EXACT, ROUNDED, Allowance, SelfTest, Verdict
 from blipvino.runtime.compiling.sizes import ANY, Sizes
 from blipvino.runtime.compiling.tuning import Tuning, measure
-from blipvino.runtime.compiling.ways import KERNELS, NARROW, Way, Ways, ways_of
+from blipvino.runtime.compiling.ways import KERNELS, NARROW, SURGERY, Way, Ways, ways_of
 
 logger = logging.getLogger(__name__)
 
@@ -68,7 +70,6 @@ class Compiler:
         config: of the model.
         options: how they are compiled.
         selftest: what a graph must pass when it is compiled for the first time here; None tests nothing.
-        anew: compile and measure even what is in the cache.
     """
 
     def __init__(
@@ -77,8 +78,6 @@ class Compiler:
         config: BlipConfig,
         options: EngineOptions,
         selftest: SelfTest | None = None,
-        *,
-        anew: bool = False,
     ) -> None:
         self.options = options
         self._host = this_host()
@@ -89,7 +88,7 @@ class Compiler:
         self._core = openvino_core()
         self._cache = None if options.cache is None else CompiledCache(options.cache, cache_limit())
         self._memory: list[object] = []  # of graphs from the cache
-        self._anew = anew
+        self._lock = threading.RLock()
         self._quantized: dict[str, bool] = {}  # whether a graph's activations are
         self.tunings: dict[tuple[str, Sizes], Tuning] = {}  # what was measured of graphs that are loaded
         self._requests: dict[tuple[str, Sizes], ov.InferRequest] = {}
@@ -136,20 +135,19 @@ class Compiler:
 
     def _compile(self, name: str, sizes: Sizes, properties: Mapping[str, Any] | None = None) -> ov.CompiledModel:
         """The graph as it was compiled before, else in the fastest way that passes its self-test."""
-        logger.debug("compiling %s for %s", name, sizes)
-        further = dict(properties or {})
-        known = None if self._anew else self._known(name, sizes, further)
-        if known is not None:
-            return known
+        with self._lock:  # what is measured is not disturbed, and no graph is compiled twice
+            logger.debug("compiling %s for %s", name, sizes)
+            further = dict(properties or {})
+            return self._known(name, sizes, further) or self._compiled_anew(name, sizes, further)
+
+    def _compiled_anew(self, name: str, sizes: Sizes, further: Mapping[str, Any]) -> ov.CompiledModel:
         ways = self._ways(name)
         tried = [self._attempt(name, sizes, way, further) for way in self._worth_trying(name, sizes, ways)]
-        arithmetic = tried[0].way.arithmetic
-        if not tried[0].passed:
-            left = _untried(ways.candidates, tried)
-            tried += [self._attempt(name, sizes, way, further) for way in left if way.arithmetic == arithmetic]
-        fallen = None if any(each.passed and each.way.arithmetic == arithmetic for each in tried) else tried[0].verdict
-        best = self._fastest(name, sizes, tried) if fallen is None else self._fallen_back(name, sizes, tried, further)
-        self._keep(best, name, sizes, further, fallen)
+        if not any(each.passed for each in tried):
+            tried += [self._attempt(name, sizes, way, further) for way in _untried(ways.candidates, tried)]
+        passed = [each for each in tried if each.passed]
+        best = self._fastest(name, sizes, passed) if passed else self._fallen_back(name, sizes, tried, further)
+        self._keep(best, name, sizes, further, None if passed else tried[0].verdict)
         return best.compiled
 
     def _known(self, name: str, sizes: Sizes, further: Mapping[str, Any]) -> ov.CompiledModel | None:
@@ -170,14 +168,15 @@ class Compiler:
         return None
 
     def _worth_trying(self, name: str, sizes: Sizes, ways: Ways) -> Sequence[Way]:
-        """All candidates where they are to be measured, else the first one.
+        """All candidates where they are to be measured and that can be kept, else the first one.
 
-        What was measured of a graph in other sizes, of which the same are open, holds for these too.
+        What was measured of a graph with other lengths of text, of which the same are open, holds for these too.
         """
-        if self._cache is None or self._selftest is None:
+        if self._cache is None or not self._cache.keeps or self._selftest is None:
             return ways.candidates[:1]
         for (graph, others), tuning in self.tunings.items():
-            if graph == name and _open(others) == _open(sizes) and others != sizes:
+            alike = _open(others) == _open(sizes) and others.positions == sizes.positions
+            if graph == name and alike and others != sizes:
                 return [way for way in ways.candidates if way.label == tuning.chosen] or ways.candidates[:1]
         return ways.candidates
 
@@ -189,9 +188,8 @@ class Compiler:
         verdict = self._selftest.judge(name, sizes, request, runner, self._allowance(name, way))
         return Attempt(way, compiled, verdict, request, runner)
 
-    def _fastest(self, name: str, sizes: Sizes, tried: Sequence[Attempt]) -> Attempt:
-        """Of those that pass, by the clock where there are several."""
-        passed = [each for each in tried if each.passed]
+    def _fastest(self, name: str, sizes: Sizes, passed: Sequence[Attempt]) -> Attempt:
+        """By the clock, where there are several."""
         requests = [each.request for each in passed if each.request is not None]
         if len(passed) == 1 or len(requests) < len(passed):
             return passed[0]
@@ -206,12 +204,9 @@ class Compiler:
         Raises:
             BundleError: none does, or the options are strict.
         """
-        attempt = tried[0]
-        passed, left = [each for each in tried if each.passed], _untried(self._ways(name).all, tried)
-        if passed or left:
+        attempt, left = tried[0], _untried(self._ways(name).all, tried)
+        if left:
             self._tell(attempt.shortfall)
-        if passed:
-            return passed[0]
         for way in left:
             attempt = self._attempt(name, sizes, way, further)
             if attempt.passed:
@@ -221,17 +216,11 @@ class Compiler:
         )
 
     def _keep(self, best: Attempt, name: str, sizes: Sizes, further: Mapping[str, Any], fallen: Verdict | None) -> None:
-        """Save a graph with its verdicts, in the place of what was kept of it."""
+        """Save a graph with its verdicts."""
         key = self._cache_key(name, sizes, best.way, further)
-        if self._cache is None or key is None:
-            return
-        notes = {"selftest": best.verdict, "fell_short": fallen, "tuning": self.tunings.get((name, sizes))}
-        self._cache.save(key, best.compiled, {what: each.to_json() for what, each in notes.items() if each})
-        if self._anew:
-            for way in self._all_ways:
-                other = self._cache_key(name, sizes, way, further)
-                if other is not None and other != key:
-                    self._cache.remove(other)
+        if self._cache is not None and key is not None:
+            notes = {"selftest": best.verdict, "fell_short": fallen, "tuning": self.tunings.get((name, sizes))}
+            self._cache.save(key, best.compiled, {what: each.to_json() for what, each in notes.items() if each})
 
     def _compiled(self, name: str, model: ov.Model, properties: Mapping[str, Any]) -> ov.CompiledModel:
         """Compile a graph.
@@ -254,8 +243,10 @@ class Compiler:
 
     def _ways(self, name: str) -> Ways:
         """Ways to compute a graph. It is read to see whether there is anything to choose."""
-        quantized = self.choice.arithmetic in (*KERNELS, *NARROW) and self._is_quantized(name)
-        return ways_of(self.options, self.choice, quantized, self.computes_in_bf16)
+        rounded = self.choice.arithmetic in (*KERNELS, *NARROW) and self._is_quantized(name)
+        if rounded and self.choice.arithmetic == "int7" and not self.choice.asked and self._selftest is not None:
+            rounded = self._selftest.bears_7_bits(name)
+        return ways_of(self.options, self.choice, rounded, self.computes_in_bf16)
 
     @cached_property
     def _all_ways(self) -> tuple[Way, ...]:
@@ -264,10 +255,10 @@ class Compiler:
         return tuple(dict.fromkeys(way for ways in both for way in ways.all))
 
     def _is_quantized(self, name: str) -> bool:
-        """Whether a graph has quantized activations."""
+        """Whether linear layers of a graph read quantized activations."""
         if name not in self._quantized:
             model = self._graphs[name].read(self._core)
-            self._quantized[name] = any(node.get_type_name() == "FakeQuantize" for node in model.get_ops())
+            self._quantized[name] = has_quantized_layers(model)
         return self._quantized[name]
 
     def _model(self, name: str, sizes: Sizes, way: Way) -> ov.Model:
@@ -307,6 +298,7 @@ class Compiler:
             return None
         details = {
             "sizes": asdict(sizes),
+            "surgery": SURGERY,
             "arithmetic": way.arithmetic,
             "layers": way.layers,
             "of": [self.choice.arithmetic, self.choice.asked, self.options.layers],

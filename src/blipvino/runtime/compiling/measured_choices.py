@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Set
+from collections.abc import Iterable, Iterator, Set
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -51,14 +51,21 @@ def measured_choices(cache: CompiledCache, bundle: Bundle) -> list[MeasuredChoic
     digests = {bundle.graph_digest(name) for name in names}
     entries = reversed(cache.entries())  # what was used last wins
     found = {(each.graph, each.sizes): each for entry in entries for each in _of_entry(entry, digests)}
-    return sorted(found.values(), key=lambda each: (names.index(each.graph), *asdict(each.sizes).values()))
+    return in_order(found.values())
+
+
+def in_order(choices: Iterable[MeasuredChoice]) -> list[MeasuredChoice]:
+    """In the order in which the graphs run."""
+    names = list(GRAPHS)
+    return sorted(choices, key=lambda each: (names.index(each.graph), *asdict(each.sizes).values()))
 
 
 def _of_entry(entry: CacheEntry, digests: Set[str]) -> Iterator[MeasuredChoice]:
-    """What was measured of a compiled graph, if it is one of these graphs, of this host, and something was."""
+    """What was measured of a compiled graph, if it is one of these graphs, of this host, and one image at a time."""
     if entry.record is None or entry.digest not in digests:
         return
-    details = json.loads(entry.record.fields["key"])["details"]
+    key = json.loads(entry.record.fields["key"])
     tuning = entry.record.fields["notes"].get("tuning")
-    if tuning is not None and details.get("host") == this_host().signature:
-        yield MeasuredChoice(entry.graph, Sizes(**details["sizes"]), Tuning.from_json(tuning))
+    here = key["details"].get("host") == this_host().signature and "NUM_STREAMS" not in key["properties"]
+    if tuning is not None and here:
+        yield MeasuredChoice(entry.graph, Sizes(**key["details"]["sizes"]), Tuning.from_json(tuning))

@@ -30,6 +30,8 @@ MARGIN = 2.0
 """Times the expected noise: 3 dB."""
 EXACT, ROUNDED, COARSE = 1e-6, 3e-4, 1e-3
 """Noise-to-signal ratios that arithmetics may add: 60 dB of float32, 35 dB of 8-bit kernels, 30 dB of bfloat16."""
+TOLERANCE_OF_A_BIT = 4.1
+"""Times the noise that 7 bits may have beside 8: four by theory."""
 NATS = 1.0
 """What a text's worst disagreement may exceed the expected one by."""
 
@@ -145,6 +147,16 @@ class SelfTest:
         """
         case = case_of(name, sizes, self._config)
         return self._verdict(name, case, runner.run(case, sizes, request, whole=False), allowance)
+
+    def bears_7_bits(self, name: str) -> bool:
+        """Whether a graph loses no more to 7 bits of its activations than theory has a bit cost: a factor of 4."""
+        golden = self.golden
+        named = [case for case, (graph, _) in cases(self._config, golden.inputs).items() if graph == name]
+        noise = [
+            sum(sum(golden.expectation(case, in_7_bits).noise_to_signal) for case in named)
+            for in_7_bits in (False, True)
+        ]
+        return noise[1] <= TOLERANCE_OF_A_BIT * noise[0]
 
     def judge_whole(self, request_of: RequestOf, allowance: Callable[[str], Allowance]) -> list[Verdict]:
         """Run and judge every graph on all that there is for it, in the order in which they run.

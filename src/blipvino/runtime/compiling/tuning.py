@@ -12,7 +12,7 @@ import openvino as ov
 
 BUDGET_SECONDS = 1.0
 """For all rounds of one graph's candidates together."""
-LEAST_ROUNDS, MOST_ROUNDS = 3, 50
+LEAST_ROUNDS, MOST_ROUNDS = 2, 50
 CLEARLY_FASTER = 0.97
 """Another way than the first must take less than this share of its time: a tie is not to be decided by noise."""
 

@@ -15,6 +15,8 @@ from blipvino.machine.host import Arithmetic, Choice
 from blipvino.runtime.compiling.engine_options import EngineOptions, Layers
 from blipvino.runtime.compiling.sizes import Sizes, reshaped
 
+SURGERY = 1
+"""Counts the changes to what `Way.prepare` makes of a graph: compiled graphs of before are not used."""
 KERNELS: tuple[Arithmetic, ...] = ("int8", "int7")
 """Arithmetics of 8-bit kernels."""
 NARROW: tuple[Arithmetic, ...] = ("int7", "simulated-int7")
@@ -83,7 +85,8 @@ class Ways:
     """The ways to compute a graph.
 
     Attributes:
-        candidates: the one that is used where nothing is measured, and those that may be faster.
+        candidates: the one that is used where nothing is measured, and those that may be faster. All compute the same
+            numbers: which one is used must not change a text.
         fallbacks: for when none of them passes its self-test.
     """
 
@@ -102,15 +105,14 @@ def ways_of(options: EngineOptions, choice: Choice, quantized: bool, computes_in
     Args:
         options: the engine's.
         choice: the arithmetic of the bundle here.
-        quantized: whether the graph has quantized activations. Of one without there is nothing to choose.
+        quantized: whether linear layers read quantized activations. Of a graph without there is nothing to choose;
+            where activations have 7 bits it is computed in float.
         computes_in_bf16: whether what is not quantized runs in bfloat16.
     """
     in_floats = Way("float", options)
     candidates = [Way(choice.arithmetic, options)]
     if choice.arithmetic in KERNELS and quantized:
         candidates = [Way(choice.arithmetic, options, layers) for layers in _layers(options, choice)]
-        if choice.arithmetic in NARROW and not choice.asked:
-            candidates.append(in_floats)  # with VNNI, 8 bits are several times as fast as float
     elif choice.arithmetic in NARROW and not quantized:
         candidates = [in_floats]
     fallbacks = [] if in_floats in candidates else [in_floats]
