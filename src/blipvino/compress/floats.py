@@ -34,7 +34,7 @@ def through(writer: ov.Model) -> Callable[[Inputs], Inputs]:
     taken = {port.get_any_name() for port in writer.inputs}
 
     def run(given: Inputs) -> Inputs:
-        request.infer({name: value for name, value in given.items() if name in taken})
+        request.infer({name: value for name, value in given.items() if name in taken}, share_outputs=True)
         made = {port.get_any_name(): np.array(request.get_tensor(port).data) for port in writer.outputs}
         return {**{name: value for name, value in given.items() if name not in taken}, **made}
 

@@ -33,6 +33,9 @@ class Engine:
     padded length, several rows share one that takes any number of any length: with the number open, an open length
     changes neither speed nor results.
 
+    Every inference shares its outputs: without that OpenVINO copies all of them into a result that nobody reads, which
+    for keys and values of an image takes as long as computing them.
+
     `image_embeds` may run in one thread while another runs the rest; apart from that, calls must take turns: whoever
     decodes holds `lock` from the start of a decoding to its end, since each takes over the memory of the one before.
     """
@@ -89,7 +92,7 @@ class Engine:
             given, shape = inputs[port.get_any_name()], port.get_partial_shape()
             if not shape.compatible(ov.PartialShape(list(given.shape))):
                 raise InputError(f"{name}: {port.get_any_name()} is {list(given.shape)}, expected {shape}")
-        made = request.infer(dict(inputs))
+        made = request.infer(dict(inputs), share_outputs=True)
         return {port.get_any_name(): np.array(made[port]) for port in request.model_outputs}
 
     def question_kv(self, image_embeds: FloatArray) -> CrossKV:
@@ -106,7 +109,7 @@ class Engine:
         images.bind(request)
         request.set_tensor("input_ids", ov.Tensor(_padded(input_ids, tokens)))
         request.set_tensor("attention_mask", ov.Tensor(_padded(attention_mask, tokens)))
-        request.infer()
+        request.infer(share_outputs=True)
         return np.array(request.get_tensor("question_states").data[:, :length])
 
     def answer_kv(self, source_states: FloatArray) -> CrossKV:
@@ -169,7 +172,7 @@ class Engine:
             places = slice(first, first + step)
             request.set_tensor(port, ov.Tensor(np.ascontiguousarray(states[places])))
             result[places].bind(request)
-            request.infer()
+            request.infer(share_outputs=True)
         return result
 
     def _text_length(self, length: int) -> int:

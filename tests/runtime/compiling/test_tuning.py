@@ -62,7 +62,7 @@ class FakeRequest:
     def __init__(self, name, clock, seconds):
         self.name, self.clock, self.seconds = name, clock, list(seconds)
 
-    def infer(self):
+    def infer(self, **_):
         self.clock.order.append(self.name)
         self.clock.now += self.seconds[min(self.clock.order.count(self.name), len(self.seconds)) - 1]
 

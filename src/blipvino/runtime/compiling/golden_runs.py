@@ -63,7 +63,7 @@ class Runner:
 
     def of_picture(self, request: ov.InferRequest, image: int) -> FloatArray:
         """What a graph makes of one picture, `vision` float32 ``[1, S, D]``."""
-        request.infer({"pixels": self._inputs.pixels[image : image + 1]})
+        request.infer({"pixels": self._inputs.pixels[image : image + 1]}, share_outputs=True)
         return np.array(request.get_output_tensor(0).data)
 
     def of_question(self, spec: GraphSpec, request: ov.InferRequest, sizes: Sizes) -> FloatArray:
@@ -79,7 +79,7 @@ class Runner:
             self._bind(spec, Sizes(1, sizes.positions), "", request, positions)
         # Given to the call and not bound before it: OpenVINO 2026 crashes in a later request of a dynamic graph whose
         # bound inputs died with this one.
-        request.infer({"input_ids": padded, "attention_mask": mask})
+        request.infer({"input_ids": padded, "attention_mask": mask}, share_outputs=True)
         made = np.array(request.get_output_tensor(0).data)
         return made[:, :length] if spec.makes_question_states else made
 
@@ -99,7 +99,7 @@ class Runner:
         request.set_tensor("input_ids", ov.Tensor(tokens[None].copy()))
         request.set_tensor("position_ids", ov.Tensor(np.arange(past, past + len(tokens))[None]))
         request.set_tensor("beam_idx", ov.Tensor(np.zeros(1, np.int32)))
-        request.infer()
+        request.infer(share_outputs=True)
         return np.array(request.get_tensor("logits").data[0], np.float32)
 
     def _text(self, spec: GraphSpec, source: str, sizes: Sizes, request: ov.InferRequest) -> dict[int, FloatArray]:
@@ -118,7 +118,7 @@ class Runner:
             self._bound = _project(request, states, length)
             return list(self._bound.made.as_floats(states.shape[1], self._scales))
         (port,) = request.model_inputs
-        request.infer({port: np.pad(states, [(0, 0), (0, length - states.shape[1]), (0, 0)])})
+        request.infer({port: np.pad(states, [(0, 0), (0, length - states.shape[1]), (0, 0)])}, share_outputs=True)
         return [np.array(request.get_output_tensor(number).data) for number in range(len(request.model_outputs))]
 
     def _states(self, source: str) -> FloatArray:
@@ -140,5 +140,5 @@ def _project(request: ov.InferRequest, states: FloatArray, length: int) -> Proje
     made.bind(request)
     (port,) = request.model_inputs
     request.set_tensor(port, ov.Tensor(padded))
-    request.infer()
+    request.infer(share_outputs=True)
     return Projected(padded, made)

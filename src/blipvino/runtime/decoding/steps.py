@@ -131,4 +131,4 @@ def _infer(request: ov.InferRequest, input_ids: IntArray, parents: IntArray, pas
     request.set_tensor("input_ids", ov.Tensor(np.ascontiguousarray(input_ids)))
     request.set_tensor("position_ids", ov.Tensor(np.ascontiguousarray(positions)))
     request.set_tensor("beam_idx", ov.Tensor(parents.astype(np.int32)))
-    request.infer()
+    request.infer(share_outputs=True)
