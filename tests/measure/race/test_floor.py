@@ -25,6 +25,12 @@ def test_floors_are_formed_from_peaks_and_facts():
 
 
 def test_a_quantized_graph_that_runs_in_float_is_held_to_floats_peak():
-    vision, step = floors(results("avx2"))
+    measured = results("avx2")
+    vision, step = floors(replace(measured, machine=replace(measured.machine, quantized="float")))
     assert (vision.floor, step.floor) == (0.5, 0.2)
     assert "(f32)" in vision.limit
+
+
+def test_activations_in_7_bits_are_held_to_the_peak_of_8_bit_kernels():
+    assert results("avx2").machine.quantized == "int7"
+    assert "(int8)" in floors(results("avx2"))[0].limit
