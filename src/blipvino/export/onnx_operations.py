@@ -15,6 +15,7 @@ from blipvino.arrays import AnyArray
 from blipvino.export.onnx_data import ELEMENT_TYPES
 from blipvino.export.onnx_graph import OnnxGraph
 from blipvino.export.onnx_weights import Weight, is_constant, read_weight
+from blipvino.graphs.surgery import readers
 
 Translator = Callable[[OnnxGraph, ov.Node], str]
 
@@ -132,8 +133,8 @@ def _as_float(graph: OnnxGraph, value: str, hint: str) -> str:
 
 def _is_projection(table: ov.Output) -> bool:
     """Whether a matrix product reads this constant, transposed."""
-    readers = (port.get_node() for port in table.get_target_inputs())
-    return any(each.get_type_name() == "MatMul" and each.get_attributes()["transpose_b"] for each in readers)
+    products = (node for node in readers(table.get_node()) if node.get_type_name() == "MatMul")
+    return any(each.get_attributes()["transpose_b"] for each in products)
 
 
 def _rows(graph: OnnxGraph, found: str, node: ov.Node, transposed: bool) -> str:
@@ -181,9 +182,9 @@ def _mvn(graph: OnnxGraph, node: ov.Node) -> str:
 
 def _only_reader(node: ov.Node, kind: str) -> ov.Node | None:
     """The one reader of a node, if it is of this kind and its other input is constant."""
-    readers = [port.get_node() for port in node.output(0).get_target_inputs()]
-    fits = len(readers) == 1 and readers[0].get_type_name() == kind and any(map(is_constant, readers[0].input_values()))
-    return readers[0] if fits else None
+    found = readers(node)
+    fits = len(found) == 1 and found[0].get_type_name() == kind and any(map(is_constant, found[0].input_values()))
+    return found[0] if fits else None
 
 
 def _parameter(graph: OnnxGraph, node: ov.Node, hint: str) -> str:

@@ -16,7 +16,7 @@ import openvino.opset13 as ops
 
 from blipvino.checkpoint.config import PreprocessorConfig
 from blipvino.graphs import layers as nn
-from blipvino.graphs.surgery import feed, outputs_by_name
+from blipvino.graphs.surgery import feed, outputs_by_name, readers, replace_value
 
 _STATE = re.compile(r"layer\.(\d+)\.attention\.(key|value)$")
 _BATCH, _SOURCES, _TOKENS, _POSITIONS = "batch_size", "source_batch_size", "sequence_length", "encoder_sequence_length"
@@ -74,7 +74,7 @@ def vision_part(vision: ov.Model, preprocessor: PreprocessorConfig) -> Part:
     for port in pixels.output(0).get_target_inputs():
         reader = port.get_node()
         if reader.get_type_name() == "Convert":
-            _replace(reader.output(0), restored.output(0))
+            replace_value(reader.output(0), restored.output(0))
         else:
             port.replace_source_output(values.output(0))  # asks for its shape: the batch
     outputs = {"last_hidden_state": outputs_by_name(vision)["image_embeds"]}
@@ -139,19 +139,13 @@ def _name(parameter: ov.Node) -> str:
     return str(parameter.output(0).get_any_name())
 
 
-def _replace(old: ov.Output, new: ov.Output) -> None:
-    """Let all readers of a value read another."""
-    for port in old.get_target_inputs():
-        port.replace_source_output(new)
-
-
 def _logits(answer: ov.Model) -> ov.Output:
     """The logits of all tokens; the bundle's graph computes those of the last one."""
     for node in answer.get_ops():
         if node.get_type_name() == "Gather" and node.input_value(0).get_partial_shape().rank.get_length() == 3:
             index = node.input_value(1).get_node()
             if index.get_type_name() == "Constant" and index.data.tolist() == -1:
-                _replace(node.output(0), node.input_value(0))
+                replace_value(node.output(0), node.input_value(0))
     return outputs_by_name(answer)["logits"]
 
 
@@ -171,8 +165,8 @@ def _memories(answer: ov.Model) -> list[_Memory]:
     for node in answer.get_ops():
         if node.get_type_name() == "ReadValue":
             layer, kind = _STATE.findall(node.get_variable_id())[0]
-            (reorder,) = (port.get_node() for port in node.output(0).get_target_inputs())
-            (concat,) = (port.get_node() for port in reorder.output(0).get_target_inputs())
+            (reorder,) = readers(node)
+            (concat,) = readers(reorder)
             found.append(_Memory(f"{layer}.decoder.{kind}", reorder.output(0), concat.output(0), concat.input_value(1)))
     return sorted(found, key=lambda memory: (int(memory.name.split(".")[0]), memory.name))
 
@@ -181,7 +175,7 @@ def _without_past(answer: ov.Model) -> dict[str, ov.Output]:
     """Let the step be a text's first one. Returns what it leaves behind, by name."""
     memories = _memories(answer)
     for memory in memories:
-        _replace(memory.present, memory.new)
+        replace_value(memory.present, memory.new)
     return {f"present.{memory.name}": memory.new for memory in memories}
 
 
@@ -191,7 +185,7 @@ def _with_past(answer: ov.Model) -> tuple[dict[str, ov.Node], dict[str, ov.Outpu
     for memory in _memories(answer):
         name = f"past_key_values.{memory.name}"
         inputs[name] = ops.parameter(memory.past.get_partial_shape(), np.float32, name)
-        _replace(memory.past, inputs[name].output(0))
+        replace_value(memory.past, inputs[name].output(0))
         outputs[f"present.{memory.name}"] = memory.present
     return inputs, outputs
 
@@ -202,7 +196,7 @@ def _replace_positions(answer: ov.Model, past: ov.Node | None) -> None:
     first = nn.constant(0, np.int64) if past is None else _scalar(nn.dimension(past, 2))
     end = ops.add(first, _scalar(nn.dimension(given["input_ids"], 1)))
     positions = ops.range(first, end, nn.constant(1, np.int64), "i64")
-    _replace(given["position_ids"].output(0), ops.unsqueeze(positions, nn.integers(0)).output(0))
+    replace_value(given["position_ids"].output(0), ops.unsqueeze(positions, nn.integers(0)).output(0))
 
 
 def _scalar(node: ov.Node) -> ov.Node:
@@ -226,5 +220,5 @@ def _keys_last(name: str, parameter: ov.Node) -> ov.Node:
         return parameter
     heads, width = (parameter.get_partial_shape()[axis] for axis in (1, 2))
     keys = ops.parameter(ov.PartialShape([-1, heads, -1, width]), np.float32, name)
-    _replace(parameter.output(0), ops.transpose(keys, nn.integers(0, 1, 3, 2)).output(0))
+    replace_value(parameter.output(0), ops.transpose(keys, nn.integers(0, 1, 3, 2)).output(0))
     return keys

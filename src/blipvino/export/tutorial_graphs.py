@@ -16,7 +16,7 @@ import openvino.opset13 as ops
 from blipvino.checkpoint.config import RESCALE_FACTOR, PreprocessorConfig
 from blipvino.graphs import layers as nn
 from blipvino.graphs.handover import take_back_handover
-from blipvino.graphs.surgery import feed, inputs_by_name, joined, name_operations
+from blipvino.graphs.surgery import feed, inputs_by_name, joined, name_operations, readers, replace_value
 
 VISION, TEXT_ENCODER, TEXT_DECODER = "blip_vision_model", "blip_text_encoder", "blip_text_decoder_with_past"
 """The notebooks' names."""
@@ -111,14 +111,7 @@ def _finished(results: list[nn.Node], parameters: list[nn.Node], name: str) -> o
 
 def _readers(node: nn.Node) -> list[nn.Node]:
     """The operations that read a node's values, and not its shape alone."""
-    readers = (port.get_node() for port in node.output(0).get_target_inputs())
-    return [reader for reader in readers if reader.get_type_name() != "ShapeOf"]
-
-
-def _replace(old: nn.Node, new: nn.Node | ov.Output) -> None:
-    value = new.output(0) if isinstance(new, ov.Node) else new
-    for port in old.output(0).get_target_inputs():
-        port.replace_source_output(value)
+    return [reader for reader in readers(node) if reader.get_type_name() != "ShapeOf"]
 
 
 def _add_to_product(key: nn.Node, mask: nn.Node) -> None:
@@ -138,7 +131,7 @@ def _keep_every_token(decoder: ov.Model) -> None:
         if node.get_type_name() == "Gather":
             index = node.input_value(1).get_node()
             if index.get_type_name() == "Constant" and index.data.size == 1 and index.data.item() == -1:
-                _replace(node, node.input_value(0))
+                replace_value(node.output(0), node.input_value(0))
 
 
 def _state_as_ports(decoder: ov.Model) -> tuple[list[nn.Node], list[nn.Node]]:
@@ -156,7 +149,7 @@ def _state_as_ports(decoder: ov.Model) -> tuple[list[nn.Node], list[nn.Node]]:
         read = remembered[variable]
         parameter = nn.parameter(list(_dimensions(read)), np.float32, f"past_{kind}.{layer}")
         (reordered,) = _readers(read)
-        _replace(reordered, parameter)
+        replace_value(reordered.output(0), parameter.output(0))
         past.append(parameter)
         present.append(nn.output(assigned[variable], f"present_{kind}.{layer}"))
     return past, present

@@ -7,7 +7,7 @@ import openvino as ov
 import openvino.opset13 as ops
 from openvino.passes import ConstantFolding, Manager
 
-from blipvino.graphs.surgery import readers
+from blipvino.graphs.surgery import readers, replace_value
 
 MANY_ROWS = 64
 """Rows from which a matrix product is bound by arithmetic: unpacking its weights anew each time then costs time."""
@@ -24,8 +24,7 @@ def in_float(model: ov.Model) -> None:
     """
     for node in model.get_ops():
         if node.get_type_name() == "FakeQuantize" and not _is_constant(node.input_value(0)) and not _makes_bits(node):
-            for port in node.output(0).get_target_inputs():
-                port.replace_source_output(node.input_value(0))
+            replace_value(node.output(0), node.input_value(0))
     model.validate_nodes_and_infer_types()
 
 
@@ -40,8 +39,7 @@ def in_7_bits(model: ov.Model) -> None:
         if _is_quantizer(node.output(0)) and not _is_constant(node.input_value(0)) and not _makes_bits(node):
             rounds = all(is_linear(reader) for reader in readers(node))
             narrow = _narrowed(node).output(0) if rounds else node.input_value(0)
-            for port in node.output(0).get_target_inputs():
-                port.replace_source_output(narrow)
+            replace_value(node.output(0), narrow)
     model.validate_nodes_and_infer_types()
 
 
@@ -106,7 +104,7 @@ def _is_constant(value: ov.Output) -> bool:
 
 def _makes_bits(node: ov.Node) -> bool:
     """Whether integers are made of a quantizer's output, for another graph to read."""
-    return any(port.get_node().get_type_name() == "Convert" for port in node.output(0).get_target_inputs())
+    return any(reader.get_type_name() == "Convert" for reader in readers(node))
 
 
 def _is_integer_weight(value: ov.Output) -> bool:

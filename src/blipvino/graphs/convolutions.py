@@ -16,7 +16,7 @@ import openvino.opset13 as ops
 
 from blipvino.arrays import FloatArray
 from blipvino.graphs.arithmetic import is_linear
-from blipvino.graphs.surgery import readers
+from blipvino.graphs.surgery import readers, replace_value
 
 
 def as_convolutions(model: ov.Model) -> int:
@@ -68,8 +68,7 @@ def _rewrite(layer: ov.Node) -> None:
         last = follower
     channels_last = ops.reshape(ops.transpose(result, _integers_of(0, 2, 3, 1)), _shape_of(layer), False)
     channels_last.set_friendly_name(last.get_friendly_name())
-    for port in last.output(0).get_target_inputs():
-        port.replace_source_output(channels_last.output(0))
+    replace_value(last.output(0), channels_last.output(0))
 
 
 def _followers(layer: ov.Node) -> Iterator[ov.Node]:

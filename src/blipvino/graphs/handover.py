@@ -16,7 +16,7 @@ import openvino as ov
 import openvino.opset13 as ops
 
 from blipvino.graphs.specs import handing_over
-from blipvino.graphs.surgery import readers
+from blipvino.graphs.surgery import readers, replace_value
 from blipvino.machine.core import openvino_core
 
 LEVELS = 256
@@ -63,8 +63,7 @@ def take_back_handover(model: ov.Model) -> None:
             scale = float(multiply.input_value(1).get_node().data.item())
             parameter.set_element_type(ov.Type.f32)
             rounded = _fake_quantize(parameter, scale, scale)
-            for port in multiply.output(0).get_target_inputs():
-                port.replace_source_output(rounded.output(0))
+            replace_value(multiply.output(0), rounded.output(0))
     for result in model.get_results():
         if _crosses_in_8_bits(result):
             quantizer = result.input_value(0).get_node().input_value(0).get_node()
@@ -128,8 +127,7 @@ def _dequantize_input(quantizer: InputQuantizer) -> None:
     quantizer.parameter.set_element_type(ov.Type.i8)
     integers = ops.convert(quantizer.parameter, "f32")
     real = ops.multiply(integers, ops.constant(np.float32(quantizer.scale)))
-    for port in quantizer.node.output(0).get_target_inputs():
-        port.replace_source_output(real.output(0))
+    replace_value(quantizer.node.output(0), real.output(0))
 
 
 def _quantize_output(writer: ov.Model, quantizer: InputQuantizer) -> None:

@@ -53,6 +53,12 @@ def readers(node: ov.Node) -> list[ov.Node]:
     return [port.get_node() for port in node.output(0).get_target_inputs()]
 
 
+def replace_value(old: ov.Output, new: ov.Output) -> None:
+    """Let everything that reads a value read another instead."""
+    for port in old.get_target_inputs():
+        port.replace_source_output(new)
+
+
 def feed(model: ov.Model, sources: Mapping[str, ov.Output]) -> list[ov.Node]:
     """Let a graph read outputs of other nodes instead of its inputs of these names, in place.
 
@@ -65,8 +71,7 @@ def feed(model: ov.Model, sources: Mapping[str, ov.Output]) -> list[ov.Node]:
         if source is None:
             left.append(parameter)
             continue
-        for port in parameter.output(0).get_target_inputs():
-            port.replace_source_output(source)
+        replace_value(parameter.output(0), source)
     return left
 
 
@@ -80,6 +85,5 @@ def without_state(model: ov.Model) -> ov.Model:
     """The first step of a stateful graph: what it remembers is what it starts from. The graph is used up."""
     for node in model.get_ops():
         if node.get_type_name() == "ReadValue":
-            for port in node.output(0).get_target_inputs():
-                port.replace_source_output(node.input_value(0))
+            replace_value(node.output(0), node.input_value(0))
     return ov.Model(model.get_results(), model.get_parameters(), model.get_friendly_name())
