@@ -29,7 +29,8 @@ from blipvino.graphs.recipes import find_recipe
 from blipvino.recipe import Recipe, Treatment
 from blipvino.runtime.blip import Blip
 from blipvino.runtime.compiling.engine_options import EngineOptions
-from blipvino.runtime.decoding.generation import Generated, GenerationOptions
+from blipvino.runtime.decoding.generated import Generated
+from blipvino.runtime.decoding.generation_options import GenerationOptions
 from blipvino.runtime.decoding.ranking import AnswerList, Ranking
 from blipvino.runtime.features import ImageFeatures
 

@@ -17,6 +17,8 @@ from blipvino import CheckpointError, GenerationOptions, InputError
 from blipvino.checkpoint.tensors import load_checkpoint
 from blipvino.graphs.building import build_graph
 from blipvino.runtime.decoding import generation
+from blipvino.runtime.decoding.generated import GeneratedTokens
+from blipvino.runtime.decoding.token_scores import Scores
 
 
 def generate(step, prompt, rows, eos_token_id, options):
@@ -293,7 +295,7 @@ def scores_of(logits, count=16):
     """What a step returns that has these logits."""
     top = np.argsort(-logits, axis=1, kind="stable")[:, :count]
     normalizer = np.log(np.exp(logits).sum(axis=1, keepdims=True))
-    return generation.Scores(top, np.take_along_axis(logits, top, axis=1), normalizer, lambda: logits)
+    return Scores(top, np.take_along_axis(logits, top, axis=1), normalizer, lambda: logits)
 
 
 def log_softmax(logits):
@@ -398,7 +400,7 @@ def reciting(*text):
 )
 def test_a_text_says_whether_it_closed(options, limit, tokens, reason):
     chosen = GenerationOptions(max_new_tokens=limit, **options)
-    assert finished(reciting(5, 6), [1], 1, CLOSING, chosen) == [generation.GeneratedTokens(tokens, reason)]
+    assert finished(reciting(5, 6), [1], 1, CLOSING, chosen) == [GeneratedTokens(tokens, reason)]
 
 
 @pytest.mark.parametrize("options", [{}, {"num_beams": 2}, {"num_beams": 4}, {"do_sample": True, "seed": 0}])

@@ -17,7 +17,7 @@ from blipvino.cli.options import (
 )
 from blipvino.cli.output import exit_if_unread, print_texts, write_picture
 from blipvino.data.answers import read_answers
-from blipvino.runtime.decoding.generation import GenerationOptions
+from blipvino.runtime.decoding.generation_options import GenerationOptions
 
 InputsArgument = Annotated[
     list[str],

@@ -17,11 +17,12 @@ from typing import Any
 from blipvino.arrays import Pixels
 from blipvino.data.folder import IMAGE_SUFFIXES
 from blipvino.errors import ImageError, InputError
-from blipvino.runtime.blip import DEFAULT_BATCH_SIZE, Blip
-from blipvino.runtime.decoding.generation import FinishReason
+from blipvino.runtime.blip import Blip
+from blipvino.runtime.decoding.generated import FinishReason
 from blipvino.runtime.decoding.ranking import AnswerList
 from blipvino.runtime.features import ImageFeatures
 from blipvino.runtime.inputs.images import ImageProcessor
+from blipvino.runtime.loaded_model import DEFAULT_BATCH_SIZE
 
 AHEAD = 2 * DEFAULT_BATCH_SIZE
 """Images that are read, and resized, before they are asked for."""

@@ -21,7 +21,7 @@ from blipvino.graphs.recipes import AUTO, RECIPE_NAMES
 from blipvino.runtime.blip import Blip
 from blipvino.runtime.compiling.cache import default_cache
 from blipvino.runtime.compiling.engine_options import EngineOptions
-from blipvino.runtime.decoding.generation import GenerationOptions
+from blipvino.runtime.decoding.generation_options import GenerationOptions
 
 DEFAULT_CACHE = default_cache()
 _FILE_SOURCES = ", ".join(f"{kind}:…" for kind in FORMS if kind != "demo")

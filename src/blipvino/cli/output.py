@@ -15,8 +15,8 @@ from rich.console import Console
 from blipvino.cli.image_texts import ImageText
 from blipvino.files.atomic import write_png
 from blipvino.progress import Reporter
-from blipvino.runtime.blip import DEFAULT_BATCH_SIZE
 from blipvino.runtime.inputs.images import load_image
+from blipvino.runtime.loaded_model import DEFAULT_BATCH_SIZE
 from blipvino.text.tables import TextTable
 from blipvino.text.terminal import rich_table
 

@@ -17,7 +17,8 @@ from blipvino.graphs.surgery import joined
 from blipvino.machine.core import openvino_core
 from blipvino.progress import Reporter
 from blipvino.runtime.decoding.cross_kv import CrossKV
-from blipvino.runtime.decoding.generation import GenerationOptions, generate, row_generators
+from blipvino.runtime.decoding.generation import generate, row_generators
+from blipvino.runtime.decoding.generation_options import GenerationOptions
 from blipvino.runtime.decoding.steps import Decoding
 
 DECODER_TEXTS = 128

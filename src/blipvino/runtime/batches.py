@@ -11,7 +11,9 @@ import numpy as np
 
 from blipvino.checks import flag, integer, shown
 from blipvino.progress import Reporter
-from blipvino.runtime.decoding.generation import GeneratedTokens, GenerationOptions, row_generators
+from blipvino.runtime.decoding.generated import GeneratedTokens
+from blipvino.runtime.decoding.generation import row_generators
+from blipvino.runtime.decoding.generation_options import GenerationOptions
 from blipvino.runtime.decoding.ranking import AnswerList, Ranking
 from blipvino.runtime.features import FeatureExtractor, ImageFeatures
 from blipvino.runtime.inputs.texts import TextProcessor

@@ -19,8 +19,8 @@ from blipvino.runtime.compiling.graph_sources import GraphSource
 from blipvino.runtime.compiling.selftest import SelfTest
 from blipvino.runtime.compiling.sizes import Sizes
 from blipvino.runtime.decoding.cross_kv import Arena, CrossKV, empty_cross_kv
-from blipvino.runtime.decoding.generation import Step
 from blipvino.runtime.decoding.steps import Branching, Decoding
+from blipvino.runtime.decoding.token_scores import Step
 
 TEXT_LENGTHS = (8, 16, 32, 64, 128, 256)
 """Texts are padded to the least of these that holds them, so that a few compiled graphs serve all lengths."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from blipvino.checkpoint.config import BlipConfig
 from blipvino.checks import shown
 from blipvino.errors import InputError
-from blipvino.runtime.decoding.generation import GenerationOptions
+from blipvino.runtime.decoding.generation_options import GenerationOptions
 from blipvino.runtime.decoding.ranking import ANSWERS_PER_STEP, AnswerList
 
 _MEMORY_SHARE = 2

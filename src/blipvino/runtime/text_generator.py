@@ -8,7 +8,9 @@ import numpy as np
 
 from blipvino.arrays import FloatArray, IntArray
 from blipvino.checkpoint.config import TextConfig
-from blipvino.runtime.decoding.generation import GeneratedTokens, GenerationOptions, generate
+from blipvino.runtime.decoding.generated import GeneratedTokens
+from blipvino.runtime.decoding.generation import generate
+from blipvino.runtime.decoding.generation_options import GenerationOptions
 from blipvino.runtime.decoding.ranking import AnswerList, Ranking, rank
 from blipvino.runtime.features import FeatureExtractor, ImageFeatures
 from blipvino.runtime.inputs.texts import TokenBatch

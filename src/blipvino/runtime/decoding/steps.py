@@ -9,7 +9,7 @@ import openvino as ov
 
 from blipvino.arrays import FloatArray, IntArray
 from blipvino.runtime.decoding.cross_kv import CrossKV
-from blipvino.runtime.decoding.generation import Scores
+from blipvino.runtime.decoding.token_scores import Scores
 
 
 class Decoding:
@@ -35,7 +35,7 @@ class Decoding:
         self._past = 0
 
     def step(self, input_ids: IntArray, beam_idx: IntArray) -> Scores:
-        """See `blipvino.runtime.decoding.generation.Step`."""
+        """See `blipvino.runtime.decoding.token_scores.Step`."""
         if self._request is None:
             self._start(len(input_ids))
         if len(beam_idx) < len(self._rows):
