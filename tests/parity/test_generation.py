@@ -17,7 +17,6 @@ from blipvino import CheckpointError, GenerationOptions, InputError
 from blipvino.checkpoint.tensors import load_checkpoint
 from blipvino.graphs.building import build_graph
 from blipvino.runtime.decoding import generation
-from blipvino.runtime.decoding.generated import GeneratedTokens
 from blipvino.runtime.decoding.token_scores import Scores
 
 
@@ -44,6 +43,10 @@ GREEDY = (
     {"max_new_tokens": 9, "min_new_tokens": 9},
     {"max_new_tokens": 14, "repetition_penalty": 1.3},
     {"max_new_tokens": 14, "repetition_penalty": 0.7, "min_new_tokens": 4},
+    {"max_new_tokens": 14, "no_repeat_ngram_size": 1},
+    {"max_new_tokens": 20, "no_repeat_ngram_size": 2},
+    {"max_new_tokens": 20, "no_repeat_ngram_size": 3, "min_new_tokens": 12},
+    {"max_new_tokens": 20, "no_repeat_ngram_size": 2, "repetition_penalty": 0.7, "min_new_tokens": 12},
 )
 BEAMS = (
     {"num_beams": 2, "max_new_tokens": 12},
@@ -56,6 +59,9 @@ BEAMS = (
     {"num_beams": 3, "max_new_tokens": 10, "min_new_tokens": 5},
     {"num_beams": 3, "max_new_tokens": 12, "repetition_penalty": 1.3},
     {"num_beams": 5, "max_new_tokens": 9, "min_new_tokens": 3, "length_penalty": 0.5, "repetition_penalty": 1.3},
+    {"num_beams": 2, "max_new_tokens": 14, "no_repeat_ngram_size": 1},
+    {"num_beams": 3, "max_new_tokens": 16, "no_repeat_ngram_size": 2, "min_new_tokens": 8},
+    {"num_beams": 5, "max_new_tokens": 16, "no_repeat_ngram_size": 2, "repetition_penalty": 0.7, "min_new_tokens": 8},
 )
 
 
@@ -227,6 +233,12 @@ def test_the_tiny_models_say_varied_things(tiny_vqa, tiny_captioner):
         beams = subject.caption_tokens(images, max_new_tokens=12, num_beams=5)
         assert captions != penalized
         assert captions != beams
+    for num_beams in (1, 3):
+        freely, once = (
+            tiny_captioner.caption_tokens(images, max_new_tokens=20, min_new_tokens=12, num_beams=num_beams, **given)
+            for given in ({}, {"no_repeat_ngram_size": 2})
+        )
+        assert freely != once
     many = tiny_vqa.caption_tokens([scene_image(index) for index in range(16)], max_new_tokens=20)
     assert len({len(text) for text in many}) >= 3
 
@@ -380,6 +392,24 @@ def test_prompt_that_holds_the_closing_token_is_kept():
     assert found[0][:3] == [1, CLOSING, 2]
 
 
+@pytest.mark.parametrize(
+    "options", [{}, {"num_beams": 3}, {"do_sample": True, "top_k": 0, "seed": 5}], ids=name_options
+)
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_no_ngram_comes_twice(size, options):
+    vocab, prompt = 40, [3, 1]
+    chosen = GenerationOptions(max_new_tokens=24, min_new_tokens=24, no_repeat_ngram_size=size, **options)
+    for text in generate(Script(vocab, range(12), scale=4.0), prompt, 12, CLOSING, chosen):
+        ngrams = [tuple(text[place : place + size]) for place in range(len(text) - size + 1)]
+        assert len(set(ngrams)) == len(ngrams)
+
+
+def test_where_no_token_is_left_drawing_says_so():
+    options = GenerationOptions(do_sample=True, max_new_tokens=6, min_new_tokens=6, no_repeat_ngram_size=1)
+    with pytest.raises(InputError, match="no token may come next"):
+        generate(Script(4, [1]), [1], 1, CLOSING, options)
+
+
 SAMPLING = {"do_sample": True, "max_new_tokens": 12}
 EACH_WAY = ({}, {"num_beams": 3}, {"do_sample": True, "top_k": 1, "seed": 0})
 
@@ -400,7 +430,10 @@ def reciting(*text):
 )
 def test_a_text_says_whether_it_closed(options, limit, tokens, reason):
     chosen = GenerationOptions(max_new_tokens=limit, **options)
-    assert finished(reciting(5, 6), [1], 1, CLOSING, chosen) == [GeneratedTokens(tokens, reason)]
+    (row,) = finished(reciting(5, 6), [1], 1, CLOSING, chosen)
+    assert (row.token_ids, row.finish_reason) == (tokens, reason)
+    assert row.log_probs == pytest.approx([0.0] * min(limit, 3), abs=1e-6)
+    assert max(row.log_probs) <= 0
 
 
 @pytest.mark.parametrize("options", [{}, {"num_beams": 2}, {"num_beams": 4}, {"do_sample": True, "seed": 0}])
@@ -492,6 +525,7 @@ def test_sampled_tokens_follow_their_probabilities(options):
         ("temperature", -1.0),
         ("temperature", float("nan")),
         ("top_k", -1),
+        ("no_repeat_ngram_size", -1),
         ("top_p", 0.0),
         ("top_p", 1.5),
         ("top_p", float("nan")),
@@ -505,6 +539,7 @@ def test_sampled_tokens_follow_their_probabilities(options):
         ("max_new_tokens", None),
         ("num_beams", 1.5),
         ("top_k", 2.5),
+        ("no_repeat_ngram_size", 1.5),
         ("temperature", "hot"),
         ("length_penalty", "long"),
         ("seed", "first"),
@@ -522,7 +557,15 @@ def test_beams_and_sampling_exclude_each_other():
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("top_p", 1.0), ("top_k", 0), ("num_beams", 1), ("max_new_tokens", 1), ("seed", 0), ("length_penalty", -2.0)],
+    [
+        ("top_p", 1.0),
+        ("top_k", 0),
+        ("no_repeat_ngram_size", 0),
+        ("num_beams", 1),
+        ("max_new_tokens", 1),
+        ("seed", 0),
+        ("length_penalty", -2.0),
+    ],
 )
 def test_options_at_their_limits_are_taken(name, value):
     assert getattr(GenerationOptions(**{name: value}), name) == value

@@ -121,6 +121,7 @@ GENERATION_HELP = {
     "top_p": "Of drawing: among the tokens that have this probability together.",
     "seed": "Of drawing: the same seed draws the same text.",
     "repetition_penalty": "Above 1 discourages repetition.",
+    "no_repeat_ngram_size": "No so many tokens in a row come twice; 0 allows all.",
 }
 """Of each field of `GenerationOptions` but ``max_new_tokens``, whose default is the checkpoint's."""
 

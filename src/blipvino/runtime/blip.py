@@ -37,7 +37,23 @@ class Blip(LoadedModel):
 
     @overload
     def caption(
-        self, images: Image, prompt: str | None = None, *, return_details: Literal[False] = False, **options: Any
+        self, images: Image, prompt: str | None = None, *, return_scores: Literal[True], **options: Any
+    ) -> Generated: ...
+
+    @overload
+    def caption(
+        self, images: Sequence[Image], prompt: str | None = None, *, return_scores: Literal[True], **options: Any
+    ) -> list[Generated]: ...
+
+    @overload
+    def caption(
+        self,
+        images: Image,
+        prompt: str | None = None,
+        *,
+        return_details: Literal[False] = False,
+        return_scores: Literal[False] = False,
+        **options: Any,
     ) -> str: ...
 
     @overload
@@ -47,6 +63,7 @@ class Blip(LoadedModel):
         prompt: str | None = None,
         *,
         return_details: Literal[False] = False,
+        return_scores: Literal[False] = False,
         **options: Any,
     ) -> list[str]: ...
 
@@ -58,6 +75,7 @@ class Blip(LoadedModel):
         batch_size: int = DEFAULT_BATCH_SIZE,
         show_progress: bool = False,
         return_details: bool = False,
+        return_scores: bool = False,
         **options: Any,
     ) -> Any:
         """Describe an image, or each of several.
@@ -70,15 +88,16 @@ class Blip(LoadedModel):
             prompt: text that every caption continues; it is part of the result.
             batch_size: images that are decoded together.
             show_progress: show a progress bar on standard error.
-            return_details: return `Generated` in place of each text: it has the text's tokens too, and says whether
-                ``max_new_tokens`` cut the text off.
+            return_details: return `Generated` in place of each text: it has the text's tokens too, says whether
+                ``max_new_tokens`` cut the text off, and has the scores.
+            return_scores: return `Generated` too: it has the log-probability of each token and of the text.
             **options: `GenerationOptions`.
 
         Raises:
             ImageError: an image cannot be read.
             InputError: the prompt or an option is not allowed.
         """
-        details = flag("return_details", return_details)
+        details = _wants_details(return_details, return_scores)
         request = self.components.request(prompt, batch_size, show_progress, options)
         several, sources = listed_images(images)
         return self._results(self.components.runner.caption(sources, request), details, several)
@@ -104,6 +123,7 @@ class Blip(LoadedModel):
         *,
         batch_size: int = DEFAULT_BATCH_SIZE,
         return_details: bool = False,
+        return_scores: bool = False,
         **options: Any,
     ) -> Iterator[Any]:
         """Captions of any number of images, one by one and in order, as they are ready.
@@ -116,13 +136,14 @@ class Blip(LoadedModel):
             prompt: text that every caption continues; it is part of the result.
             batch_size: images that are decoded together.
             return_details: yield `Generated` instead of texts.
+            return_scores: likewise; a `Generated` has both.
             **options: `GenerationOptions`. With ``seed``, every caption is drawn as `caption` draws it.
 
         Raises:
             ImageError: an image cannot be read.
             InputError: the prompt or an option is not allowed.
         """
-        details = flag("return_details", return_details)
+        details = _wants_details(return_details, return_scores)
         request = self.components.request(prompt, batch_size, False, options)
         return self._result_stream(self.components.runner.caption_stream(streamed_images(images), request), details)
 
@@ -135,13 +156,33 @@ class Blip(LoadedModel):
     ) -> list[Generated]: ...
 
     @overload
+    def answer(self, images: Image, questions: str, *, return_scores: Literal[True], **options: Any) -> Generated: ...
+
+    @overload
     def answer(
-        self, images: Image, questions: str, *, return_details: Literal[False] = False, **options: Any
+        self, images: Images, questions: Sequence[str], *, return_scores: Literal[True], **options: Any
+    ) -> list[Generated]: ...
+
+    @overload
+    def answer(
+        self,
+        images: Image,
+        questions: str,
+        *,
+        return_details: Literal[False] = False,
+        return_scores: Literal[False] = False,
+        **options: Any,
     ) -> str: ...
 
     @overload
     def answer(
-        self, images: Images, questions: str | Sequence[str], *, return_details: Literal[False] = False, **options: Any
+        self,
+        images: Images,
+        questions: str | Sequence[str],
+        *,
+        return_details: Literal[False] = False,
+        return_scores: Literal[False] = False,
+        **options: Any,
     ) -> str | list[str]: ...
 
     def answer(
@@ -152,6 +193,7 @@ class Blip(LoadedModel):
         batch_size: int = DEFAULT_BATCH_SIZE,
         show_progress: bool = False,
         return_details: bool = False,
+        return_scores: bool = False,
         **options: Any,
     ) -> Any:
         """Answer questions about images.
@@ -161,8 +203,9 @@ class Blip(LoadedModel):
             questions: one question, asked of every image; or a sequence: all about the one image, or one an image.
             batch_size: questions that are decoded together. An answer never depends on its batch.
             show_progress: show a progress bar on standard error.
-            return_details: return `Generated` in place of each text: it has the text's tokens too, and says whether
-                ``max_new_tokens`` cut the text off.
+            return_details: return `Generated` in place of each text: it has the text's tokens too, says whether
+                ``max_new_tokens`` cut the text off, and has the scores.
+            return_scores: return `Generated` too: it has the log-probability of each token and of the text.
             **options: `GenerationOptions`.
 
         Returns:
@@ -174,7 +217,7 @@ class Blip(LoadedModel):
             InputError: a question or an option is not allowed, the numbers of images and questions differ, or the
                 checkpoint does not answer questions.
         """
-        details = flag("return_details", return_details)
+        details = _wants_details(return_details, return_scores)
         request = self.components.request(None, batch_size, show_progress, options)
         pairs = self._pairs(images, questions)
         return self._results(self.components.runner.answer(pairs, request), details, pairs.several)
@@ -270,4 +313,13 @@ class Blip(LoadedModel):
 
     def _result(self, row: GeneratedTokens, details: bool) -> str | Generated:
         text = self.texts.decode(row.token_ids)
-        return Generated(text, row.token_ids, row.finish_reason) if details else text
+        return Generated(text, row.token_ids, row.finish_reason, row.log_probs) if details else text
+
+
+def _wants_details(return_details: object, return_scores: object) -> bool:
+    """Whether callers are to get `Generated`, which has details and scores, in place of texts.
+
+    Raises:
+        InputError: one of them is neither True nor False.
+    """
+    return flag("return_scores", return_scores) | flag("return_details", return_details)

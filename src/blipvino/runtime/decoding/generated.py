@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,22 +16,38 @@ class GeneratedTokens:
     Attributes:
         token_ids: prompt and generated tokens, without the closing one.
         finish_reason: "stop" if the text closed, "length" if ``max_new_tokens`` cut it off.
+        log_probs: log-probability of each token that was generated, the closing one included, under the model: before
+            temperature, penalties and whatever else says how tokens are chosen.
     """
 
     token_ids: tuple[int, ...]
     finish_reason: FinishReason
+    log_probs: tuple[float, ...]
 
 
 @dataclass(frozen=True)
 class Generated:
-    """A caption or an answer, and how it came to its end.
+    """A caption or an answer, how it came to its end, and how likely the model finds it.
 
     Attributes:
         text: what `Blip.caption` or `Blip.answer` returns otherwise.
         token_ids: its tokens: the start token, those of the prompt, those generated; without the closing one.
         finish_reason: "stop" if the model closed the text, "length" if ``max_new_tokens`` cut it off.
+        token_logprobs: natural logarithm of the probability of each generated token, the closing one included, given
+            those before it. It is the model's own, whatever options chose the token.
     """
 
     text: str
     token_ids: tuple[int, ...]
     finish_reason: FinishReason
+    token_logprobs: tuple[float, ...]
+
+    @property
+    def logprob(self) -> float:
+        """Logarithm of the probability of the whole text, given its prompt."""
+        return math.fsum(self.token_logprobs)
+
+    @property
+    def mean_logprob(self) -> float:
+        """The mean over its tokens, by which texts of different lengths compare."""
+        return self.logprob / len(self.token_logprobs)

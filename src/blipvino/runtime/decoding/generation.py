@@ -37,7 +37,7 @@ def generate(
         sequences = beam_search(step, start, eos_token_id, options)
     else:
         sequences = sample(step, start, rngs, eos_token_id, options)
-    return [_finished(tokens, eos_token_id, len(prompt)) for tokens in sequences]
+    return [_finished(*sequence, eos_token_id, len(prompt)) for sequence in sequences]
 
 
 def row_generators(rows: int, seed: int | None) -> list[np.random.Generator]:
@@ -45,8 +45,10 @@ def row_generators(rows: int, seed: int | None) -> list[np.random.Generator]:
     return [np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(rows)]
 
 
-def _finished(tokens: list[int], eos_token_id: int, start: int) -> GeneratedTokens:
+def _finished(tokens: list[int], log_probs: list[float], eos_token_id: int, start: int) -> GeneratedTokens:
     """A row up to its first closing token after the prompt."""
+    kept = tuple(min(0.0, log_prob) for log_prob in log_probs)  # rounding takes those of sure tokens above 0
     if eos_token_id in tokens[start:]:
-        return GeneratedTokens(tuple(tokens[: tokens.index(eos_token_id, start)]), "stop")
-    return GeneratedTokens(tuple(tokens), "length")
+        end = tokens.index(eos_token_id, start)
+        return GeneratedTokens(tuple(tokens[:end]), "stop", kept[: end - start + 1])
+    return GeneratedTokens(tuple(tokens), "length", kept)

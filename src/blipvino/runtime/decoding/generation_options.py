@@ -35,6 +35,7 @@ class GenerationOptions:
         seed: of the drawing, below 2**64; None draws differently each time.
         repetition_penalty: divides (or multiplies, when negative) the scores of tokens already present; from 0.000001
             to 1000000.
+        no_repeat_ngram_size: no so many tokens in a row come twice, those of the prompt included; 0 allows all.
     """
 
     max_new_tokens: int = DEFAULT_NEW_TOKENS
@@ -47,6 +48,7 @@ class GenerationOptions:
     top_p: float = 1.0
     seed: int | None = None
     repetition_penalty: float = 1.0
+    no_repeat_ngram_size: int = 0
 
     @classmethod
     def from_keywords(cls, given: Mapping[str, Any]) -> GenerationOptions:
@@ -77,6 +79,7 @@ class GenerationOptions:
             ("top_k", self.top_k >= 0, "0 (all tokens) or more"),
             ("top_p", 0 < self.top_p <= 1, "above 0 and at most 1"),
             ("repetition_penalty", 1e-6 <= self.repetition_penalty <= 1e6, "above 0, from 0.000001 to 1000000"),
+            ("no_repeat_ngram_size", self.no_repeat_ngram_size >= 0, "0 (repeat freely) or more"),
             ("length_penalty", abs(self.length_penalty) <= 10, "from -10 to 10"),
             ("seed", self.seed is None or 0 <= self.seed < 2**64, "from 0 to 2**64 - 1"),
         )
