@@ -20,6 +20,8 @@ from training.retrieval_examples import PADDING, RetrievalBatch
 
 FIRST_TEMPERATURE = 0.07
 LEAST_TEMPERATURE = 0.01
+NO_TARGET = -100
+"""Of a pair that stands for a wrong one where none is wrong: it is not counted."""
 
 
 class RetrievalLearner(nn.Module):
@@ -39,21 +41,21 @@ class RetrievalLearner(nn.Module):
         """The contrastive loss, and the loss of matching."""
         image_embeds = self.model.vision_model(pixel_values=normalized(batch.images)).last_hidden_state
         similarity = embed_images(self.model, image_embeds) @ embed_texts(self.model, batch.captions).T
-        same = (batch.captions[:, None] == batch.captions[None]).all(dim=-1)
-        contrast = contrastive_loss(similarity.float() / self.temperature, same)
-        return contrast, self._matching_loss(image_embeds, batch, similarity.detach(), same)
+        contrast = contrastive_loss(similarity.float() / self.temperature, batch.fits)
+        return contrast, self._matching_loss(image_embeds, batch, similarity.detach())
 
-    def _matching_loss(self, image_embeds: Tensor, batch: RetrievalBatch, similarity: Tensor, same: Tensor) -> Tensor:
+    def _matching_loss(self, image_embeds: Tensor, batch: RetrievalBatch, similarity: Tensor) -> Tensor:
         """Over the texts about each picture, the likeliest wrong caption of it, and the likeliest wrong picture."""
-        wrong = similarity.masked_fill(same, -torch.inf)
+        wrong = similarity.masked_fill(batch.fits, -torch.inf)
+        no_caption, no_picture = (torch.where(batch.fits.all(dim=axis), NO_TARGET, 0) for axis in (1, 0))
         wrong_captions = batch.captions[wrong.argmax(dim=1)]
         texts = torch.cat([batch.texts, wrong_captions[:, None]], dim=1)
-        truth = torch.cat([batch.truth, torch.zeros_like(batch.truth[:, :1])], dim=1)
+        truth = torch.cat([batch.truth, no_caption[:, None]], dim=1)
         looked_at = image_embeds[:, None].expand(-1, texts.shape[1], -1, -1).flatten(0, 1)
         about = match(self.model, looked_at, texts.flatten(0, 1))
         elsewhere = match(self.model, image_embeds[wrong.argmax(dim=0)], batch.captions)
         logits = torch.cat([about, elsewhere]).float()
-        return cross_entropy(logits, torch.cat([truth.flatten(), torch.zeros_like(truth[:, 0])]))
+        return cross_entropy(logits, torch.cat([truth.flatten(), no_picture]), ignore_index=NO_TARGET)
 
 
 def new_retrieval_model(demo: Path) -> BlipForImageTextRetrieval:
@@ -88,7 +90,7 @@ def match(model: BlipForImageTextRetrieval, image_embeds: Tensor, ids: Tensor) -
     return model.itm_head(states[:, 0])
 
 
-def contrastive_loss(logits: Tensor, same: Tensor) -> Tensor:
-    """InfoNCE from pictures to texts and back; ``same`` says which texts are equal, and so equally right."""
-    targets = same.float() / same.sum(dim=1, keepdim=True)
-    return (cross_entropy(logits, targets) + cross_entropy(logits.T, targets)) / 2
+def contrastive_loss(logits: Tensor, fits: Tensor) -> Tensor:
+    """InfoNCE from pictures to texts and back; ``fits`` says which are right, equally where they are several."""
+    of_pictures, of_texts = (each.float() / each.sum(dim=1, keepdim=True) for each in (fits, fits.T))
+    return (cross_entropy(logits, of_pictures) + cross_entropy(logits.T, of_texts)) / 2

@@ -12,7 +12,7 @@ from transformers import BlipForImageTextRetrieval, BlipForQuestionAnswering
 
 from blipvino.demo import CHECKPOINT, RETRIEVAL_CHECKPOINT, resolve
 from blipvino.demo.captions import caption
-from blipvino.demo.scenes import render, sample_scene
+from blipvino.demo.scenes import render, sample_scene, scene_rng
 from blipvino.demo.vocabulary import build_tokenizer
 from training import train_retrieval as training
 from training import training_loop
@@ -21,8 +21,9 @@ from training.examples import normalized
 from training.packed_accuracy import accuracy, examples_of
 from training.plan import RetrievalPlan, TrainingPlan
 from training.retrieval_accuracy import distinct_scenes, retrieval_accuracy
-from training.retrieval_examples import PADDING, RetrievalBatches, encode
+from training.retrieval_examples import PADDING, RetrievalBatches, encode, finding_text
 from training.retrieval_model import (
+    NO_TARGET,
     RetrievalLearner,
     contrastive_loss,
     embed_images,
@@ -77,14 +78,27 @@ def test_it_begins_as_the_demo_model(demo, model):
         assert begun.keys() == given.keys() and all(torch.equal(begun[name], given[name]) for name in given)
 
 
-def test_a_batch_has_captions_and_as_many_true_as_false_texts(batch, tokenizer):
+def test_a_batch_has_texts_that_find_and_as_many_true_as_false_ones(batch, tokenizer):
     assert batch.images.shape == (5, 96, 96, 3) and batch.texts.shape[:2] == batch.truth.shape
     assert batch.truth.sum() * 2 == batch.truth.numel()
+    scenes = [sample_scene("train", row) for row in range(5)]
+    said = [finding_text(scene, scene_rng("train", scene.index, 3)) for scene in scenes]
     for row in range(5):
         heard = tokenizer.decode(batch.captions[row].tolist()).replace(" ,", ",")
-        assert heard == caption(sample_scene("train", row))
+        assert heard == said[row].text
+        assert batch.fits[row].tolist() == [statement.holds(scenes[row]) for statement in said]
+        assert batch.fits[row, row]
         for true, false in zip(batch.texts[row, ::2], batch.texts[row, 1::2], strict=True):
             assert not torch.equal(true, false)
+
+
+def test_scenes_are_found_by_whole_captions_and_by_less():
+    scenes = [sample_scene("train", row) for row in range(400)]
+    said = [finding_text(scene, scene_rng("train", scene.index, 3)) for scene in scenes]
+    whole = [text.text == caption(scene) for text, scene in zip(said, scenes, strict=True)]
+    assert 0.35 < np.mean(whole) < 0.55
+    assert 0.05 < np.mean([text.from_the_top for text in said]) < 0.15
+    assert any(text.relation for text in said) and any(len(text.text.split()) < 4 for text in said)
 
 
 def test_embeddings_and_matching_are_those_of_transformers(model, batch):
@@ -109,26 +123,36 @@ def test_the_contrast_takes_equal_texts_for_equally_right():
     assert float(contrastive_loss(equal, same)) == pytest.approx(2 / 3 * np.log(2), rel=1e-4)
 
 
-def test_hard_negatives_are_never_of_the_same_caption(model, batch, monkeypatch):
-    """Two pictures with one caption: neither is a wrong picture for it."""
-    batch.captions[1] = batch.captions[0]
-    seen = []
+def test_hard_negatives_are_never_true(model, batch, monkeypatch):
+    """A picture that a caption is true of is no wrong one for it, and where none is wrong none is counted."""
+    batch.fits[:, 1] = True
+    batch.fits[2] = True
+    seen, targets = [], []
 
     def spy(given, image_embeds, ids):
         seen.append((image_embeds, ids))
         return match(given, image_embeds, ids)
 
+    def counted(logits, wanted, **options):
+        targets.append(wanted)
+        return torch.nn.functional.cross_entropy(logits, wanted, **options)
+
     monkeypatch.setattr("training.retrieval_model.match", spy)
+    monkeypatch.setattr("training.retrieval_model.cross_entropy", counted)
     with torch.no_grad():
         losses = RetrievalLearner(model).losses(batch)
         embeds = model.vision_model(pixel_values=normalized(batch.images)).last_hidden_state
     assert all(torch.isfinite(loss) for loss in losses)
     (_, texts), (elsewhere, _) = seen
+    about, of_texts = targets[-1][:-5].view(5, -1), targets[-1][-5:]
     hardest = texts.view(5, -1, texts.shape[-1])[:, -1]
-    for row in range(5):
-        assert not torch.equal(hardest[row], batch.captions[row])
-    for row in (0, 1):
-        assert not any(torch.allclose(elsewhere[row], embeds[own]) for own in (0, 1))
+    assert about[2, -1] == NO_TARGET and of_texts[1] == NO_TARGET
+    for row in (0, 1, 3, 4):
+        right = batch.captions[batch.fits[row]]
+        assert about[row, -1] == 0 and not any(torch.equal(hardest[row], text) for text in right)
+    for text in {0, 2, 3, 4} - set(torch.where(batch.fits.all(dim=0))[0].tolist()):
+        right = embeds[batch.fits[:, text]]
+        assert of_texts[text] == 0 and not any(torch.allclose(elsewhere[text], picture) for picture in right)
 
 
 class StoppedError(Exception):

@@ -6,7 +6,16 @@ from collections.abc import Sequence
 
 from blipvino.demo.scenes import Scene, SceneObject
 
-__all__ = ["ATTRIBUTES", "FROM_THE_TOP", "caption", "caption_from_the_top", "phrase", "references"]
+__all__ = [
+    "ATTRIBUTES",
+    "FROM_THE_TOP",
+    "caption",
+    "caption_from_the_top",
+    "enumeration",
+    "phrase",
+    "references",
+    "spoken",
+]
 
 ATTRIBUTES = ("size", "texture", "color", "shape")
 FROM_THE_TOP = "from the top,"
@@ -40,11 +49,14 @@ def references(scene: Scene) -> list[str]:
 
 
 def _enumerate(items: Sequence[SceneObject]) -> str:
-    named = ["a " + phrase(item, _spoken(item)) for item in items]
-    if len(named) == 1:
-        return named[0]
-    return ", ".join(named[:-1]) + " and " + named[-1]
+    return enumeration(["a " + phrase(item, spoken(item)) for item in items])
 
 
-def _spoken(item: SceneObject) -> tuple[str, ...]:
+def enumeration(named: Sequence[str]) -> str:
+    """Noun phrases as one: "a ring, a star and a cross"."""
+    return named[0] if len(named) == 1 else ", ".join(named[:-1]) + " and " + named[-1]
+
+
+def spoken(item: SceneObject) -> tuple[str, ...]:
+    """The attributes that a caption says: a plain texture is not among them."""
     return ATTRIBUTES if item.texture != "plain" else ("size", "color", "shape")

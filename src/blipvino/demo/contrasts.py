@@ -14,6 +14,7 @@ import numpy as np
 from blipvino.demo.captions import caption
 from blipvino.demo.naming import HORIZONTAL, VALUES, VERTICAL, pick_half, pick_pair, unique_phrase
 from blipvino.demo.scenes import Scene, SceneObject, may_show
+from blipvino.demo.statements import Statement, falsified, listed, placed, short
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,19 @@ def _side(scene: Scene, rng: np.random.Generator) -> Contrast | None:
     return Contrast(said[is_latter], said[not is_latter], "side")
 
 
+def _statement(
+    kind: str, draw: Callable[[Scene, np.random.Generator], Statement | None]
+) -> Callable[[Scene, np.random.Generator], Contrast | None]:
+    """A text that says less than all, and the same with another attribute or relation."""
+
+    def contrast(scene: Scene, rng: np.random.Generator) -> Contrast | None:
+        statement = draw(scene, rng)
+        false = None if statement is None else falsified(statement, scene, rng)
+        return None if statement is None or false is None else Contrast(statement.text, false.text, kind)
+
+    return contrast
+
+
 CONTRAST_TYPES: dict[str, Callable[[Scene, np.random.Generator], Contrast | None]] = {
     "color": _attribute("color"),
     "shape": _attribute("shape"),
@@ -93,4 +107,7 @@ CONTRAST_TYPES: dict[str, Callable[[Scene, np.random.Generator], Contrast | None
     "texture": _attribute("texture"),
     "relation": _relation,
     "side": _side,
+    "short": _statement("short", short),
+    "listed": _statement("listed", listed),
+    "placed": _statement("placed", placed),
 }
