@@ -6,7 +6,6 @@ positions, ``P`` tokens before, ``D`` width, ``H`` heads, ``d`` width of a head.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -15,10 +14,10 @@ import openvino as ov
 import openvino.opset13 as ops
 
 from blipvino.checkpoint.config import PreprocessorConfig
+from blipvino.export.rewiring import keep_every_token, memories, positions_after, take_normalised_pixels
 from blipvino.graphs import layers as nn
-from blipvino.graphs.surgery import feed, outputs_by_name, readers, replace_value
+from blipvino.graphs.surgery import feed, inputs_by_name, outputs_by_name, replace_value
 
-_STATE = re.compile(r"layer\.(\d+)\.attention\.(key|value)$")
 _BATCH, _SOURCES, _TOKENS, _POSITIONS = "batch_size", "source_batch_size", "sequence_length", "encoder_sequence_length"
 _PAST, _PRESENT = "past_decoder_sequence_length", "past_decoder_sequence_length + sequence_length"
 _DECODER_KEYS = (_BATCH, None, _PAST, None)
@@ -60,23 +59,8 @@ class Part:
 
 
 def vision_part(vision: ov.Model, preprocessor: PreprocessorConfig) -> Part:
-    """``pixel_values`` float32 ``[B, 3, size, size]``, normalised -> ``last_hidden_state`` ``[B, S, D]``.
-
-    The bundle's graph has the normalisation in its weights; here it is undone first, so that it may be done outside.
-    """
-    (pixels,) = vision.get_parameters()
-    values = nn.parameter([-1, 3, preprocessor.size, preprocessor.size], np.float32, "pixel_values")
-    channels_last = ops.transpose(values, nn.integers(0, 2, 3, 1))
-    std, mean = (
-        np.float32(255) * np.asarray(each, np.float32) for each in (preprocessor.image_std, preprocessor.image_mean)
-    )
-    restored = ops.add(ops.multiply(channels_last, nn.constant(std)), nn.constant(mean))
-    for port in pixels.output(0).get_target_inputs():
-        reader = port.get_node()
-        if reader.get_type_name() == "Convert":
-            replace_value(reader.output(0), restored.output(0))
-        else:
-            port.replace_source_output(values.output(0))  # asks for its shape: the batch
+    """``pixel_values`` float32 ``[B, 3, size, size]``, normalised -> ``last_hidden_state`` ``[B, S, D]``."""
+    values = take_normalised_pixels(vision, preprocessor)
     outputs = {"last_hidden_state": outputs_by_name(vision)["image_embeds"]}
     return _part(VISION, {"pixel_values": values}, outputs)
 
@@ -101,8 +85,10 @@ def decoder_part(answer_kv: ov.Model, answer: ov.Model) -> Part:
     projected = outputs_by_name(answer_kv)
     present = _without_past(answer)
     logits = _logits(answer)
-    _replace_positions(answer, None)
-    left = {_name(parameter): parameter for parameter in feed(answer, projected)}
+    positions = positions_after(None, inputs_by_name(answer.get_parameters())["input_ids"].get_node())
+    left = {
+        _name(parameter): parameter for parameter in feed(answer, {**projected, "position_ids": positions.output(0)})
+    }
     (states,) = answer_kv.get_parameters()
     inputs = {
         "input_ids": left["input_ids"],
@@ -120,8 +106,9 @@ def decoder_with_past_part(answer: ov.Model) -> Part:
     """
     past, present = _with_past(answer)
     logits = _logits(answer)
-    _replace_positions(answer, past["past_key_values.0.decoder.key"])
-    left = {_name(parameter): parameter for parameter in answer.get_parameters()}
+    input_ids = inputs_by_name(answer.get_parameters())["input_ids"].get_node()
+    positions = positions_after(past["past_key_values.0.decoder.key"], input_ids)
+    left = {_name(parameter): parameter for parameter in feed(answer, {"position_ids": positions.output(0)})}
     source = {
         _encoder_name("past_key_values", name): _keys_last(name, node) for name, node in left.items() if "." in name
     }
@@ -141,66 +128,26 @@ def _name(parameter: ov.Node) -> str:
 
 def _logits(answer: ov.Model) -> ov.Output:
     """The logits of all tokens; the bundle's graph computes those of the last one."""
-    for node in answer.get_ops():
-        if node.get_type_name() == "Gather" and node.input_value(0).get_partial_shape().rank.get_length() == 3:
-            index = node.input_value(1).get_node()
-            if index.get_type_name() == "Constant" and index.data.tolist() == -1:
-                replace_value(node.output(0), node.input_value(0))
+    keep_every_token(answer)
     return outputs_by_name(answer)["logits"]
-
-
-@dataclass(frozen=True)
-class _Memory:
-    """One tensor that a graph remembers: ``present`` is ``past``, its rows reordered, followed by ``new``."""
-
-    name: str
-    past: ov.Output
-    present: ov.Output
-    new: ov.Output
-
-
-def _memories(answer: ov.Model) -> list[_Memory]:
-    """What a step remembers, called ``{layer}.decoder.{kind}``, by layer."""
-    found = []
-    for node in answer.get_ops():
-        if node.get_type_name() == "ReadValue":
-            layer, kind = _STATE.findall(node.get_variable_id())[0]
-            (reorder,) = readers(node)
-            (concat,) = readers(reorder)
-            found.append(_Memory(f"{layer}.decoder.{kind}", reorder.output(0), concat.output(0), concat.input_value(1)))
-    return sorted(found, key=lambda memory: (int(memory.name.split(".")[0]), memory.name))
 
 
 def _without_past(answer: ov.Model) -> dict[str, ov.Output]:
     """Let the step be a text's first one. Returns what it leaves behind, by name."""
-    memories = _memories(answer)
-    for memory in memories:
+    remembered = memories(answer)
+    for memory in remembered:
         replace_value(memory.present, memory.new)
-    return {f"present.{memory.name}": memory.new for memory in memories}
+    return {f"present.{memory.layer}.decoder.{memory.kind}": memory.new for memory in remembered}
 
 
 def _with_past(answer: ov.Model) -> tuple[dict[str, ov.Node], dict[str, ov.Output]]:
     """Let the step take what it remembers as inputs. Returns these and what it leaves behind, by name."""
     inputs, outputs = {}, {}
-    for memory in _memories(answer):
-        name = f"past_key_values.{memory.name}"
-        inputs[name] = ops.parameter(memory.past.get_partial_shape(), np.float32, name)
-        replace_value(memory.past, inputs[name].output(0))
-        outputs[f"present.{memory.name}"] = memory.present
+    for memory in memories(answer):
+        of_layer = f"{memory.layer}.decoder.{memory.kind}"
+        inputs[f"past_key_values.{of_layer}"] = memory.past_as_input(f"past_key_values.{of_layer}")
+        outputs[f"present.{of_layer}"] = memory.present
     return inputs, outputs
-
-
-def _replace_positions(answer: ov.Model, past: ov.Node | None) -> None:
-    """Count the positions of the tokens ``[1, T]`` from the length of what came before."""
-    given = {_name(parameter): parameter for parameter in answer.get_parameters()}
-    first = nn.constant(0, np.int64) if past is None else _scalar(nn.dimension(past, 2))
-    end = ops.add(first, _scalar(nn.dimension(given["input_ids"], 1)))
-    positions = ops.range(first, end, nn.constant(1, np.int64), "i64")
-    replace_value(given["position_ids"].output(0), ops.unsqueeze(positions, nn.integers(0)).output(0))
-
-
-def _scalar(node: ov.Node) -> ov.Node:
-    return ops.squeeze(node, nn.integers(0))
 
 
 def _encoder_name(prefix: str, port: str) -> str:

@@ -7,21 +7,18 @@ them, is changed. Graphs that are given are used up.
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 import openvino as ov
 import openvino.opset13 as ops
 
-from blipvino.checkpoint.config import RESCALE_FACTOR, PreprocessorConfig
+from blipvino.checkpoint.config import PreprocessorConfig
+from blipvino.export.rewiring import keep_every_token, memories, positions_after, take_normalised_pixels
 from blipvino.graphs import layers as nn
 from blipvino.graphs.handover import take_back_handover
-from blipvino.graphs.surgery import feed, inputs_by_name, joined, name_operations, readers, replace_value
+from blipvino.graphs.surgery import feed, inputs_by_name, joined, name_operations, readers
 
 VISION, TEXT_ENCODER, TEXT_DECODER = "blip_vision_model", "blip_text_encoder", "blip_text_decoder_with_past"
 """The notebooks' names."""
-_VARIABLE = re.compile(r"\.layer\.(\d+)\..*\.(key|value)")
-"""What a decoder's state is called: ``text_decoder.bert.encoder.layer.0.attention.key``."""
 
 
 def vision_model(vision: ov.Model, preprocessor: PreprocessorConfig) -> ov.Model:
@@ -31,15 +28,8 @@ def vision_model(vision: ov.Model, preprocessor: PreprocessorConfig) -> ov.Model
         vision: reads grey levels, and has the normalisation in its weights.
         preprocessor: how ``pixel_values`` are normalised.
     """
-    size = preprocessor.size
-    pixel_values = nn.parameter([-1, 3, size, size], np.float32, "pixel_values")
-    mean, std = (
-        (np.reshape(each, (1, 3, 1, 1)) / RESCALE_FACTOR).astype(np.float32)
-        for each in (preprocessor.image_mean, preprocessor.image_std)
-    )
-    levels = ops.add(ops.multiply(pixel_values, nn.constant(std)), nn.constant(mean))
     name_operations(vision)
-    feed(vision, {"pixels": ops.transpose(levels, nn.integers(0, 2, 3, 1)).output(0)})
+    pixel_values = take_normalised_pixels(vision, preprocessor)
     (result,) = vision.get_results()
     return _finished([_renamed(result, "last_hidden_state")], [pixel_values], VISION)
 
@@ -80,11 +70,11 @@ def text_decoder(answer_kv: ov.Model, answer: ov.Model) -> ov.Model:
         name_operations(graph)
     decoder = joined(answer_kv, answer)
     parameters = _parameters(decoder)
-    _keep_every_token(decoder)
+    keep_every_token(decoder)
     past, present = _state_as_ports(decoder)
     own_mask = nn.parameter([-1, -1], np.int64, "attention_mask")
     _mask_own_tokens(decoder, own_mask)
-    feed(decoder, {"position_ids": _positions(past[0], parameters["input_ids"]).output(0)})
+    feed(decoder, {"position_ids": positions_after(past[0], parameters["input_ids"]).output(0)})
     states = _renamed(parameters["source_states"], "encoder_hidden_states")
     source_mask = _renamed(parameters["source_mask"], "encoder_attention_mask")
     (logits,) = (result for result in decoder.get_results() if "logits" in result.output(0).get_names())
@@ -125,51 +115,13 @@ def _add_to_product(key: nn.Node, mask: nn.Node) -> None:
         port.replace_source_output(masked.output(0))
 
 
-def _keep_every_token(decoder: ov.Model) -> None:
-    """Let the output layer see all tokens of the step, and not the last alone."""
-    for node in decoder.get_ops():
-        if node.get_type_name() == "Gather":
-            index = node.input_value(1).get_node()
-            if index.get_type_name() == "Constant" and index.data.size == 1 and index.data.item() == -1:
-                replace_value(node.output(0), node.input_value(0))
-
-
 def _state_as_ports(decoder: ov.Model) -> tuple[list[nn.Node], list[nn.Node]]:
-    """Parameters instead of what a graph remembers, and results of what it would remember, both layer by layer.
-
-    The rows of a step go on from the same rows of the one before: there is no ``beam_idx`` any more.
-    """
+    """Parameters instead of what a graph remembers, and results of what it would remember, both layer by layer."""
     past, present = [], []
-    assigned = {sink.get_attributes()["variable_id"]: sink.input_value(0) for sink in decoder.get_sinks()}
-    remembered = {
-        node.get_attributes()["variable_id"]: node for node in decoder.get_ops() if node.get_type_name() == "ReadValue"
-    }
-    for variable in sorted(remembered, key=_layer_and_kind):
-        layer, kind = _layer_and_kind(variable)
-        read = remembered[variable]
-        parameter = nn.parameter(list(_dimensions(read)), np.float32, f"past_{kind}.{layer}")
-        (reordered,) = _readers(read)
-        replace_value(reordered.output(0), parameter.output(0))
-        past.append(parameter)
-        present.append(nn.output(assigned[variable], f"present_{kind}.{layer}"))
+    for memory in memories(decoder):
+        past.append(memory.past_as_input(f"past_{memory.kind}.{memory.layer}"))
+        present.append(nn.output(memory.present.get_node(), f"present_{memory.kind}.{memory.layer}"))
     return past, present
-
-
-def _layer_and_kind(variable: str) -> tuple[int, str]:
-    found = _VARIABLE.search(variable)
-    assert found is not None, variable
-    return int(found[1]), found[2]
-
-
-def _dimensions(node: nn.Node) -> list[int]:
-    return [-1 if dimension.is_dynamic else dimension.get_length() for dimension in node.get_output_partial_shape(0)]
-
-
-def _positions(past: nn.Node, input_ids: nn.Node) -> nn.Node:
-    """Positions ``[1, T]`` of a step's tokens, counted on from what came before."""
-    start, steps = (ops.squeeze(nn.dimension(*each), nn.integers(0)) for each in ((past, 2), (input_ids, 1)))
-    counted = ops.range(start, ops.add(start, steps), nn.constant(1, np.int64), "i64")
-    return ops.unsqueeze(counted, nn.integers(0))
 
 
 def _mask_own_tokens(decoder: ov.Model, attention_mask: nn.Node) -> None:
