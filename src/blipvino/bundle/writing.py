@@ -8,7 +8,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +17,7 @@ from blipvino.bundle.bundle import sha256_of
 from blipvino.bundle.manifest import MANIFEST_FILE, SCHEMA_VERSION, FileEntry, Manifest, SourceInfo
 from blipvino.bundle.records import CalibrationRecord, Measurements
 from blipvino.errors import BundleError
+from blipvino.files.placing import flush, is_taken, place
 from blipvino.files.staging import Stage, sweep
 from blipvino.machine.versions import installed_version, library_versions
 from blipvino.recipe import Recipe
@@ -68,17 +69,13 @@ def check_target(target: str | Path, overwrite: bool = False, *, bytes_needed: i
     if not os.access(parent, os.W_OK | os.X_OK):
         raise BundleError(f"{target}: cannot be written, since {parent} is not writable; choose another folder")
     sweep(target)
-    if _is_taken(target):
+    if is_taken(target):
         _check_replaceable(target, overwrite)
     free = shutil.disk_usage(parent).free
     if free < bytes_needed:
         raise BundleError(
             f"no space for {target}: {bytes_needed:,} bytes needed, {free:,} free; free some and run again"
         )
-
-
-def _is_taken(target: Path) -> bool:
-    return target.exists() and not (target.is_dir() and not any(target.iterdir()))
 
 
 def _check_replaceable(target: Path, overwrite: bool) -> None:
@@ -161,27 +158,18 @@ def _seal(folder: Path, details: BundleDetails) -> None:
     for path in paths:
         if path.is_symlink():
             raise BundleError(f"{path.name} is a link; a bundle must hold the file itself: copy it")
-        _flush(path)
+    flush(paths)
     with ThreadPoolExecutor(_HASH_THREADS) as pool:
         entries = pool.map(lambda path: FileEntry(path.stat().st_size, sha256_of(path)), paths)
         files = {path.relative_to(folder).as_posix(): entry for path, entry in zip(paths, entries, strict=True)}
     manifest_path.write_text(_manifest(details, files).to_json(), encoding="utf-8")
-    _flush(manifest_path)
-    for inner in (*(path for path in folder.rglob("*") if path.is_dir()), folder):
-        _flush(inner)
+    flush([manifest_path, *(path for path in folder.rglob("*") if path.is_dir()), folder])
 
 
 def _move_into_place(stage: Stage, overwrite: bool) -> None:
     """Rename a finished folder to its target. What was there is moved aside; the stage moves it back if that fails."""
     target = stage.target
-    while not _renamed(stage.partial, target):
-        if _is_taken(target):
-            _check_replaceable(target, overwrite)
-        if stage.replaced.exists():  # another process was faster, after our predecessor was moved aside
-            shutil.rmtree(stage.replaced)
-        with suppress(FileNotFoundError):  # another process moves it aside, too
-            target.rename(stage.replaced)
-    _flush(target.parent)
+    place(stage, lambda: _check_replaceable(target, overwrite))
     if stage.replaced.exists():
         try:
             shutil.rmtree(stage.replaced)
@@ -189,28 +177,6 @@ def _move_into_place(stage: Stage, overwrite: bool) -> None:
             raise BundleError(
                 f"{target} is written, but its predecessor cannot be removed ({error}); delete {stage.replaced}"
             ) from error
-
-
-def _renamed(folder: Path, target: Path) -> bool:
-    """Rename a folder, if its new name is free."""
-    try:
-        folder.rename(target)
-    except OSError as error:
-        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
-            raise
-        return False
-    return True
-
-
-def _flush(path: Path) -> None:
-    """Wait until a file or folder is on disk, so that a crash cannot leave a manifest without its files."""
-    if path.is_dir() and os.name != "posix":  # other systems do not open folders
-        return
-    descriptor = os.open(path, os.O_RDONLY if os.name == "posix" else os.O_RDWR)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _writing_problem(error: OSError | RuntimeError, stage: Stage) -> str | None:

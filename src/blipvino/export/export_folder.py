@@ -12,6 +12,7 @@ from typing import Any
 
 from blipvino.bundle.bundle import sha256_of
 from blipvino.errors import ExportError, OutputError
+from blipvino.files.placing import flush, is_taken, place
 from blipvino.files.staging import Stage, sweep
 from blipvino.machine.versions import installed_version
 
@@ -76,8 +77,11 @@ def check_export_target(target: Path, overwrite: bool) -> None:
     if not target.parent.is_dir():
         raise ExportError(f"{target}: cannot be written, since {target.parent} is not a folder; create it first")
     sweep(target)
-    if not target.exists() or (target.is_dir() and not any(target.iterdir())):
-        return
+    if is_taken(target):
+        _check_replaceable(target, overwrite)
+
+
+def _check_replaceable(target: Path, overwrite: bool) -> None:
     if not is_export(target):
         raise ExportError(f"{target} exists and is not an export, so it is left alone; choose another folder")
     if not overwrite:
@@ -120,9 +124,7 @@ def write_export(target: Path, record: ExportRecord, *, overwrite: bool = False)
             stage.partial.mkdir()
             yield stage.partial
             _seal(stage.partial, record)
-            if target.exists():
-                target.rename(stage.replaced)  # moved back, should the next line fail
-            stage.partial.rename(target)
+            place(stage, lambda: _check_replaceable(target, overwrite))
             shutil.rmtree(stage.replaced, ignore_errors=True)
     except OSError as error:
         reason = error.strerror or error
@@ -133,4 +135,6 @@ def _seal(folder: Path, record: ExportRecord) -> None:
     paths = sorted(path for path in folder.iterdir() if path.is_file())
     files = {path.name: {"size": path.stat().st_size, "sha256": sha256_of(path)} for path in paths}
     content = {"blipvino_version": installed_version("blipvino"), **asdict(record), "files": files}
-    (folder / EXPORT_FILE).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    record_path = folder / EXPORT_FILE
+    record_path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    flush([*paths, record_path, folder])
