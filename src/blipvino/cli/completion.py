@@ -39,6 +39,15 @@ def complete_source() -> Completions:
     return [*splits, *((f"{kind}:", form) for kind, form in FORMS.items() if kind != "demo")]
 
 
+def complete_device() -> Completions:
+    """Devices of this machine, and OpenVINO's choice among them."""
+    from blipvino.machine.core import openvino_core
+    from blipvino.machine.devices import present_devices
+
+    devices = [(device.name, device.full_name) for device in present_devices(openvino_core())]
+    return [*devices, ("AUTO", "the best of them")]
+
+
 def complete_decide_by() -> list[str]:
     """What a search may decide by."""
     from blipvino.optimization.search.options import DecideBy

@@ -12,6 +12,7 @@ from blipvino.cli.options import (
     Arithmetic,
     ArithmeticOption,
     DataOption,
+    DeviceOption,
     JsonFlag,
     MaxNewTokensOption,
     OriginalOption,
@@ -23,6 +24,7 @@ from blipvino.cli.options import (
 from blipvino.cli.output import print_json, print_tables
 from blipvino.data.samples import DEFAULT_SEED
 from blipvino.errors import InputError
+from blipvino.machine.devices import CPU
 
 OptionalBundle = Annotated[
     Path | None, typer.Argument(help="A bundle, as `blipvino optimize` writes it; none with --predictions.")
@@ -62,6 +64,7 @@ def evaluate(
     seed: SeedOption = DEFAULT_SEED,
     precision: PrecisionOption = Precision.auto,
     arithmetic: ArithmeticOption = Arithmetic.auto,
+    device: DeviceOption = CPU,
     predictions: PredictionsOption = None,
     output: OutputOption = None,
     restart: RestartFlag = False,
@@ -85,6 +88,7 @@ def evaluate(
             precision=precision.value,
             seed=seed,
             arithmetic=arithmetic.value,
+            device=device,
         )
         running = RunOptions(output, restart, batch_size, not quiet)
         evaluation = evaluate_bundle(bundle, data, options, running, original=original, beside_original=not no_original)
@@ -99,7 +103,9 @@ def _refuse_unused(context: typer.Context) -> None:
     given = context.params
     if given["bundle"] is None:
         running = ("original", "no_original", "samples", "captions", "answers", "top_k", "max_new_tokens", "num_beams")
-        refuse_unused(context, (*running, "batch_size", "precision", "restart"), "with --predictions: no model is run")
+        refuse_unused(
+            context, (*running, "batch_size", "precision", "device", "restart"), "with --predictions: no model is run"
+        )
     if given["no_original"]:
         refuse_unused(context, ("original",), "with --no-original")
     if given["samples"] == 0:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
@@ -17,37 +17,45 @@ from blipvino.cli import output
 from blipvino.cli.cache import bundle_line, cache_line
 from blipvino.cli.options import DEFAULT_CACHE, CacheOption, JsonFlag
 from blipvino.graphs.recipes import AUTO, RECIPE_NAMES, SEARCH_SUMMARY, find_recipe
+from blipvino.machine.core import openvino_core
+from blipvino.machine.devices import present_devices
 from blipvino.machine.host import choose_arithmetic
 from blipvino.runtime.compiling.cache import CompiledCache, cache_limit
 from blipvino.runtime.compiling.measured_choices import MeasuredChoice, measured_choices
 
-OptionalBundle = Annotated[Path | None, typer.Argument(help="A bundle; without it, the recipes are listed.")]
+OptionalBundle = Annotated[Path | None, typer.Argument(help="A bundle; without it, recipes and devices are listed.")]
 
 app = typer.Typer()
 
 
 @app.command(epilog="Example: blipvino info blip-vqa")
 def info(bundle: OptionalBundle = None, cache: CacheOption = DEFAULT_CACHE, as_json: JsonFlag = False) -> None:
-    """Show what a bundle holds, after checking that it is whole; or list the recipes. Tells the cache's size, too."""
+    """Show what a bundle holds, after checking that it is whole; or list the recipes, and the devices of this machine.
+
+    Tells the cache's size, too.
+    """
     if bundle is not None:
         opened, kept = open_bundle(bundle), CompiledCache(cache)
         print_info(opened, as_json, measured_choices(kept, opened))
         if not as_json:
             typer.echo(bundle_line(kept, opened))
     elif as_json:
-        output.print_json([find_recipe(name).to_json() for name in RECIPE_NAMES])
+        recipes = [find_recipe(name).to_json() for name in RECIPE_NAMES]
+        output.print_json({"recipes": recipes, "here": _here()})
     else:
         for name in RECIPE_NAMES:
             typer.echo(find_recipe(name).describe())
         typer.echo(f"{AUTO}: {SEARCH_SUMMARY}")
         typer.echo(f"this machine: {choose_arithmetic().reason}")
+        for device in present_devices(openvino_core()):
+            typer.echo(f"device {device}")
         typer.echo(cache_line(CompiledCache(cache, cache_limit())))
 
 
 def print_info(bundle: Bundle, as_json: bool, measured: Sequence[MeasuredChoice] = ()) -> None:
     """Print what a bundle holds, and how this machine computes it."""
     if as_json:
-        here = {**asdict(choose_arithmetic()), "measured": [each.to_json() for each in measured]}
+        here = {**_here(), "measured": [each.to_json() for each in measured]}
         output.print_json({"folder": str(bundle.folder), "here": here, **json.loads(bundle.manifest.to_json())})
         return
     manifest, choice = bundle.manifest, choose_arithmetic()
@@ -69,6 +77,11 @@ def print_info(bundle: Bundle, as_json: bool, measured: Sequence[MeasuredChoice]
         typer.echo(str(each))
     if manifest.measurements.search is not None:
         _print_search(manifest.measurements.search)
+
+
+def _here() -> dict[str, Any]:
+    """What this machine does, and what it could compute on."""
+    return {**asdict(choose_arithmetic()), "devices": [asdict(each) for each in present_devices(openvino_core())]}
 
 
 def _print_search(record: SearchRecord) -> None:

@@ -12,15 +12,17 @@ from typing import Annotated, Any, get_type_hints
 
 import typer
 
-from blipvino.cli.completion import complete_recipe, complete_source
+from blipvino.cli.completion import complete_device, complete_recipe, complete_source
 from blipvino.cli.output import print_error
 from blipvino.data.sources import FORMS
 from blipvino.errors import InputError, OutputError
 from blipvino.files.atomic import check_png, make_folder
 from blipvino.graphs.recipes import AUTO, RECIPE_NAMES
+from blipvino.machine.devices import CPU
 from blipvino.runtime.blip import Blip
 from blipvino.runtime.compiling.cache import default_cache
 from blipvino.runtime.compiling.engine_options import EngineOptions
+from blipvino.runtime.compiling.selftest import SelfTestMode
 from blipvino.runtime.decoding.generation_options import GenerationOptions
 
 DEFAULT_CACHE = default_cache()
@@ -88,6 +90,14 @@ ArithmeticOption = Annotated[
         "weights, or 8 or 7 bits simulated in float; auto is the fastest that this CPU computes exactly."
     ),
 ]
+DeviceOption = Annotated[
+    str,
+    typer.Option(
+        help="What computes, by OpenVINO's name: CPU, GPU, GPU.1, NPU, AUTO, HETERO:GPU,CPU; `blipvino info` lists "
+        "what is there.",
+        autocompletion=complete_device,
+    ),
+]
 StrictFlag = Annotated[
     bool, typer.Option("--strict", help="Refuse a bundle whose self-test falls short here, instead of a warning.")
 ]
@@ -139,6 +149,7 @@ class ImageTextOptions:
     picture: PictureOption = None
     precision: PrecisionOption = Precision.auto
     arithmetic: ArithmeticOption = Arithmetic.auto
+    device: DeviceOption = CPU
     strict: StrictFlag = False
     cache: CacheOption = DEFAULT_CACHE
     no_cache: NoCacheFlag = False
@@ -151,7 +162,7 @@ class ImageTextOptions:
         Raises:
             BlipvinoError: as of `Blip.load`.
         """
-        engine = engine_options(self.precision, self.arithmetic, strict=self.strict)
+        engine = engine_options(self.precision, self.arithmetic, device=self.device, strict=self.strict)
         return Blip.load(bundle, options=replace(engine, cache=self._usable_cache()))
 
     def _usable_cache(self) -> Path | None:
@@ -165,9 +176,12 @@ class ImageTextOptions:
         return self.cache
 
 
-def engine_options(precision: Precision, arithmetic: Arithmetic, *, strict: bool = False) -> EngineOptions:
+def engine_options(
+    precision: Precision, arithmetic: Arithmetic, *, device: str = CPU, strict: bool = False
+) -> EngineOptions:
     """How graphs are compiled, without a cache."""
-    return EngineOptions(precision.value, arithmetic=arithmetic.value, selftest="strict" if strict else "warn")
+    selftest: SelfTestMode = "strict" if strict else "warn"
+    return EngineOptions(precision.value, arithmetic=arithmetic.value, selftest=selftest, device=device)
 
 
 def with_image_text_options(command: Callable[..., None]) -> Callable[..., None]:

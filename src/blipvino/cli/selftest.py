@@ -13,6 +13,7 @@ from blipvino.cli.options import (
     Arithmetic,
     ArithmeticOption,
     BundleArgument,
+    DeviceOption,
     JsonFlag,
     Precision,
     PrecisionOption,
@@ -20,6 +21,7 @@ from blipvino.cli.options import (
 )
 from blipvino.cli.output import print_json, print_tables
 from blipvino.graphs.specs import GRAPHS
+from blipvino.machine.devices import CPU
 from blipvino.runtime.compiling.bundled import SelfTestReport, run_selftest
 from blipvino.text.tables import TextTable
 
@@ -31,13 +33,14 @@ def selftest(
     bundle: BundleArgument,
     precision: PrecisionOption = Precision.auto,
     arithmetic: ArithmeticOption = Arithmetic.auto,
+    device: DeviceOption = CPU,
     as_json: JsonFlag = False,
 ) -> None:
     """Run every graph on the bundle's golden samples, by the kernels that this machine really uses.
 
     Exit status 1 tells that a graph falls short of what `blipvino optimize` expected of it.
     """
-    found = run_selftest(open_bundle(bundle), engine_options(precision, arithmetic))
+    found = run_selftest(open_bundle(bundle), engine_options(precision, arithmetic, device=device))
     if as_json:
         verdicts = [verdict.to_json() for verdict in found.verdicts]
         print_json({"bundle": str(bundle), **asdict(found.choice), "passed": found.passed, "graphs": verdicts})
@@ -71,7 +74,7 @@ def _selftest_summary(report: SelfTestReport) -> Iterator[str]:
         if not verdict.passed:
             yield f"{verdict.case} falls short: {verdict.shortfall}."
     if report.passed:
-        yield "This CPU computes what was expected of every graph; how good the recipe is, `blipvino evaluate` tells."
+        yield "Every graph computes what was expected of it here; how good the recipe is, `blipvino evaluate` tells."
     elif report.choice.arithmetic != "float":
         yield "Captions and answers compute a graph that falls short in float instead."
 

@@ -131,6 +131,18 @@ def choose_arithmetic(option: ArithmeticOption = "auto", host: Host | None = Non
     return Choice("int7", f"{_described('int7')}: {host.cpu} {why}, so 8-bit kernels add products in 16 bits")
 
 
+def arithmetic_elsewhere(option: ArithmeticOption, device: str) -> Choice:
+    """The arithmetic that quantized graphs get on another device than the CPU: the device's own, of graphs as they are.
+
+    Args:
+        option: "float" takes quantizers out.
+        device: its name.
+    """
+    if option == "float":
+        return Choice("float", f"{_described('float')} on {device}, as asked for", asked=True)
+    return Choice("int8", f"8-bit graphs as they are, computed by {device}", asked=option != "auto")
+
+
 def _described(arithmetic: str) -> str:
     told = {
         "int8": "8-bit arithmetic",

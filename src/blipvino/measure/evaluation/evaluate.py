@@ -96,7 +96,7 @@ def evaluate_bundle(
     task = _plan(compressed, data, options)
     with _folder(run.folder) as folder:
         recorder = _Recorder(task, options, folder, run, reporter)
-        engine = measured_engine(options.precision, options.arithmetic)
+        engine = measured_engine(options.precision, options.arithmetic, options.device)
         after, before = recorder.predict("compressed", compressed, engine), None
         if beside_original:
             with open_original(original, compressed, reporter) as reference:
@@ -245,6 +245,7 @@ class _Recorder:
             num_beams=options.num_beams,
             answers=None if answers is None else hashlib.sha256(json.dumps(answers).encode()).hexdigest(),
             top_k=None if answers is None else options.top_k,
+            device=engine.device,
         )
 
 

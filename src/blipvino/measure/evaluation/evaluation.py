@@ -44,6 +44,7 @@ from blipvino.errors import DataError, InputError
 from blipvino.files.atomic import write_text
 from blipvino.files.json_records import decode
 from blipvino.files.sample_files import read_json
+from blipvino.machine.devices import CPU, device_name
 from blipvino.machine.host import ArithmeticOption
 from blipvino.machine.record import Machine
 from blipvino.metrics.bootstrap import Estimate
@@ -82,6 +83,7 @@ class EvaluateOptions:
         arithmetic: of what is quantized; a graph that falls short of its self-test is evaluated all the same if one is
             asked for.
         seed: of the data's shuffle, and of the bootstrap.
+        device: that the evaluated bundle runs on, as `EngineOptions` has it. The original runs on the CPU.
     """
 
     samples: int = 5000
@@ -93,6 +95,7 @@ class EvaluateOptions:
     precision: Precision = "auto"
     seed: int = DEFAULT_SEED
     arithmetic: ArithmeticOption = "auto"
+    device: str = CPU
 
     def __post_init__(self) -> None:
         """Check the ranges.
@@ -101,6 +104,7 @@ class EvaluateOptions:
             InputError: a number is too small.
         """
         choice("arithmetic", self.arithmetic, get_args(ArithmeticOption))
+        object.__setattr__(self, "device", device_name(self.device))
         least = {"samples": 0, "captions": 0, "max_new_tokens": 1, "num_beams": 1, "top_k": 1}
         for name, minimum in least.items():
             value = getattr(self, name)

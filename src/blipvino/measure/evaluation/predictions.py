@@ -16,6 +16,7 @@ from typing import Any, Literal
 from blipvino.errors import DataError, OutputError
 from blipvino.files.json_records import decode
 from blipvino.files.sample_files import read_bytes
+from blipvino.machine.devices import CPU
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class Header:
         num_beams: of beam search.
         answers: SHA-256 of the answers to choose from; None where answers are generated.
         top_k: of ranking; None where answers are generated, or all are ranked.
+        device: that computes.
     """
 
     model: str
@@ -49,6 +51,7 @@ class Header:
     num_beams: int
     answers: str | None
     top_k: int | None
+    device: str = CPU
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ import openvino as ov
 
 from blipvino.errors import InputError, OutputError
 from blipvino.files.sealed import Record, check_content, read_record, sweep, write_sealed
+from blipvino.machine.devices import CPU
 
 DEFAULT_LIMIT_BYTES = 4 * 10**9
 """What everyday commands compile of a BLIP-base takes 0.9 GB in 8 bits, 1.5 GB uncompressed: a few bundles' graphs."""
@@ -70,6 +71,7 @@ class GraphKey:
         properties: OpenVINO's, which it is compiled with, and loaded with.
         details: what else it depends on: its shapes, the processor, OpenVINO's version; JSON.
         bundle: where the graph came from, for people to read; copies of a bundle share their compiled graphs.
+        device: OpenVINO's name of what it is compiled for; ``details`` tell which one that is.
     """
 
     graph: str
@@ -77,11 +79,13 @@ class GraphKey:
     properties: Mapping[str, Any]
     details: Mapping[str, Any]
     bundle: str = field(default="", compare=False)
+    device: str = CPU
 
     @property
     def text(self) -> str:
         """All that it depends on."""
-        parts = {"graph": self.graph, "digest": self.digest, "properties": self.properties, "details": self.details}
+        of_graph = {"graph": self.graph, "digest": self.digest, "device": self.device}
+        parts = {**of_graph, "properties": self.properties, "details": self.details}
         return json.dumps(parts, sort_keys=True, default=str)
 
     @property
@@ -333,7 +337,7 @@ def _load(core: ov.Core, path: Path, key: GraphKey) -> CachedGraph:
         check_content(file, record)
         memory = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)  # OpenVINO asks for writable memory
     content = np.frombuffer(memory, np.uint8, record.content_bytes)
-    compiled = core.import_model(ov.Tensor(content, shared_memory=True), "CPU", dict(key.properties))
+    compiled = core.import_model(ov.Tensor(content, shared_memory=True), key.device, dict(key.properties))
     if hasattr(mmap, "MADV_DONTNEED"):
         memory.madvise(mmap.MADV_DONTNEED)
     return CachedGraph(compiled, memory, dict(record.fields["notes"]))

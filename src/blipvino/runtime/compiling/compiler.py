@@ -16,7 +16,8 @@ from blipvino.checkpoint.config import BlipConfig
 from blipvino.errors import BundleError, InputError
 from blipvino.graphs.arithmetic import has_quantized_layers
 from blipvino.machine.core import openvino_core
-from blipvino.machine.host import choose_arithmetic, this_host
+from blipvino.machine.devices import CPU, described, find_device, keeps_compiled, uses_cpu
+from blipvino.machine.host import arithmetic_elsewhere, choose_arithmetic, this_host
 from blipvino.machine.number_formats import listed_formats, number_formats, settings_under_limit
 from blipvino.runtime.compiling.cache import CompiledCache, GraphKey, cache_limit
 from blipvino.runtime.compiling.engine_options import EngineOptions
@@ -25,7 +26,10 @@ from blipvino.runtime.compiling.graph_sources import GraphSource
 from blipvino.runtime.compiling.selftest import COARSE, EXACT, ROUNDED, Allowance, SelfTest, Verdict
 from blipvino.runtime.compiling.sizes import ANY, Sizes
 from blipvino.runtime.compiling.tuning import Tuning, measure
-from blipvino.runtime.compiling.ways import KERNELS, NARROW, SURGERY, Way, Ways, ways_of
+from blipvino.runtime.compiling.ways import KERNELS, NARROW, SURGERY, Way, Ways, ways_elsewhere, ways_of
+
+_OF_ANY_DEVICE = ("PERFORMANCE_HINT", "INFERENCE_PRECISION_HINT")
+"""Settings that every device understands."""
 
 logger = logging.getLogger(__name__)
 
@@ -80,13 +84,18 @@ class Compiler:
         selftest: SelfTest | None = None,
     ) -> None:
         self.options = options
-        self._host = this_host()
-        self.choice = choose_arithmetic(options.arithmetic, self._host)
+        self._host, self._core = this_host(), openvino_core()
+        self._device = find_device(options.device, self._core)
+        if self._on_cpu:
+            self.choice = choose_arithmetic(options.arithmetic, self._host)
+        else:
+            options.check_elsewhere()
+            self.choice = arithmetic_elsewhere(options.arithmetic, self._device)
         self._source_width = config.text.hidden_size
         self._graphs = graphs
         self._selftest = None if options.selftest == "off" else selftest
-        self._core = openvino_core()
-        self._cache = None if options.cache is None else CompiledCache(options.cache, cache_limit())
+        keeps = options.cache is not None and keeps_compiled(self._device, self._core)
+        self._cache = CompiledCache(options.cache, cache_limit()) if options.cache is not None and keeps else None
         self._memory: list[object] = []  # of graphs from the cache
         self._lock = threading.RLock()
         self._quantized: dict[str, bool] = {}  # whether a graph's activations are
@@ -109,12 +118,21 @@ class Compiler:
         """As many requests as run side by side: one in "latency" mode, one a thread in "throughput" mode."""
         if self.options.mode == "latency":
             return ov.AsyncInferQueue(self._compile(name, sizes), 1)
+        if not self._on_cpu:  # as many as it runs best
+            return ov.AsyncInferQueue(self._compile(name, sizes, {"PERFORMANCE_HINT": "THROUGHPUT"}))
         streams = {"PERFORMANCE_HINT": "THROUGHPUT", "NUM_STREAMS": self._threads}
         return ov.AsyncInferQueue(self._compile(name, sizes, streams), self._threads)
 
+    @property
+    def _on_cpu(self) -> bool:
+        """Whether the CPU alone computes, of whose kernels and arithmetic something is known."""
+        return self._device == CPU
+
     @cached_property
     def computes_in_bf16(self) -> bool:
-        """Whether what is not quantized runs in bfloat16."""
+        """Whether what is not quantized runs in bfloat16, on the CPU."""
+        if not self._on_cpu:
+            return False
         native = "BF16" in number_formats(self._core, self._host)
         return self.options.precision == "bf16" or (self.options.precision == "auto" and native)
 
@@ -229,9 +247,11 @@ class Compiler:
             BundleError: OpenVINO cannot, on this CPU or what ``ONEDNN_MAX_CPU_ISA`` leaves of it.
         """
         try:
-            return self._core.compile_model(model, "CPU", dict(properties))
+            return self._core.compile_model(model, self._device, dict(properties))
         except RuntimeError as error:
             reason = str(error).strip().splitlines()[-1]
+            if not self._on_cpu:
+                raise BundleError(f"{name}: OpenVINO cannot compile it for {self._device} ({reason})") from error
             limited = f", limited to {self._host.limit}" if self._host.limit else ""
             raise BundleError(
                 f"{name}: OpenVINO cannot compile it for {self._host.cpu}{limited} ({reason}); AVX2 is the least"
@@ -239,10 +259,15 @@ class Compiler:
 
     def _properties(self, name: str, way: Way, further: Mapping[str, Any]) -> dict[str, Any]:
         """OpenVINO's settings for a graph: those of its way, what the CPU's limit forbids, and further ones."""
-        return way.properties(name, self._source_width) | self._limited | dict(further)
+        chosen = way.properties(name, self._source_width)
+        if not self._on_cpu:
+            chosen = {what: value for what, value in chosen.items() if what in _OF_ANY_DEVICE}
+        return chosen | (self._limited if uses_cpu(self._device) else {}) | dict(further)
 
     def _ways(self, name: str) -> Ways:
         """Ways to compute a graph. It is read to see whether there is anything to choose."""
+        if not self._on_cpu:
+            return ways_elsewhere(self.options)
         rounded = self.choice.arithmetic in (*KERNELS, *NARROW) and self._is_quantized(name)
         if rounded and self.choice.arithmetic == "int7" and not self.choice.asked and self._selftest is not None:
             rounded = self._selftest.bears_7_bits(name)
@@ -251,6 +276,8 @@ class Compiler:
     @cached_property
     def _all_ways(self) -> tuple[Way, ...]:
         """Ways to compute some graph."""
+        if not self._on_cpu:
+            return ways_elsewhere(self.options).all
         both = (ways_of(self.options, self.choice, quantized, self.computes_in_bf16) for quantized in (True, False))
         return tuple(dict.fromkeys(way for ways in both for way in ways.all))
 
@@ -271,7 +298,7 @@ class Compiler:
         return Allowance(self._own_noise(name, way), in_7_bits=self.choice.arithmetic in NARROW)
 
     def _own_noise(self, name: str, way: Way) -> float:
-        if self.computes_in_bf16:
+        if self.computes_in_bf16 or not self._on_cpu:
             return COARSE
         dynamic = self._properties(name, way, {}).get("DYNAMIC_QUANTIZATION_GROUP_SIZE") != "0"
         if dynamic and not self._is_quantized(name):
@@ -309,7 +336,10 @@ class Compiler:
             "capabilities": sorted(listed_formats(self._core)),
             "openvino": ov.get_version(),
         }
-        return GraphKey(name, graph.digest, self._properties(name, way, further), details, bundle=graph.place)
+        if not self._on_cpu:
+            details["device"] = described(self._device, self._core)
+        properties = self._properties(name, way, further)
+        return GraphKey(name, graph.digest, properties, details, bundle=graph.place, device=self._device)
 
 
 def _open(sizes: Sizes) -> list[str]:

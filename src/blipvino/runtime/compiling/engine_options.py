@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from blipvino import checks
+from blipvino.errors import InputError
+from blipvino.machine.devices import CPU, device_name
 from blipvino.machine.host import ArithmeticOption
 from blipvino.runtime.compiling.selftest import SelfTestMode
 
@@ -37,6 +39,8 @@ class EngineOptions:
             the first time. Without a cache nothing is measured: it is "convolution" for "int7", else "matmul".
         selftest: what a graph that falls short of its self-test means when it is compiled for the first time:
             "warn" says so and computes it in float, "strict" raises; "off" does not test.
+        device: what computes: any name that OpenVINO has, such as "GPU", "NPU", "AUTO" or "HETERO:GPU,CPU"; see
+            `blipvino.machine.devices`. Threads, layers and every arithmetic but "int8" and "float" are the CPU's own.
     """
 
     precision: Precision = "auto"
@@ -46,6 +50,7 @@ class EngineOptions:
     arithmetic: ArithmeticOption = "auto"
     layers: LayersOption = "auto"
     selftest: SelfTestMode = "warn"
+    device: str = CPU
 
     def __post_init__(self) -> None:
         """Check types and ranges.
@@ -62,6 +67,23 @@ class EngineOptions:
             object.__setattr__(self, "threads", checks.integer("threads", self.threads, 1, MAX_THREADS))
         if self.cache is not None:
             object.__setattr__(self, "cache", checks.folder_path("cache", self.cache))
+        object.__setattr__(self, "device", device_name(self.device))
+
+    def check_elsewhere(self) -> None:
+        """Check that nothing is asked for that the CPU alone has.
+
+        Raises:
+            InputError: something is.
+        """
+        own = {
+            "threads": self.threads is not None,
+            "layers": self.layers != "auto",
+            "arithmetic": self.arithmetic not in ("auto", "int8", "float"),
+        }
+        for name, asked in own.items():
+            if asked:
+                value = checks.shown(getattr(self, name))
+                raise InputError(f"{name} {value} has no effect on {self.device}, only on {CPU}; leave it out")
 
     def properties(self) -> dict[str, Any]:
         """OpenVINO's names for these options."""

@@ -121,6 +121,12 @@ def ways_of(options: EngineOptions, choice: Choice, quantized: bool, computes_in
     return Ways(tuple(candidates), tuple(fallbacks))
 
 
+def ways_elsewhere(options: EngineOptions) -> Ways:
+    """The ways to compute a graph on another device than the CPU: as it is, else in float."""
+    as_it_is, in_floats = Way("int8", options), Way("float", options)
+    return Ways((in_floats,), ()) if options.arithmetic == "float" else Ways((as_it_is,), (in_floats,))
+
+
 def _layers(options: EngineOptions, choice: Choice) -> tuple[Layers, ...]:
     """The one that is asked for, or both, the likely faster one first."""
     if options.layers != "auto":
