@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from blipvino.measure.report.charts.markup import Markup, element, join
+from blipvino.text.markup import Markup, element, join
 
 ROOM = 74.0
 """Percent of the width that the longest bar takes; its value stands in the rest."""

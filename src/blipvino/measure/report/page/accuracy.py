@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 from blipvino.measure.evaluation.evaluation import AnswerScore, Evaluation
 from blipvino.measure.report.charts.charts import Whisker, whiskers
-from blipvino.measure.report.charts.markup import Markup, element, join
 from blipvino.measure.report.evaluation_tables import KINDS, caption_table, interval
 from blipvino.measure.report.page.parts import Section, figure, note, table, typeset
 from blipvino.measure.report.report import Report
 from blipvino.optimization.search.options import Search
+from blipvino.text.markup import Markup, element, join
 from blipvino.text.tables import TextTable
 
 CHARTED_TYPES = 16

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Sequence
-from io import BytesIO
-
-from PIL import Image
 
 from blipvino.data import Sample, open_source
+from blipvino.files.data_urls import jpeg_url
 from blipvino.measure.evaluation.evaluation import AnswerExample, CaptionExample, Evaluation
 from blipvino.measure.evaluation.selection import select_known
-from blipvino.measure.report.charts.markup import Markup, element, join
 from blipvino.measure.report.page.parts import Section, note
 from blipvino.measure.report.report import Example, Report
 from blipvino.runtime.inputs.images import load_image
+from blipvino.text.markup import Markup, element, join
 
 DIFFERING, ALIKE = 12, 4
 """Pictures on which the models differ, and on which they do not, at the most."""
@@ -71,7 +68,9 @@ def _figure(example: Example, number: int, names: tuple[str, str]) -> Markup:
     mark = ("differ", "≠ Models differ") if example.differs else ("same", "= Models agree")
     badge = element("p", mark[1], class_=f"badge {mark[0]}")
     said = [*(_answer(one, names) for one in example.answers), *(_caption(one, names) for one in example.captions)]
-    picture = element("img", src=_data_url(example.image), alt=_alt(example, number), loading="lazy")
+    picture = element(
+        "img", src=jpeg_url(example.image, LARGEST, JPEG_QUALITY), alt=_alt(example, number), loading="lazy"
+    )
     return element("figure", picture, element("figcaption", badge, *said), class_=f"panel example {mark[0]}")
 
 
@@ -125,11 +124,3 @@ def _truth(who: str, texts: Sequence[str]) -> Markup | None:
         return None
     more = f" and {len(different) - REFERENCES} more" if len(different) > REFERENCES else ""
     return element("p", f"{who}: {', '.join(different[:REFERENCES])}{more}", class_="truth")
-
-
-def _data_url(image: Image.Image) -> str:
-    buffer = BytesIO()
-    shown = image.convert("RGB")
-    shown.thumbnail(LARGEST)
-    shown.save(buffer, "JPEG", quality=JPEG_QUALITY, subsampling=0, optimize=True)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")

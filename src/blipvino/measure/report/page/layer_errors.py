@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from blipvino.measure.report.charts.layer_chart import layer_chart
-from blipvino.measure.report.charts.markup import Markup, element, join
 from blipvino.measure.report.diagnosis_tables import graph_table, host_explanation, layer_table, summary
 from blipvino.measure.report.page.parts import Section, figure, note, table
 from blipvino.measure.report.report import Report
+from blipvino.text.markup import Markup, element, join
 
 WORST = 8
 

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 from blipvino.measure.cost import Cost, Latency
 from blipvino.measure.evaluation.evaluation import AnswerScore, Evaluation
-from blipvino.measure.report.charts.markup import Markup, element, join
 from blipvino.measure.report.evaluation_tables import interval
 from blipvino.measure.report.page.parts import typeset
 from blipvino.measure.report.report import Report
 from blipvino.metrics.bootstrap import Estimate
+from blipvino.text.markup import Markup, element, join
 from blipvino.text.units import megabytes, milliseconds
 
 SAME_SPEED = 0.03

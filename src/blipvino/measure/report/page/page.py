@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from importlib.resources import files
 
 from blipvino.machine.versions import installed_version
-from blipvino.measure.report.charts.markup import Markup, element, join
 from blipvino.measure.report.page.overview import headline, tiles, verdict
 from blipvino.measure.report.page.parts import Section
 from blipvino.measure.report.page.sections import sections
 from blipvino.measure.report.report import Report
+from blipvino.text.markup import Markup, element, join
 
 
 def report_page(report: Report) -> str:

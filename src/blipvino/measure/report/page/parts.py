@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from blipvino.measure.report.charts.markup import Markup, element
+from blipvino.text.markup import Markup, element
 from blipvino.text.tables import TextTable
 
 _FIGURE = re.compile(r"-?[\d.,]+( to -?[\d.,]+)?")

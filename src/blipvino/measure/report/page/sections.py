@@ -7,7 +7,6 @@ from collections.abc import Callable
 from blipvino.machine.record import machine_rows
 from blipvino.measure.cost import Cost
 from blipvino.measure.report.charts.charts import BarPair, paired_bars
-from blipvino.measure.report.charts.markup import element, join
 from blipvino.measure.report.comparison_tables import latency_table, size_table
 from blipvino.measure.report.page.accuracy import accuracy
 from blipvino.measure.report.page.gallery import samples
@@ -17,6 +16,7 @@ from blipvino.measure.report.page.parts import Section, command, figure, legend,
 from blipvino.measure.report.report import Report
 from blipvino.optimization.commands import optimize_command, remarks
 from blipvino.optimization.search.summary import search_summary, search_table
+from blipvino.text.markup import element, join
 from blipvino.text.tables import TextTable
 from blipvino.text.units import megabytes, milliseconds
 
