@@ -32,8 +32,8 @@ class Reporter:
         """Print one line."""
         self._console.print(message, highlight=False, markup=False, soft_wrap=True)
 
-    def track(self, items: Iterable[Item], description: str, total: int) -> Generator[Item]:
-        """Yield the items under a progress bar."""
+    def track(self, items: Iterable[Item], description: str, total: int | None) -> Generator[Item]:
+        """Yield the items under a progress bar; a total of None is not known."""
         columns = (
             TextColumn("{task.description}"),
             BarColumn(),

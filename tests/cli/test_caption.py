@@ -17,7 +17,7 @@ def test_a_bad_image_costs_its_own_caption_alone(bundle, photos, blip):
     errors = process.stderr.splitlines()
     assert [photos[number].name in line for number, line in zip(BAD, errors, strict=False)] == [True] * 3
     assert "00.png: cannot be decoded (image file is truncated" in errors[0]
-    assert "06.png: is a folder" in errors[1]
+    assert "06.png: no images in it" in errors[1]
     assert "19.png: no such image file" in errors[2]
     assert errors[3:] == ["blipvino: 3 of 20 images could not be read"]
 

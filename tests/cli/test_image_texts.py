@@ -1,7 +1,5 @@
 """Images and questions as they are typed."""
 
-from pathlib import Path
-
 import pytest
 from command_line import refused
 
@@ -29,4 +27,13 @@ def test_split_inputs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "no suffix").touch()
     split = split_inputs(["x", "no suffix", "gone.JPG", "how many?", "why " * 2500, "what.is.this"])
-    assert split == ([Path("x"), Path("no suffix"), Path("gone.JPG")], ["how many?", "why " * 2500, "what.is.this"])
+    assert split == (["x", "no suffix", "gone.JPG"], ["how many?", "why " * 2500, "what.is.this"])
+
+
+def test_folders_patterns_and_standard_input_are_images(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "holidays").mkdir()
+    (tmp_path / "holidays" / "a.png").touch()
+    images = ["-", "holidays", "holidays/*", "gone/*.jpg", "**/a.png"]
+    assert split_inputs([*images, "is it [really] red?"]) == (images, ["is it [really] red?"])
+    assert "- is an image, but comes after" in str(refused("ask", "bundle", "a.png", "red?", "-"))

@@ -6,10 +6,9 @@ import pytest
 from PIL import Image
 
 from blipvino.data import FolderSource, count_items, take
-from blipvino.data.folder import IMAGE_SUFFIXES
 from blipvino.errors import DataError
 
-NAMES = ("a.jpg", "b.JPEG", "deep/er/c.png", "deep/d.webp", "e.bmp", "f.gif", "g.tif")
+NAMES = ("a.jpg", "b.JPEG", "deep/er/c.png", "deep/d.webp", "e.bmp", "f.gif", "g.tif", "h.avif")
 
 
 @pytest.fixture
@@ -29,12 +28,11 @@ def write_lines(folder, *records):
     (folder / "questions.jsonl").write_text("\n".join(r if isinstance(r, str) else json.dumps(r) for r in records))
 
 
-def test_finds_images_of_every_suffix_below_the_folder(folder):
+def test_finds_images_below_the_folder(folder):
     taken = take(FolderSource(folder))
     assert sorted(sample.image_id for sample in taken) == sorted(NAMES)
     for sample in taken:
         assert abs(sample.image().convert("L").getpixel((4, 4)) - 30 * NAMES.index(sample.image_id)) <= 3
-    assert {"." + name.rpartition(".")[2].lower() for name in NAMES} | {".tiff"} == IMAGE_SUFFIXES
 
 
 def test_order_depends_on_the_seed_and_on_names_alone(folder, tmp_path_factory):
@@ -95,5 +93,5 @@ def test_a_line_that_is_not_utf8_is_named(folder):
 
 
 def test_a_folder_without_images_is_refused(tmp_path):
-    with pytest.raises(DataError, match=r"no images in it; expected files ending in \.bmp, "):
+    with pytest.raises(DataError, match=r"no images in it; expected files ending in \.avif, \.bmp, "):
         take(FolderSource(tmp_path))

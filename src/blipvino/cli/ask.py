@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator, Iterator
 from dataclasses import fields
 from typing import Annotated
 
 import typer
 
-from blipvino.cli.image_texts import answer_images, split_inputs
+from blipvino.cli.image_texts import ImageText, answer_images, split_inputs
 from blipvino.cli.options import (
     AnswersOption,
     BundleArgument,
@@ -15,13 +16,17 @@ from blipvino.cli.options import (
     refuse_unused,
     with_image_text_options,
 )
-from blipvino.cli.output import exit_if_unread, print_texts, write_picture
+from blipvino.cli.texts_of_photos import show_texts
 from blipvino.data.answers import read_answers
+from blipvino.photos.listing import Listed
 from blipvino.runtime.decoding.generation_options import GenerationOptions
 
 InputsArgument = Annotated[
     list[str],
-    typer.Argument(help="Image files, then questions; each is asked of every image.", metavar="IMAGE... QUESTION..."),
+    typer.Argument(
+        help="Image files, folders, patterns, or - for paths from standard input; then questions about each.",
+        metavar="IMAGE... QUESTION...",
+    ),
 ]
 
 app = typer.Typer()
@@ -43,9 +48,8 @@ def ask(
         )
     images, questions = split_inputs(inputs)
     choice = None if answers is None else read_answers(answers)
-    blip = options.load_model(bundle)
-    answered = answer_images(blip, images, questions, choice, options.generation)
-    texts = print_texts(answered, images, questions, options.as_json)
-    if options.picture is not None:
-        write_picture(texts, options.picture)
-    exit_if_unread(texts)
+
+    def answered(listed: Iterator[Listed]) -> Generator[ImageText]:
+        return answer_images(options.load_model(bundle), listed, questions, choice, options.generation)
+
+    show_texts(images, questions, options, answered)

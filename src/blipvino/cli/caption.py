@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Generator, Iterator
 from typing import Annotated
 
 import typer
 
-from blipvino.cli.image_texts import caption_images
+from blipvino.cli.image_texts import ImageText, caption_images
 from blipvino.cli.options import BundleArgument, ImageTextOptions, with_image_text_options
-from blipvino.cli.output import exit_if_unread, print_texts, write_picture
+from blipvino.cli.texts_of_photos import show_texts
+from blipvino.photos.listing import Listed
 
-ImagesArgument = Annotated[list[Path], typer.Argument(help="Image files.")]
+ImagesArgument = Annotated[
+    list[str], typer.Argument(help="Image files, folders, patterns; - reads paths from standard input, one a line.")
+]
 PromptOption = Annotated[str | None, typer.Option(help="Text that the caption continues.")]
 
 app = typer.Typer()
 
 
-@app.command(epilog='Example: blipvino caption blip-vqa photo.jpg other.png --prompt "a picture of"')
+@app.command(epilog='Example: blipvino caption blip-vqa photo.jpg holidays/ --prompt "a picture of"')
 @with_image_text_options
 def caption(
     context: typer.Context,
@@ -27,8 +30,8 @@ def caption(
     prompt: PromptOption = None,
 ) -> None:
     """Describe images."""
-    blip = options.load_model(bundle)
-    texts = print_texts(caption_images(blip, images, prompt, options.generation), images, (), options.as_json)
-    if options.picture is not None:
-        write_picture(texts, options.picture)
-    exit_if_unread(texts)
+
+    def captions(listed: Iterator[Listed]) -> Generator[ImageText]:
+        return caption_images(options.load_model(bundle), listed, prompt, options.generation)
+
+    show_texts(images, (), options, captions)

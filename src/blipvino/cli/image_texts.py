@@ -4,19 +4,20 @@ their own text.
 
 from __future__ import annotations
 
+import glob
 import os
 from collections import deque
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 from blipvino.arrays import Pixels
-from blipvino.data.folder import IMAGE_SUFFIXES
 from blipvino.errors import ImageError, InputError
+from blipvino.photos.listing import STANDARD_INPUT, Listed, has_image_suffix
 from blipvino.runtime.blip import Blip
 from blipvino.runtime.decoding.generated import FinishReason
 from blipvino.runtime.decoding.ranking import AnswerList
@@ -67,38 +68,41 @@ class ImageText:
         return row if self.finish_reason is None else {**row, "finish_reason": self.finish_reason}
 
 
-def split_inputs(inputs: Sequence[str]) -> tuple[list[Path], list[str]]:
-    """Images, which come first, and questions: what exists as a file, or ends as image files do, is an image.
+def split_inputs(inputs: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Images, which come first, and questions: what is there, what matches files, and what ends as image files do, is
+    an image or a folder of them, as is ``-``.
 
     Raises:
         InputError: there are no questions, or an image comes after one.
     """
     count = 1
-    while count < len(inputs) and _names_image(inputs[count]):
+    while count < len(inputs) and _names_images(inputs[count]):
         count += 1
-    images, questions = [Path(text) for text in inputs[:count]], list(inputs[count:])
+    images, questions = list(inputs[:count]), list(inputs[count:])
     form = 'give all images first and then the questions, such as a.jpg b.jpg "what is this?"'
     if not questions:
         raise InputError(f"no question after {inputs[-1]}; {form}")
-    late = next((text for text in questions if _names_image(text)), None)
+    late = next((text for text in questions if _names_images(text)), None)
     if late is not None:
         raise InputError(f"{late} is an image, but comes after a question; {form}")
     return images, questions
 
 
-def _names_image(text: str) -> bool:
-    """Whether an argument is meant as an image; a link that leads nowhere is, too."""
-    return Path(text).suffix.lower() in IMAGE_SUFFIXES or os.path.lexists(text)
+def _names_images(text: str) -> bool:
+    """Whether an argument is meant as images; a link that leads nowhere is, too."""
+    if text == STANDARD_INPUT or has_image_suffix(text) or os.path.lexists(text):
+        return True
+    return glob.has_magic(text) and any(glob.iglob(text, recursive=True))  # noqa: PTH207  # absolute ones too
 
 
 def caption_images(
-    blip: Blip, images: Sequence[Path], prompt: str | None, options: Mapping[str, Any]
+    blip: Blip, images: Iterator[Listed], prompt: str | None, options: Mapping[str, Any]
 ) -> Generator[ImageText]:
     """Caption images one by one, as they are ready.
 
     Args:
         blip: the model.
-        images: the files.
+        images: the files; no more than needed are taken ahead.
         prompt: text that every caption continues.
         options: of `GenerationOptions`. With ``seed``, captions are drawn as `Blip.caption` draws them, images that
             cannot be read left out.
@@ -106,9 +110,10 @@ def caption_images(
     Raises:
         InputError: the prompt or an option is not allowed.
     """
-    reader = _Reader(blip.images, images)
+    first = list(islice(images, DEFAULT_BATCH_SIZE))
+    together = max(1, len(first))  # one image needs no graph for several
+    reader = _Reader(blip.images, chain(first, images))
     with closing(reader.pixels()) as readable:
-        together = min(len(images), DEFAULT_BATCH_SIZE)  # one image needs no graph for several
         stream = blip.caption_stream(readable, prompt, batch_size=together, return_details=True, **options)
         texts = ([(made.text, made.finish_reason)] for made in stream)
         yield from _in_order(reader, texts, [None])
@@ -116,7 +121,7 @@ def caption_images(
 
 def answer_images(
     blip: Blip,
-    images: Sequence[Path],
+    images: Iterator[Listed],
     questions: Sequence[str],
     choice: Sequence[str] | None,
     options: Mapping[str, Any],
@@ -125,7 +130,7 @@ def answer_images(
 
     Args:
         blip: the model.
-        images: the files.
+        images: the files; no more than needed are taken ahead.
         questions: what to ask of each.
         choice: answers to rank; None generates them.
         options: of `GenerationOptions`, to generate by. With ``seed``, an image's answers are those that it gets alone.
@@ -178,20 +183,22 @@ class _Reader:
         pending: images that have been read and have no text yet, in order, with the error of those that could not be.
     """
 
-    def __init__(self, processor: ImageProcessor, paths: Sequence[Path]) -> None:
+    def __init__(self, processor: ImageProcessor, images: Iterator[Listed]) -> None:
         self._processor = processor
-        self._paths = paths
+        self._images = images
         self.pending: deque[tuple[Path, ImageError | None]] = deque()
 
     def pixels(self) -> Generator[Pixels]:
         """Yield resized images, ``[size, size, 3]``; no more than `AHEAD` are held."""
         pool = ThreadPoolExecutor(os.cpu_count())
+        waiting: deque[tuple[Path, Future[Pixels | ImageError]]] = deque()
         try:
-            paths = iter(self._paths)
-            waiting = deque((path, pool.submit(self._read, path)) for path in islice(paths, AHEAD))
-            while waiting:
+            while True:
+                for image in islice(self._images, AHEAD - len(waiting)):
+                    waiting.append((image.path, pool.submit(self._read, image)))
+                if not waiting:
+                    break
                 path, reading = waiting.popleft()
-                waiting.extend((path, pool.submit(self._read, path)) for path in islice(paths, 1))
                 found = reading.result()
                 if isinstance(found, ImageError):
                     self.pending.append((path, found))
@@ -208,8 +215,10 @@ class _Reader:
             for number, question in enumerate(questions):
                 yield ImageText(path, "", question, error=error, first=number == 0)
 
-    def _read(self, path: Path) -> Pixels | ImageError:
+    def _read(self, image: Listed) -> Pixels | ImageError:
+        if image.error is not None:
+            return image.error
         try:
-            return self._processor.pixels([path])[0]
+            return self._processor.pixels([image.path])[0]
         except ImageError as error:
-            return error
+            return ImageError(str(error))  # without its traceback, which holds on to what was read

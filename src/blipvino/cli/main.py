@@ -7,6 +7,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Iterator
+from io import TextIOWrapper
 from types import FrameType
 from typing import Annotated, Any, NoReturn
 
@@ -134,6 +135,8 @@ def _terminate(number: int, _frame: FrameType | None) -> NoReturn:
 def main() -> None:
     """Run the command line. What blipvino refuses is one line on standard error and status 2."""
     signal.signal(signal.SIGTERM, _terminate)
+    if isinstance(sys.stdout, TextIOWrapper):  # names of files come out as they are, whatever bytes they have
+        sys.stdout.reconfigure(errors="surrogateescape")
     try:
         app(prog_name="blipvino")  # by `python -m blipvino` too: shells complete and install for this name
     except (BlipvinoError, OSError) as error:  # OSError: a path too long to look up, a folder not to be entered

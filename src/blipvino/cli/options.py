@@ -101,6 +101,14 @@ DeviceOption = Annotated[
 StrictFlag = Annotated[
     bool, typer.Option("--strict", help="Refuse a bundle whose self-test falls short here, instead of a warning.")
 ]
+StrictTextsFlag = Annotated[
+    bool,
+    typer.Option(
+        "--strict",
+        help="Stop at the first image that cannot be read, and refuse a bundle whose self-test falls short here, "
+        "instead of a line on each.",
+    ),
+]
 CacheOption = Annotated[
     Path,
     typer.Option(
@@ -118,6 +126,9 @@ OpenFlag = Annotated[
     bool, typer.Option("--open/--no-open", help="Show the report in a browser, where there is a display.")
 ]
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+JsonLinesFlag = Annotated[
+    bool, typer.Option("--jsonl", help="Print a JSON object a line, each as it is ready: for any number of images.")
+]
 QuietFlag = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
 
 
@@ -150,10 +161,11 @@ class ImageTextOptions:
     precision: PrecisionOption = Precision.auto
     arithmetic: ArithmeticOption = Arithmetic.auto
     device: DeviceOption = CPU
-    strict: StrictFlag = False
+    strict: StrictTextsFlag = False
     cache: CacheOption = DEFAULT_CACHE
     no_cache: NoCacheFlag = False
     as_json: JsonFlag = False
+    as_json_lines: JsonLinesFlag = False
     generation: Mapping[str, Any] = field(default_factory=dict)
 
     def load_model(self, bundle: Path) -> Blip:
@@ -240,6 +252,8 @@ def _check(context: typer.Context, options: ImageTextOptions) -> None:
         refuse_unused(context, ("length_penalty",), "without --num-beams above 1")
     if options.no_cache:
         refuse_unused(context, ("cache",), "with --no-cache")
+    if options.as_json and options.as_json_lines:
+        raise InputError("--json and --jsonl are two forms of one result; give one of them")
     if options.picture is not None:
         check_png(options.picture)
 

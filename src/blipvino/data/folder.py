@@ -11,9 +11,9 @@ from typing import Any
 
 from blipvino.data.samples import Question, Sample, shuffled
 from blipvino.errors import DataError
+from blipvino.files.image_files import IMAGE_SUFFIXES
 from blipvino.files.sample_files import load_image, member, read_bytes, require_folder
 
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
 QUESTIONS_FILE = "questions.jsonl"
 
 

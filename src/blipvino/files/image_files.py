@@ -13,7 +13,13 @@ from pathlib import Path
 from PIL import Image, UnidentifiedImageError
 
 from blipvino.errors import ImageError
+from blipvino.files.heif import INSTALL_HEIF, heif_is_readable, heif_kind
 
+IMAGE_SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
+    | {".heic", ".heif", ".hif", ".avif"}
+)
+"""Of the files that are taken for images where a folder is given, in small letters."""
 MAX_PIXELS = 178_956_970
 """Pixels that an image may have. Pillow refuses larger files by itself: they may be small and swell when decoded."""
 MAX_ASPECT = 1000
@@ -58,7 +64,7 @@ def open_image(source: Path | bytes, name: str) -> Iterator[Image.Image]:
         if problem is not None:
             raise ImageError(f"{name}: {problem}")
     try:
-        with Image.open(BytesIO(source) if isinstance(source, bytes) else source) as image:
+        with _opened(source, name) as image:
             check_size(image, name)
             yield image
     except ImageError:
@@ -82,6 +88,25 @@ def check_size(image: Image.Image, name: str) -> None:
         raise ImageError(f"{name}: has {size} pixels, more than the {MAX_PIXELS:,} allowed; make it smaller first")
     if max(image.size) > MAX_ASPECT * min(image.size):
         raise ImageError(f"{name}: has {size} pixels, one side more than {MAX_ASPECT} times the other; crop it first")
+
+
+def _opened(source: Path | bytes, name: str) -> Image.Image:
+    """An image whose pixels are still in the file.
+
+    Raises:
+        ImageError: it needs a reader that is not installed.
+    """
+    try:
+        return Image.open(BytesIO(source) if isinstance(source, bytes) else source)
+    except UnidentifiedImageError:
+        kind = heif_kind(source)
+        if kind == "AVIF":
+            raise ImageError(f"{name}: an AVIF image, which this Pillow was built without; upgrade Pillow") from None
+        if kind is None:
+            raise
+        if not heif_is_readable():
+            raise ImageError(f"{name}: a {kind} image, which needs pillow-heif: {INSTALL_HEIF}") from None
+        return Image.open(BytesIO(source) if isinstance(source, bytes) else source)
 
 
 def _no_file(path: Path) -> str | None:

@@ -1,0 +1,124 @@
+"""What `caption` and `ask` print: texts as they are made, and at the end how many images there is none of."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Generator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+import typer
+
+from blipvino.cli.image_texts import ImageText
+from blipvino.cli.output import print_error, print_json, print_json_line
+from blipvino.errors import ImageError
+from blipvino.files.atomic import write_png
+from blipvino.progress import Reporter
+from blipvino.runtime.inputs.images import load_image
+
+INCOMPLETE = 3
+"""Exit status where not all was done for some of the images."""
+
+
+@dataclass(frozen=True)
+class Form:
+    """How texts are printed.
+
+    Attributes:
+        as_json: as one JSON list at the end.
+        as_json_lines: as a JSON object a line, each as it is ready.
+        names_images: whether lines of text say which image they are of.
+        names_questions: whether lines of text say what they answer.
+        strict: whether an image that cannot be read ends the work.
+    """
+
+    as_json: bool
+    as_json_lines: bool
+    names_images: bool
+    names_questions: bool
+    strict: bool
+
+
+@dataclass
+class Tally:
+    """What became of the images, counted.
+
+    Attributes:
+        images: that were looked at.
+        unread: of these, such as could not be read.
+        first: the first text, of an image that could be read.
+    """
+
+    images: int = 0
+    unread: int = 0
+    first: ImageText | None = None
+
+    def add(self, text: ImageText) -> None:
+        """Count one more text."""
+        self.images += text.first
+        self.unread += text.first and text.error is not None
+        if self.first is None and text.error is None:
+            self.first = text
+
+
+def print_texts(texts: Generator[ImageText], form: Form) -> Tally:
+    """Print texts of images as they are made; as a JSON list at the end, or when the work is stopped.
+
+    An image that cannot be read is a line on standard error.
+
+    Raises:
+        ImageError: an image cannot be read, and the form is strict.
+    """
+    tally, rows = Tally(), list[dict[str, Any]]()
+    output = sys.stdout  # a progress bar takes sys.stdout for itself
+    shown = form.names_images and sys.stderr.isatty() and (form.as_json or not output.isatty())
+    try:
+        with closing(texts), closing(Reporter(shown).track(texts, "Looking", None)) as tracked:
+            for text in tracked:
+                if text.error is not None and form.strict:
+                    raise text.error
+                tally.add(text)
+                if form.as_json:
+                    rows.append(text.to_json())  # first, since the work may be stopped as soon as it is printed
+                _print_text(text, form, output)
+    except (KeyboardInterrupt, SystemExit, ImageError) as error:  # what is done is not lost
+        if form.as_json and (rows or not isinstance(error, ImageError)):
+            print_json(rows)
+        raise
+    if form.as_json:
+        print_json(rows)
+    return tally
+
+
+def _print_text(text: ImageText, form: Form, output: TextIO) -> None:
+    if text.error is not None and text.first:
+        print_error(text.error)
+    if form.as_json_lines:
+        print_json_line(text.to_json(), output)
+    elif not form.as_json and text.error is None:
+        image = f"{text.image}: " if form.names_images else ""
+        question = f"{text.question} " if form.names_questions else ""
+        typer.echo(f"{image}{question}{text.marked}", file=output)
+
+
+def write_picture(tally: Tally, path: Path) -> None:
+    """Write the first image that has a text, with it, to a PNG; nothing where none has."""
+    from blipvino.measure.report.pictures import visualize
+
+    first = tally.first
+    if first is not None:
+        shown = {"caption": first.text} if first.question is None else {"answer": first.text}
+        write_png(path, visualize(load_image(first.image), question=first.question, **shown))
+
+
+def exit_if_incomplete(tally: Tally) -> None:
+    """Say how many images could not be read, if any.
+
+    Raises:
+        typer.Exit: with status `INCOMPLETE`, if any.
+    """
+    if tally.unread:
+        print_error(f"{tally.unread} of {tally.images} images could not be read")
+        raise typer.Exit(INCOMPLETE)
