@@ -47,19 +47,20 @@ def positive(text: str) -> int:
     return int(text)
 
 
-def checkpoint_folder(name: str, architecture: str) -> Path:
-    """The folder of a checkpoint of one class.
+def checkpoint_folder(name: str, *architectures: str) -> Path:
+    """The folder of a checkpoint of one class, or of one of several.
 
     Args:
         name: a folder, ``demo`` or ``demo-retrieval``.
-        architecture: its class must be this one.
+        architectures: its class must be one of these.
 
     Raises:
         CheckpointError: there is none, or it is of another class.
     """
     with load_checkpoint(Path(resolve(name))) as checkpoint:
-        if checkpoint.config.architecture != architecture:
-            raise CheckpointError(f"{name}: a {checkpoint.config.architecture}, expected a {architecture}")
+        if checkpoint.config.architecture not in architectures:
+            expected = " or a ".join(architectures)
+            raise CheckpointError(f"{name}: a {checkpoint.config.architecture}, expected a {expected}")
         return checkpoint.folder
 
 

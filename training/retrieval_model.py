@@ -15,10 +15,12 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, normalize
 from transformers import BlipConfig, BlipForImageTextRetrieval, BlipForQuestionAnswering
 
+from blipvino.checkpoint.architectures import RETRIEVAL
 from training.examples import normalized
 from training.retrieval_examples import PADDING, RetrievalBatch
 
-FIRST_TEMPERATURE = 0.07
+FIRST_TEMPERATURE, TRAINED_TEMPERATURE = 0.07, 0.02
+"""Where the temperature begins: of untrained heads, and of trained ones, which checkpoints keep no temperature of."""
 LEAST_TEMPERATURE = 0.01
 NO_TARGET = -100
 """Of a pair that stands for a wrong one where none is wrong: it is not counted."""
@@ -27,10 +29,10 @@ NO_TARGET = -100
 class RetrievalLearner(nn.Module):
     """The model, and the temperature of its contrast, which only training needs."""
 
-    def __init__(self, model: BlipForImageTextRetrieval) -> None:
+    def __init__(self, model: BlipForImageTextRetrieval, temperature: float = FIRST_TEMPERATURE) -> None:
         super().__init__()
         self.model = model
-        self.log_temperature = nn.Parameter(torch.tensor(FIRST_TEMPERATURE).log())
+        self.log_temperature = nn.Parameter(torch.tensor(temperature).log())
 
     @property
     def temperature(self) -> Tensor:
@@ -58,13 +60,20 @@ class RetrievalLearner(nn.Module):
         return cross_entropy(logits, torch.cat([truth.flatten(), no_picture]), ignore_index=NO_TARGET)
 
 
-def new_retrieval_model(demo: Path) -> BlipForImageTextRetrieval:
-    """A retrieval model with vision model and question encoder of a demo checkpoint, and untrained heads."""
-    trained = BlipForQuestionAnswering.from_pretrained(demo, dtype=torch.float32)
-    model = BlipForImageTextRetrieval(BlipConfig.from_pretrained(demo)).eval()  # there is no dropout to switch on
+def new_retrieval_model(begun_as: Path) -> BlipForImageTextRetrieval:
+    """A retrieval model that begins as another, or with the towers of a demo checkpoint and untrained heads."""
+    if is_retrieval(begun_as):
+        return BlipForImageTextRetrieval.from_pretrained(begun_as, dtype=torch.float32).eval()
+    trained = BlipForQuestionAnswering.from_pretrained(begun_as, dtype=torch.float32)
+    model = BlipForImageTextRetrieval(BlipConfig.from_pretrained(begun_as)).eval()  # there is no dropout to switch on
     model.vision_model.load_state_dict(trained.vision_model.state_dict())
     model.text_encoder.load_state_dict(trained.text_encoder.state_dict())
     return model
+
+
+def is_retrieval(folder: Path) -> bool:
+    """Whether a checkpoint is a retrieval model already."""
+    return bool(BlipConfig.from_pretrained(folder).architectures == [RETRIEVAL])
 
 
 def embed_images(model: BlipForImageTextRetrieval, image_embeds: Tensor) -> Tensor:
