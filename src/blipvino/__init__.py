@@ -35,6 +35,7 @@ from blipvino.runtime.decoding.ranking import AnswerList, Ranking
 from blipvino.runtime.features import ImageFeatures
 
 if TYPE_CHECKING:
+    from blipvino.optimization.calibrate_confidence import calibrate_confidence
     from blipvino.optimization.optimize import CalibrationOptions, optimize
     from blipvino.optimization.search.options import Search
 
@@ -62,6 +63,7 @@ __all__ = [
     "Recipe",
     "Search",
     "Treatment",
+    "calibrate_confidence",
     "export_onnx",
     "export_openvino",
     "find_recipe",
@@ -72,6 +74,10 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """Import the optimizer when it is first asked for: it brings NNCF, which takes seconds, and running needs none."""
+    if name == "calibrate_confidence":
+        from blipvino.optimization.calibrate_confidence import calibrate_confidence  # noqa: PLC0415
+
+        return calibrate_confidence
     if name in ("CalibrationOptions", "Search", "optimize"):
         from blipvino.optimization import optimize as module  # noqa: PLC0415
 

@@ -14,7 +14,7 @@ from blipvino.machine.versions import library_versions
 
 VERBS = (
     *("optimize", "caption", "ask", "compare", "report", "evaluate", "diagnose"),
-    *("bench", "stress", "selftest", "tune", "export", "info", "cache", "demo"),
+    *("bench", "stress", "selftest", "tune", "calibrate", "export", "info", "cache", "demo"),
 )
 
 

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
-from blipvino.bundle.records import CalibrationRecord, Measurements
+from blipvino.bundle.records import CalibrationRecord, ConfidenceRecord, Measurements
 from blipvino.errors import BundleError, InputError
 from blipvino.files.json_records import decode
 from blipvino.recipe import Recipe
@@ -44,7 +44,10 @@ class SourceInfo:
 
 @dataclass(frozen=True)
 class Manifest:
-    """The content of ``manifest.json``. Keys of ``files`` are POSIX paths relative to the bundle."""
+    """The content of ``manifest.json``. Keys of ``files`` are POSIX paths relative to the bundle.
+
+    ``confidence`` alone may change after the bundle was written (`blipvino.bundle.amending`).
+    """
 
     schema_version: int
     blipvino_version: str
@@ -56,6 +59,7 @@ class Manifest:
     measurements: Measurements
     libraries: dict[str, str]
     files: dict[str, FileEntry]
+    confidence: ConfidenceRecord | None = None
 
     def to_json(self) -> str:
         """The manifest as the text of ``manifest.json``.
@@ -67,6 +71,7 @@ class Manifest:
             "recipe": self.recipe.to_json(),
             "calibration": None if self.calibration is None else self.calibration.to_json(),
             "measurements": self.measurements.to_json(),
+            "confidence": None if self.confidence is None else self.confidence.to_json(),
         }
         content = {each.name: getattr(self, each.name) for each in fields(self)}
         content |= {"source": asdict(self.source), **records}
@@ -107,6 +112,7 @@ class Manifest:
             measurements=_take_optional_record(content, "measurements", Measurements, where) or Measurements(),
             libraries={name: _take(libraries, name, str, where, "libraries.") for name in libraries},
             files={name: _take_entry(entries, name, where) for name in entries},
+            confidence=_take_optional_record(content, "confidence", ConfidenceRecord, where),
         )
 
 

@@ -12,7 +12,9 @@ import typer
 from rich.table import Table
 
 from blipvino.bundle.bundle import Bundle, open_bundle
+from blipvino.bundle.records import ConfidenceRecord, FittedConfidence
 from blipvino.bundle.search_record import SearchRecord
+from blipvino.checkpoint.architectures import answers_questions
 from blipvino.cli import output
 from blipvino.cli.cache import bundle_line, cache_line
 from blipvino.cli.options import DEFAULT_CACHE, CacheOption, JsonFlag
@@ -75,8 +77,19 @@ def print_info(bundle: Bundle, as_json: bool, measured: Sequence[MeasuredChoice]
     output.console.print(table)
     for each in measured:
         typer.echo(str(each))
+    fitted = manifest.confidence or ConfidenceRecord()
+    if answers_questions(manifest.architecture):
+        typer.echo(f"confidence of answers: {_fitted(fitted.answers)}")
+    typer.echo(f"confidence of captions: {_fitted(fitted.captions)}")
     if manifest.measurements.search is not None:
         _print_search(manifest.measurements.search)
+
+
+def _fitted(record: FittedConfidence | None) -> str:
+    if record is None:
+        return "uncalibrated; `blipvino calibrate` fits it"
+    scale = f"temperature {record.temperature:.2f}, offset {record.offset:.2f}"
+    return f"fitted on {record.samples:,} texts of {record.source}, {record.accuracy:.1%} of them right: {scale}"
 
 
 def _here() -> dict[str, Any]:

@@ -19,6 +19,7 @@ from blipvino.cli import (
     ask,
     bench,
     cache,
+    calibrate,
     caption,
     compare,
     demo,
@@ -88,7 +89,7 @@ app = typer.Typer(
 )
 for verb in (
     *(optimize, caption, ask, compare, report, evaluate, diagnose),
-    *(bench, stress, selftest, tune, export, info, cache, demo),
+    *(bench, stress, selftest, tune, calibrate, export, info, cache, demo),
 ):
     app.add_typer(verb.app)  # without a name, its command becomes one of the app's
 

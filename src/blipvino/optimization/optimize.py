@@ -14,17 +14,20 @@ from blipvino.bundle.golden import GOLDEN_FILE
 from blipvino.bundle.manifest import SourceInfo
 from blipvino.bundle.records import CalibrationRecord, Measurements
 from blipvino.bundle.writing import BundleDetails, check_target, write_bundle
+from blipvino.checkpoint.architectures import answers_questions
 from blipvino.checkpoint.tensors import Checkpoint, load_checkpoint
 from blipvino.checks import shown
 from blipvino.compress.calibration import CalibrationSet, prepare_calibration
 from blipvino.compress.compressor import Compressor
 from blipvino.compress.storage import save_graph
 from blipvino.data import DEFAULT_SAMPLES, DEFAULT_SEED, Sample, SampleSource, count_items, open_source, take
+from blipvino.demo import NAMES as EMBEDDED
 from blipvino.demo import resolve
 from blipvino.errors import InputError
 from blipvino.graphs.handover import hand_over_in_8_bits
 from blipvino.graphs.recipes import AUTO, DEFAULT_RECIPE, check_recipe, find_recipe
 from blipvino.graphs.specs import graph_names, handing_over
+from blipvino.optimization.calibrate_confidence import calibrate_confidence
 from blipvino.optimization.card import write_card
 from blipvino.optimization.golden_samples import golden_pictures, golden_samples, with_expectations
 from blipvino.optimization.preprocessing import Processors, write_preprocessing
@@ -34,6 +37,10 @@ from blipvino.optimization.search.trial_runner import Materials
 from blipvino.progress import Reporter
 from blipvino.recipe import Recipe
 
+DEMO_DATA, DEMO_TEXTS, DEMO_SEED = "demo:validation", 300, DEFAULT_SEED + 1
+"""What the confidence of a bundle of the demo is fitted on: questions, of as many images, which are captioned; not in
+calibration's order.
+"""
 _TRIED_AT_ONCE = 4
 """How many times a bundle's bytes a search needs on disk, about."""
 
@@ -66,6 +73,8 @@ def optimize(
 ) -> Bundle:
     """Build a checkpoint's graphs, compress them by a recipe, and write the bundle, whole or not at all.
 
+    How sure a bundle of ``demo`` may say it is is fitted too; that of any other by `calibrate_confidence`.
+
     Args:
         source: a folder with a Hugging Face BLIP checkpoint, a hub id, or ``demo`` for the embedded checkpoint.
         output: the bundle's folder.
@@ -81,6 +90,34 @@ def optimize(
     Raises:
         BlipvinoError: anything about the checkpoint, the samples, the recipe or the output that cannot be used.
     """
+    bundle = make_bundle(
+        source,
+        output,
+        recipe=recipe,
+        calibration=calibration,
+        overwrite=overwrite,
+        revision=revision,
+        token=token,
+        show_progress=show_progress,
+    )
+    if str(source) in EMBEDDED and resolve(source) != source and answers_questions(bundle.manifest.architecture):
+        calibrate_confidence(bundle, DEMO_DATA, samples=DEMO_TEXTS, seed=DEMO_SEED, show_progress=show_progress)
+        return open_bundle(output, verify=False)
+    return bundle
+
+
+def make_bundle(
+    source: str | Path,
+    output: str | Path,
+    *,
+    recipe: str | Recipe | Search = DEFAULT_RECIPE,
+    calibration: CalibrationOptions | None = None,
+    overwrite: bool = False,
+    revision: str | None = None,
+    token: str | None = None,
+    show_progress: bool = True,
+) -> Bundle:
+    """As `optimize`, but that no confidence is fitted: a bundle that others are measured by needs none."""
     plan = _plan(recipe)
     searching = isinstance(plan, Search)
     check_target(output, overwrite)

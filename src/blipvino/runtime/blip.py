@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator, Sequence
-from contextlib import closing
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Literal, overload
 
 from blipvino.checks import flag, integer
 from blipvino.errors import InputError
 from blipvino.progress import Reporter
-from blipvino.runtime.decoding.generated import Generated, GeneratedTokens
+from blipvino.runtime.decoding.generated import Generated
 from blipvino.runtime.decoding.ranking import DEFAULT_TOP_K, AnswerList, Ranking
 from blipvino.runtime.loaded_model import DEFAULT_BATCH_SIZE, LoadedModel
 from blipvino.runtime.pairing import Image, Images, QuestionPairs, listed_images, pair_questions, streamed_images
+from blipvino.runtime.results import Confidence, Kind, ResultForm
 
 
 class Blip(LoadedModel):
@@ -76,6 +76,7 @@ class Blip(LoadedModel):
         show_progress: bool = False,
         return_details: bool = False,
         return_scores: bool = False,
+        min_confidence: float | None = None,
         **options: Any,
     ) -> Any:
         """Describe an image, or each of several.
@@ -90,17 +91,19 @@ class Blip(LoadedModel):
             show_progress: show a progress bar on standard error.
             return_details: return `Generated` in place of each text: it has the text's tokens too, says whether
                 ``max_new_tokens`` cut the text off, and has the scores.
-            return_scores: return `Generated` too: it has the log-probability of each token and of the text.
+            return_scores: return `Generated` too: it has the log-probability of each token and of the text, and the
+                probability that the text is right.
+            min_confidence: texts that are less likely right are blank; `Generated` marks them as ``withheld``.
             **options: `GenerationOptions`.
 
         Raises:
             ImageError: an image cannot be read.
             InputError: the prompt or an option is not allowed.
         """
-        details = _wants_details(return_details, return_scores)
+        form = self._form("captions", return_details, return_scores, min_confidence)
         request = self.components.request(prompt, batch_size, show_progress, options)
         several, sources = listed_images(images)
-        return self._results(self.components.runner.caption(sources, request), details, several)
+        return form.results(self.components.runner.caption(sources, request), several)
 
     def caption_ids(
         self,
@@ -124,6 +127,7 @@ class Blip(LoadedModel):
         batch_size: int = DEFAULT_BATCH_SIZE,
         return_details: bool = False,
         return_scores: bool = False,
+        min_confidence: float | None = None,
         **options: Any,
     ) -> Iterator[Any]:
         """Captions of any number of images, one by one and in order, as they are ready.
@@ -137,15 +141,16 @@ class Blip(LoadedModel):
             batch_size: images that are decoded together.
             return_details: yield `Generated` instead of texts.
             return_scores: likewise; a `Generated` has both.
+            min_confidence: texts that are less likely right are blank.
             **options: `GenerationOptions`. With ``seed``, every caption is drawn as `caption` draws it.
 
         Raises:
             ImageError: an image cannot be read.
             InputError: the prompt or an option is not allowed.
         """
-        details = _wants_details(return_details, return_scores)
+        form = self._form("captions", return_details, return_scores, min_confidence)
         request = self.components.request(prompt, batch_size, False, options)
-        return self._result_stream(self.components.runner.caption_stream(streamed_images(images), request), details)
+        return form.stream(self.components.runner.caption_stream(streamed_images(images), request))
 
     @overload
     def answer(self, images: Image, questions: str, *, return_details: Literal[True], **options: Any) -> Generated: ...
@@ -194,6 +199,7 @@ class Blip(LoadedModel):
         show_progress: bool = False,
         return_details: bool = False,
         return_scores: bool = False,
+        min_confidence: float | None = None,
         **options: Any,
     ) -> Any:
         """Answer questions about images.
@@ -205,7 +211,9 @@ class Blip(LoadedModel):
             show_progress: show a progress bar on standard error.
             return_details: return `Generated` in place of each text: it has the text's tokens too, says whether
                 ``max_new_tokens`` cut the text off, and has the scores.
-            return_scores: return `Generated` too: it has the log-probability of each token and of the text.
+            return_scores: return `Generated` too: it has the log-probability of each token and of the text, and the
+                probability that the text is right.
+            min_confidence: texts that are less likely right are blank; `Generated` marks them as ``withheld``.
             **options: `GenerationOptions`.
 
         Returns:
@@ -217,10 +225,10 @@ class Blip(LoadedModel):
             InputError: a question or an option is not allowed, the numbers of images and questions differ, or the
                 checkpoint does not answer questions.
         """
-        details = _wants_details(return_details, return_scores)
+        form = self._form("answers", return_details, return_scores, min_confidence)
         request = self.components.request(None, batch_size, show_progress, options)
         pairs = self._pairs(images, questions)
-        return self._results(self.components.runner.answer(pairs, request), details, pairs.several)
+        return form.results(self.components.runner.answer(pairs, request), pairs.several)
 
     def answer_ids(
         self,
@@ -291,7 +299,8 @@ class Blip(LoadedModel):
         kept = None if top_k is None else integer("top_k", top_k, 1)
         listed = answers if isinstance(answers, AnswerList) else AnswerList(answers, self.texts)
         pairs, reporter = self._pairs(images, questions), Reporter(flag("show_progress", show_progress))
-        rankings = self.components.runner.rank(pairs, self.texts.prompt(None), listed, kept, size, reporter)
+        ranked = self.components.runner.rank(pairs, self.texts.prompt(None), listed, kept, size, reporter)
+        rankings = [Confidence.of_bundle(self.bundle, "answers").of_ranking(ranking) for ranking in ranked]
         return rankings if pairs.several else rankings[0]
 
     def _pairs(self, images: Images, questions: str | Sequence[str]) -> QuestionPairs:
@@ -301,25 +310,6 @@ class Blip(LoadedModel):
             )
         return pair_questions(images, questions, self.texts)
 
-    def _results(self, rows: Sequence[GeneratedTokens], details: bool, several: bool) -> Any:
-        """What `caption` and `answer` return: texts or `Generated`, a list of them or the one."""
-        results = [self._result(row, details) for row in rows]
-        return results if several else results[0]
-
-    def _result_stream(self, rows: Generator[GeneratedTokens], details: bool) -> Iterator[Any]:
-        with closing(rows):
-            for row in rows:
-                yield self._result(row, details)
-
-    def _result(self, row: GeneratedTokens, details: bool) -> str | Generated:
-        text = self.texts.decode(row.token_ids)
-        return Generated(text, row.token_ids, row.finish_reason, row.log_probs) if details else text
-
-
-def _wants_details(return_details: object, return_scores: object) -> bool:
-    """Whether callers are to get `Generated`, which has details and scores, in place of texts.
-
-    Raises:
-        InputError: one of them is neither True nor False.
-    """
-    return flag("return_scores", return_scores) | flag("return_details", return_details)
+    def _form(self, kind: Kind, details: object, scores: object, min_confidence: object) -> ResultForm:
+        confidence = Confidence.of_bundle(self.bundle, kind)
+        return ResultForm.checked(self.texts, confidence, details, scores, min_confidence)

@@ -35,12 +35,19 @@ class Generated:
         finish_reason: "stop" if the model closed the text, "length" if ``max_new_tokens`` cut it off.
         token_logprobs: natural logarithm of the probability of each generated token, the closing one included, given
             those before it. It is the model's own, whatever options chose the token.
+        confidence: the probability that the text is right, as far as the model can tell. See ``calibrated``.
+        calibrated: whether ``confidence`` was fitted on labelled samples (`blipvino calibrate`); else it is the text's
+            probability under the model.
+        withheld: whether ``text`` is blank because ``confidence`` is below the ``min_confidence`` that was asked for.
     """
 
     text: str
     token_ids: tuple[int, ...]
     finish_reason: FinishReason
     token_logprobs: tuple[float, ...]
+    confidence: float
+    calibrated: bool
+    withheld: bool = False
 
     @property
     def logprob(self) -> float:

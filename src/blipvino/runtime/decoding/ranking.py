@@ -12,6 +12,7 @@ every token a term that has nothing to do with the answer; here it is the likeli
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -31,10 +32,19 @@ ANSWERS_PER_STEP = 256
 
 @dataclass(frozen=True)
 class Ranking:
-    """Answers from the likeliest to the least likely, with the logarithms of their probabilities."""
+    """Answers from the likeliest to the least likely.
+
+    Attributes:
+        answers: the texts.
+        log_likelihoods: the logarithms of their probabilities among all that the model could say.
+        confidence: the probability that the likeliest is right; see `Generated`.
+        calibrated: whether it was fitted on labelled samples.
+    """
 
     answers: tuple[str, ...]
     log_likelihoods: tuple[float, ...]
+    confidence: float
+    calibrated: bool = False
 
     @property
     def answer(self) -> str:
@@ -97,7 +107,8 @@ def rank(decoder: Branching, start: list[int], answers: AnswerList, top_k: int |
         part = kept[first : first + ANSWERS_PER_STEP]
         scores[part] += _after_first_token(decoder, answers, part)
     order = kept[np.lexsort((kept, -scores[kept]))]  # of equals, the earlier in the list
-    return Ranking(tuple(answers.texts[place] for place in order), tuple(scores[order].tolist()))
+    likelihoods = tuple(scores[order].tolist())
+    return Ranking(tuple(answers.texts[place] for place in order), likelihoods, math.exp(min(0.0, likelihoods[0])))
 
 
 def _after_first_token(decoder: Branching, answers: AnswerList, chosen: IntArray) -> DoubleArray:
