@@ -24,6 +24,7 @@ from blipvino.measure.evaluation.evaluation import (
     Evaluation,
     Model,
 )
+from blipvino.measure.evaluation.reliability_scores import Coverage, Reliability, ReliabilityBin
 from blipvino.measure.report.report import Example, Report, ReportOptions
 from blipvino.metrics.bootstrap import Estimate
 from blipvino.metrics.sqnr import Fidelity
@@ -86,6 +87,13 @@ def answer_example(image_id, question, original, compressed, truth=("yes",)):
     return AnswerExample(image_id, 10 * image_id, question, truth, original, compressed, *accuracies)
 
 
+def reliability(kind="answers", calibrated=True):
+    coverages = tuple(Coverage(share, 1 - share / 2, estimate(0.99)) for share in (1.0, 0.95, 0.9, 0.8, 0.5))
+    bins = (ReliabilityBin(40, 0.8, 0.75), ReliabilityBin(60, 0.99, 1.0))
+    errors = estimate(0.02), estimate(0.07)
+    return Reliability(kind, "VQA accuracy", 100, estimate(0.92), calibrated, *errors, 0.011, coverages, bins)
+
+
 def evaluation(**changed):
     made = Evaluation(
         compressed=Model("int8", "out/bundle", "f" * 64, "auto"),
@@ -107,6 +115,7 @@ def evaluation(**changed):
         started="2026-01-31T13:00:00+00:00",
         confidence=0.95,
         resamples=2000,
+        reliability=(reliability(), reliability("captions", calibrated=False)),
     )
     return replace(made, **changed)
 

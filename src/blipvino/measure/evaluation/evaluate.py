@@ -14,6 +14,7 @@ from tempfile import TemporaryDirectory
 from typing import Literal
 
 from blipvino.bundle.bundle import Bundle
+from blipvino.bundle.records import ConfidenceRecord
 from blipvino.checkpoint.architectures import answers_questions
 from blipvino.data import DEFAULT_SEED, open_source, read_answers
 from blipvino.errors import InputError
@@ -23,6 +24,7 @@ from blipvino.machine.record import this_machine
 from blipvino.measure.evaluation.evaluation import DataInfo, EvaluateOptions, Evaluation, Model, write_evaluation
 from blipvino.measure.evaluation.predicting import Predictor
 from blipvino.measure.evaluation.predictions import Header, PredictionFile
+from blipvino.measure.evaluation.reliability_scoring import score_reliability
 from blipvino.measure.evaluation.result_files import Texts, read_results, write_results
 from blipvino.measure.evaluation.scoring import answer_examples, caption_examples, score_answers, score_captions
 from blipvino.measure.evaluation.selection import Assignment, digest, select, select_known
@@ -136,10 +138,11 @@ def evaluate_results(
 
 @dataclass(frozen=True)
 class ModelTexts:
-    """A model, and its texts."""
+    """A model, its texts, and what was fitted of its confidence."""
 
     model: Model
     texts: Texts
+    confidence: ConfidenceRecord | None = None
 
 
 @dataclass(frozen=True)
@@ -218,7 +221,8 @@ class _Recorder:
         texts = Texts.of(file.known[one.sample.image_id] for one in self.task.assignments)
         write_results(texts, self.folder, role)
         place = bundle.manifest.source.name if role == "original" else str(bundle.folder)
-        return ModelTexts(Model(bundle.label, place, bundle.fingerprint, engine.precision), texts)
+        model = Model(bundle.label, place, bundle.fingerprint, engine.precision)
+        return ModelTexts(model, texts, bundle.manifest.confidence)
 
     def _predictor(self, blip: Blip) -> Predictor:
         options = self.options
@@ -245,6 +249,7 @@ class _Recorder:
             num_beams=options.num_beams,
             answers=None if answers is None else hashlib.sha256(json.dumps(answers).encode()).hexdigest(),
             top_k=None if answers is None else options.top_k,
+            scores=True,
             device=engine.device,
         )
 
@@ -267,6 +272,7 @@ def _evaluation(task: _Task, compressed: ModelTexts, original: ModelTexts | None
         started=task.started,
         confidence=CONFIDENCE,
         resamples=RESAMPLES,
+        reliability=score_reliability(task.assignments, after, compressed.confidence, task.data.name, task.seed),
     )
 
 

@@ -21,6 +21,8 @@ An `Evaluation` is:
 ``started``            ISO 8601, UTC
 ``confidence``         of the intervals, 0.95
 ``resamples``          of the bootstrap
+``reliability``        `Reliability` of answers and of captions: calibration error, and accuracy of the surest texts;
+                       empty where result files are scored, or nothing is known of what is right
 =====================  ================================================================================================
 
 An `AnswerScore` has ``kind`` ("all", "answer type" or "question type"), ``name`` ("all", "yes/no", "what color is the",
@@ -47,6 +49,7 @@ from blipvino.files.sample_files import read_json
 from blipvino.machine.devices import CPU, device_name
 from blipvino.machine.host import ArithmeticOption
 from blipvino.machine.record import Machine
+from blipvino.measure.evaluation.reliability_scores import Reliability
 from blipvino.metrics.bootstrap import Estimate
 from blipvino.runtime.compiling.engine_options import Precision
 from blipvino.runtime.decoding.ranking import DEFAULT_TOP_K
@@ -237,6 +240,7 @@ class Evaluation:
     started: str
     confidence: float
     resamples: int
+    reliability: tuple[Reliability, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from blipvino.measure.evaluation.predictions import Answer, Prediction
+from blipvino.measure.evaluation.predictions import Answer, Prediction, TextScore
 from blipvino.measure.evaluation.selection import Assignment
 from blipvino.runtime.blip import Blip
+from blipvino.runtime.decoding.generated import Generated
 from blipvino.runtime.decoding.ranking import DEFAULT_TOP_K, AnswerList
 from blipvino.runtime.features import ImageFeatures
+
+_Scored = tuple[str, TextScore]
+"""A text, and how likely the model finds it."""
 
 
 class Predictor:
@@ -57,20 +61,26 @@ class Predictor:
         return [
             Prediction(
                 one.sample.image_id,
-                tuple(Answer(question.question_id, next(answers)) for question in one.sample.questions),
-                next(captions) if one.captioned else None,
+                tuple(Answer(question.question_id, *next(answers)) for question in one.sample.questions),
+                *(next(captions) if one.captioned else (None, None)),
             )
             for one in batch
         ]
 
-    def _captions(self, images: list[ImageFeatures]) -> list[str]:
-        return self._blip.caption(images, batch_size=max(1, len(images)), **self._generation)
+    def _captions(self, images: list[ImageFeatures]) -> list[_Scored]:
+        made = self._blip.caption(images, return_scores=True, batch_size=max(1, len(images)), **self._generation)
+        return list(map(_scored, made))
 
-    def _answer(self, images: list[ImageFeatures], questions: list[str]) -> list[str]:
+    def _answer(self, images: list[ImageFeatures], questions: list[str]) -> list[_Scored]:
         if not questions:
             return []
         size = len(questions)
         if self._answers is not None:
             rankings = self._blip.rank(images, questions, self._answers, top_k=self._top_k, batch_size=size)
-            return [ranking.answer for ranking in rankings]
-        return list(self._blip.answer(images, questions, batch_size=size, **self._generation))
+            return [(one.answer, TextScore(one.log_likelihoods[0], False)) for one in rankings]
+        made = self._blip.answer(images, questions, return_scores=True, batch_size=size, **self._generation)
+        return list(map(_scored, made))
+
+
+def _scored(made: Generated) -> _Scored:
+    return made.text, TextScore(made.logprob, made.finish_reason == "length")

@@ -36,6 +36,7 @@ class Header:
         num_beams: of beam search.
         answers: SHA-256 of the answers to choose from; None where answers are generated.
         top_k: of ranking; None where answers are generated, or all are ranked.
+        scores: whether each text has a score; files of earlier versions have none.
         device: that computes.
     """
 
@@ -51,7 +52,16 @@ class Header:
     num_beams: int
     answers: str | None
     top_k: int | None
+    scores: bool = False
     device: str = CPU
+
+
+@dataclass(frozen=True)
+class TextScore:
+    """How likely a model finds its text: the logarithm of its probability; and whether it was cut off."""
+
+    logprob: float
+    cut_off: bool
 
 
 @dataclass(frozen=True)
@@ -60,6 +70,7 @@ class Answer:
 
     question_id: int
     answer: str
+    score: TextScore | None = None
 
 
 @dataclass(frozen=True)
@@ -69,6 +80,7 @@ class Prediction:
     image_id: int | str
     answers: tuple[Answer, ...]
     caption: str | None
+    caption_score: TextScore | None = None
 
 
 class PredictionFile:

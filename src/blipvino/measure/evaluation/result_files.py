@@ -16,22 +16,29 @@ from typing import Any
 from blipvino.errors import DataError
 from blipvino.files.atomic import write_text
 from blipvino.files.sample_files import member, read_json_list
-from blipvino.measure.evaluation.predictions import Prediction
+from blipvino.measure.evaluation.predictions import Prediction, TextScore
 
 
 @dataclass(frozen=True)
 class Texts:
-    """What a model says: answers by question id, captions by image id."""
+    """What a model says: answers by question id, captions by image id; and how likely it finds them.
+
+    Scores are those of predictions; result files have none.
+    """
 
     answers: Mapping[int, str] = field(default_factory=dict)
     captions: Mapping[int | str, str] = field(default_factory=dict)
+    answer_scores: Mapping[int, TextScore] = field(default_factory=dict)
+    caption_scores: Mapping[int | str, TextScore] = field(default_factory=dict)
 
     @classmethod
     def of(cls, predictions: Iterable[Prediction]) -> Texts:
         """The texts of predictions."""
         listed = list(predictions)
         answers = {one.question_id: one.answer for prediction in listed for one in prediction.answers}
-        return cls(answers, {one.image_id: one.caption for one in listed if one.caption is not None})
+        captions = {one.image_id: one.caption for one in listed if one.caption is not None}
+        scored = {one.question_id: one.score for prediction in listed for one in prediction.answers if one.score}
+        return cls(answers, captions, scored, {one.image_id: one.caption_score for one in listed if one.caption_score})
 
 
 def write_results(texts: Texts, folder: Path, name: str) -> None:

@@ -14,7 +14,10 @@ KINDS = {"all": "answer type", "answer type": "answer type", "question type": "q
 
 def evaluation_tables(evaluation: Evaluation) -> tuple[TextTable, ...]:
     """What was evaluated, accuracy, its drop and agreement by type of question, and caption metrics."""
-    tables = (model_table(evaluation), *answer_tables(evaluation), caption_table(evaluation))
+    tables = (
+        *(model_table(evaluation), *answer_tables(evaluation), caption_table(evaluation)),
+        *(confidence_table(evaluation), *coverage_tables(evaluation)),
+    )
     return tuple(table for table in tables if table.rows)
 
 
@@ -55,6 +58,34 @@ def caption_table(evaluation: Evaluation) -> TextTable:
     if evaluation.caption_agreement is not None:
         rows.append(("agreement", "", interval(evaluation.caption_agreement, 1), ""))
     return TextTable("Captions: metrics × 100", columns, tuple(rows))
+
+
+def confidence_table(evaluation: Evaluation) -> TextTable:
+    """How far confidence is from the share of texts that is right."""
+    columns = [
+        (
+            f"{row.texts:,}",
+            interval(row.right),
+            "fitted" if row.calibrated else "uncalibrated",
+            interval(row.error),
+            interval(row.raw_error),
+            f"{100 * row.area:.2f}",
+        )
+        for row in evaluation.reliability
+    ]
+    figures = ("count", "right", "confidence is", "calibration error", "of raw probabilities", "AURC")
+    rows = tuple((figure, *cells) for figure, *cells in zip(figures, *columns, strict=True)) if columns else ()
+    return TextTable("Confidence, %", ("", *(row.kind for row in evaluation.reliability)), rows)
+
+
+def coverage_tables(evaluation: Evaluation) -> Iterator[TextTable]:
+    """What is right of the surest texts, and which confidence they have at least."""
+    for row in evaluation.reliability:
+        cells = tuple(
+            (f"{100 * each.coverage:.0f}", interval(each.right), f"{100 * each.least_confidence:.2f}")
+            for each in row.coverages
+        )
+        yield TextTable(f"The surest {row.kind}, %", ("kept", "right", "confidence from"), cells)
 
 
 def interval(estimate: Estimate | None, digits: int = 2) -> str:

@@ -19,7 +19,18 @@ from blipvino.measure.report.report import Example
 
 def test_the_page_has_every_section_in_its_order_and_in_the_contents():
     page = Page(report_page(report(bundle=bundle(SEARCH))))
-    expected = ["summary", "sizes", "latency", "accuracy", "layers", "search", "samples", "environment", "reproduce"]
+    expected = [
+        "summary",
+        "sizes",
+        "latency",
+        "accuracy",
+        "confidence",
+        "layers",
+        "search",
+        "samples",
+        "environment",
+        "reproduce",
+    ]
     assert page.sections == page.contents == expected
     assert page.all("html") == [{"lang": "en"}]
     assert len(page.all("h1")) == 1

@@ -9,6 +9,7 @@ from blipvino.measure.cost import Cost
 from blipvino.measure.report.charts.charts import BarPair, paired_bars
 from blipvino.measure.report.comparison_tables import latency_table, size_table
 from blipvino.measure.report.page.accuracy import accuracy
+from blipvino.measure.report.page.confidence_section import confidence
 from blipvino.measure.report.page.gallery import samples
 from blipvino.measure.report.page.layer_errors import layers
 from blipvino.measure.report.page.measuring_commands import evaluate_command, report_command
@@ -27,6 +28,7 @@ def sections(report: Report) -> list[Section]:
         sizes,
         latency,
         accuracy,
+        confidence,
         layers,
         search,
         samples,
