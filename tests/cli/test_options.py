@@ -34,6 +34,15 @@ def test_bad_inputs_to_a_bundle(bundle, photo, tmp_path):
         ),
         (["ask", "b", "a.png", "q", "--answers", "f", "--num-beams", 3], "--num-beams has no effect with --answers"),
         (["ask", "b", "a.png", "q", "--answers", "f", "--max-new-tokens", 3], "--max-new-tokens has no effect with"),
+        (["caption", "b", "a.png", "--prefix", "x"], "--prefix has no effect without --sidecar txt"),
+        (
+            ["caption", "b", "a.png", "--sidecar", "xmp", "--suffix", "x"],
+            "--suffix has no effect without --sidecar txt",
+        ),
+        (["caption", "b", "a.png", "--sidecar-name", "full"], "--sidecar-name has no effect without --sidecar"),
+        (["ask", "b", "a.png", "q", "--keep-mtime"], "--keep-mtime has no effect without --write-metadata"),
+        (["ask", "b", "a.png", "q", "--overwrite"], "--overwrite has no effect without --sidecar or --write-metadata"),
+        (["caption", "b", "a.png", "--skip-existing"], "--skip-existing has no effect without --sidecar or"),
         (["ask", "b", "a.png", "q", "--cache", "c", "--no-cache"], "--cache has no effect with --no-cache"),
         (
             ["optimize", "demo", "-o", "o", "--recipe", "none", "--samples", 9],

@@ -13,10 +13,10 @@ from blipvino.cli.options import (
     AnswersOption,
     BundleArgument,
     ImageTextOptions,
-    refuse_unused,
     with_image_text_options,
 )
 from blipvino.cli.texts_of_photos import show_texts
+from blipvino.cli.unused_options import refuse_unused
 from blipvino.data.answers import read_answers
 from blipvino.photos.listing import Listed
 from blipvino.runtime.decoding.generation_options import GenerationOptions

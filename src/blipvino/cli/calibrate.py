@@ -21,9 +21,9 @@ from blipvino.cli.options import (
     QuietFlag,
     SeedOption,
     engine_options,
-    refuse_unused,
 )
 from blipvino.cli.output import print_json, print_sentence, print_tables
+from blipvino.cli.unused_options import refuse_unused
 from blipvino.data.samples import DEFAULT_SEED
 from blipvino.errors import InputError
 from blipvino.machine.devices import CPU

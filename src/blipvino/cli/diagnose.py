@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from blipvino.cli.options import BundleArgument, DataOption, JsonFlag, QuietFlag, SeedOption, refuse_unused
+from blipvino.cli.options import BundleArgument, DataOption, JsonFlag, QuietFlag, SeedOption
 from blipvino.cli.output import print_json, print_tables
+from blipvino.cli.unused_options import refuse_unused
 from blipvino.data.samples import DEFAULT_SEED
 
 OriginalOption = Annotated[

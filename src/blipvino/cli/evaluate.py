@@ -19,9 +19,9 @@ from blipvino.cli.options import (
     Precision,
     PrecisionOption,
     QuietFlag,
-    refuse_unused,
 )
 from blipvino.cli.output import print_json, print_tables
+from blipvino.cli.unused_options import refuse_unused
 from blipvino.data.samples import DEFAULT_SEED
 from blipvino.errors import InputError
 from blipvino.machine.devices import CPU

@@ -9,8 +9,9 @@ from typing import Annotated
 
 import typer
 
-from blipvino.cli.options import BundleArgument, JsonFlag, QuietFlag, refuse_unused
+from blipvino.cli.options import BundleArgument, JsonFlag, QuietFlag
 from blipvino.cli.output import print_json, print_sentence, print_tables
+from blipvino.cli.unused_options import refuse_unused
 from blipvino.text.tables import TextTable
 from blipvino.text.units import megabytes
 

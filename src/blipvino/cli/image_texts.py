@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from blipvino.arrays import Pixels
-from blipvino.errors import ImageError, InputError
+from blipvino.errors import ImageError, InputError, OutputError
 from blipvino.photos.listing import STANDARD_INPUT, Listed, has_image_suffix
+from blipvino.photos.places import Outcome
 from blipvino.runtime.blip import Blip
 from blipvino.runtime.decoding.generated import FinishReason
 from blipvino.runtime.decoding.ranking import AnswerList
@@ -43,6 +44,7 @@ class ImageText:
         finish_reason: "stop" or "length", of `Generated`; None of answers from a list.
         error: why the image could not be read.
         first: whether this is the first text of this image.
+        outcome: of keeping the text in files; None where it is printed alone.
     """
 
     image: Path
@@ -51,21 +53,36 @@ class ImageText:
     finish_reason: FinishReason | None = None
     error: ImageError | None = None
     first: bool = True
+    outcome: Outcome | None = None
 
     @property
     def marked(self) -> str:
         """The text, with an ellipsis if it was cut off."""
         return f"{self.text}…" if self.finish_reason == "length" else self.text
 
-    def to_json(self) -> dict[str, str]:
-        """``image``, ``question`` if any, and ``error``, or ``caption`` or ``answer`` and ``finish_reason``."""
-        row = {"image": str(self.image)}
+    @property
+    def problems(self) -> tuple[ImageError | OutputError, ...]:
+        """Why there is no text, or it is not kept everywhere."""
+        if self.error is not None:
+            return (self.error,)
+        return () if self.outcome is None else self.outcome.problems
+
+    def to_json(self) -> dict[str, Any]:
+        """``image``, ``question`` if any, and ``error``, or ``caption`` or ``answer`` and ``finish_reason``;
+        ``written`` and ``problems`` where the text was to be kept in files.
+        """
+        row: dict[str, Any] = {"image": str(self.image)}
         if self.question is not None:
             row["question"] = self.question
         if self.error is not None:
             return {**row, "error": str(self.error)}
         row["caption" if self.question is None else "answer"] = self.text
-        return row if self.finish_reason is None else {**row, "finish_reason": self.finish_reason}
+        if self.finish_reason is not None:
+            row["finish_reason"] = self.finish_reason
+        if self.outcome is not None:
+            row["written"] = [str(path) for path in self.outcome.written]
+            row["problems"] = [str(problem) for problem in self.outcome.problems]
+        return row
 
 
 def split_inputs(inputs: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -17,8 +17,8 @@ from blipvino.cli.options import (
     RecipeOption,
     RevisionOption,
     SeedOption,
-    refuse_unused,
 )
+from blipvino.cli.unused_options import refuse_unused
 from blipvino.data.samples import DEFAULT_SAMPLES, DEFAULT_SEED
 from blipvino.errors import InputError
 from blipvino.graphs.recipes import AUTO, DEFAULT_RECIPE, find_recipe

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from pathlib import Path
@@ -14,6 +14,8 @@ import typer
 
 from blipvino.cli.completion import complete_device, complete_recipe, complete_source
 from blipvino.cli.output import print_error
+from blipvino.cli.unused_options import refuse_unused
+from blipvino.cli.writing_options import WritingOptions, check_writing
 from blipvino.data.sources import FORMS
 from blipvino.errors import InputError, OutputError
 from blipvino.files.atomic import check_png, make_folder
@@ -152,6 +154,7 @@ class ImageTextOptions:
     """What `caption` and `ask` have in common: options of the model, of what is printed and of generation.
 
     Attributes:
+        writing: where texts are kept; an option on the command line for each of its fields.
         generation: of `GenerationOptions`, by name, unchecked; an option on the command line for each of its fields.
 
     Every other field is the option of its type.
@@ -166,6 +169,7 @@ class ImageTextOptions:
     no_cache: NoCacheFlag = False
     as_json: JsonFlag = False
     as_json_lines: JsonLinesFlag = False
+    writing: WritingOptions = field(default_factory=WritingOptions)
     generation: Mapping[str, Any] = field(default_factory=dict)
 
     def load_model(self, bundle: Path) -> Blip:
@@ -203,17 +207,20 @@ def with_image_text_options(command: Callable[..., None]) -> Callable[..., None]
     PNG, before the command is called.
     """
     own = [p for p in inspect.signature(command, eval_str=True).parameters.values() if p.name != "options"]
-    shared, generation = _shared_parameters(), _generation_parameters()
-    parameters = [*own, *shared, *generation]
+    shared, writing = _field_parameters(ImageTextOptions), _field_parameters(WritingOptions)
+    generation = _generation_parameters()
+    parameters = [*own, *shared, *writing, *generation]
 
     @functools.wraps(command)
     def wrapper(context: typer.Context, **arguments: Any) -> None:
         chosen = {parameter.name: arguments.pop(parameter.name) for parameter in shared}
+        kept = WritingOptions(**{parameter.name: arguments.pop(parameter.name) for parameter in writing})
         generating = {parameter.name: arguments.pop(parameter.name) for parameter in generation}
         if generating["max_new_tokens"] is None:
             del generating["max_new_tokens"]
-        options = ImageTextOptions(**chosen, generation=generating)
+        options = ImageTextOptions(**chosen, writing=kept, generation=generating)
         _check(context, options)
+        check_writing(context, kept)
         command(context=context, options=options, **arguments)
 
     wrapper.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # what typer reads
@@ -221,10 +228,10 @@ def with_image_text_options(command: Callable[..., None]) -> Callable[..., None]
     return wrapper
 
 
-def _shared_parameters() -> list[inspect.Parameter]:
-    """A parameter a field of `ImageTextOptions`, but for ``generation``."""
-    types = get_type_hints(ImageTextOptions, include_extras=True)
-    options = [option for option in fields(ImageTextOptions) if option.name != "generation"]
+def _field_parameters(group: type[ImageTextOptions | WritingOptions]) -> list[inspect.Parameter]:
+    """A parameter a field, but for those that are groups of options themselves."""
+    types = get_type_hints(group, include_extras=True)
+    options = [option for option in fields(group) if option.name not in ("writing", "generation")]
     return [_parameter(option.name, option.default, types[option.name]) for option in options]
 
 
@@ -256,20 +263,3 @@ def _check(context: typer.Context, options: ImageTextOptions) -> None:
         raise InputError("--json and --jsonl are two forms of one result; give one of them")
     if options.picture is not None:
         check_png(options.picture)
-
-
-def refuse_unused(context: typer.Context, names: Iterable[str], where: str) -> None:
-    """Refuse options that the command line gives and that have no effect there: whoever gives one expects one.
-
-    Args:
-        context: of the command.
-        names: of its parameters.
-        where: beside what they have no effect, such as "with --no-cache".
-
-    Raises:
-        InputError: one of them is given.
-    """
-    for name in names:
-        source = context.get_parameter_source(name)
-        if source is not None and source.name == "COMMANDLINE":
-            raise InputError(f"--{name.replace('_', '-')} has no effect {where}; leave it out")

@@ -18,9 +18,9 @@ from blipvino.cli.options import (
     OriginalOption,
     QuietFlag,
     SeedOption,
-    refuse_unused,
 )
 from blipvino.cli.output import print_json, print_report_link
+from blipvino.cli.unused_options import refuse_unused
 from blipvino.data.samples import DEFAULT_SEED
 
 OutputOption = Annotated[

@@ -13,7 +13,7 @@ import typer
 
 from blipvino.cli.image_texts import ImageText
 from blipvino.cli.output import print_error, print_json, print_json_line
-from blipvino.errors import ImageError
+from blipvino.errors import BlipvinoError
 from blipvino.files.atomic import write_png
 from blipvino.progress import Reporter
 from blipvino.runtime.inputs.images import load_image
@@ -48,30 +48,45 @@ class Tally:
     Attributes:
         images: that were looked at.
         unread: of these, such as could not be read.
+        incomplete: of these, such whose text is not everywhere where it was to be written.
+        written: files that texts were written to.
+        skipped: that had their text, and were not looked at; not among ``images``.
         first: the first text, of an image that could be read.
     """
 
     images: int = 0
     unread: int = 0
+    incomplete: int = 0
+    written: int = 0
+    skipped: int = 0
     first: ImageText | None = None
 
     def add(self, text: ImageText) -> None:
         """Count one more text."""
         self.images += text.first
         self.unread += text.first and text.error is not None
+        if text.outcome is not None:
+            self.incomplete += bool(text.outcome.problems)
+            self.written += len(text.outcome.written)
         if self.first is None and text.error is None:
             self.first = text
 
 
-def print_texts(texts: Generator[ImageText], form: Form) -> Tally:
+def print_texts(texts: Generator[ImageText], form: Form, tally: Tally) -> None:
     """Print texts of images as they are made; as a JSON list at the end, or when the work is stopped.
 
-    An image that cannot be read is a line on standard error.
+    What went wrong with an image is a line on standard error.
+
+    Args:
+        texts: makes them, in order.
+        form: how they are printed.
+        tally: counts them.
 
     Raises:
         ImageError: an image cannot be read, and the form is strict.
+        OutputError: a text cannot be kept in a file, and the form is strict.
     """
-    tally, rows = Tally(), list[dict[str, Any]]()
+    rows = list[dict[str, Any]]()
     output = sys.stdout  # a progress bar takes sys.stdout for itself
     shown = form.names_images and sys.stderr.isatty() and (form.as_json or not output.isatty())
     try:
@@ -83,18 +98,20 @@ def print_texts(texts: Generator[ImageText], form: Form) -> Tally:
                 if form.as_json:
                     rows.append(text.to_json())  # first, since the work may be stopped as soon as it is printed
                 _print_text(text, form, output)
-    except (KeyboardInterrupt, SystemExit, ImageError) as error:  # what is done is not lost
-        if form.as_json and (rows or not isinstance(error, ImageError)):
+                if text.problems and form.strict:
+                    raise text.problems[0]
+    except (KeyboardInterrupt, SystemExit, BlipvinoError) as error:  # what is done is not lost
+        if form.as_json and (rows or not isinstance(error, BlipvinoError)):
             print_json(rows)
         raise
     if form.as_json:
         print_json(rows)
-    return tally
 
 
 def _print_text(text: ImageText, form: Form, output: TextIO) -> None:
-    if text.error is not None and text.first:
-        print_error(text.error)
+    if text.first and not form.strict:
+        for problem in text.problems:
+            print_error(problem)
     if form.as_json_lines:
         print_json_line(text.to_json(), output)
     elif not form.as_json and text.error is None:
@@ -113,12 +130,18 @@ def write_picture(tally: Tally, path: Path) -> None:
         write_png(path, visualize(load_image(first.image), question=first.question, **shown))
 
 
-def exit_if_incomplete(tally: Tally) -> None:
-    """Say how many images could not be read, if any.
+def print_summary(tally: Tally) -> None:
+    """Say on standard error how many texts were written, and how many images were passed over or not read.
 
     Raises:
-        typer.Exit: with status `INCOMPLETE`, if any.
+        typer.Exit: not all was done for some of the images; with status `INCOMPLETE`.
     """
+    if tally.written or tally.skipped:
+        skipped = f", {tally.skipped} images passed over, which had theirs" if tally.skipped else ""
+        print_error(f"{tally.written} {'file' if tally.written == 1 else 'files'} written{skipped}")
     if tally.unread:
         print_error(f"{tally.unread} of {tally.images} images could not be read")
+    if tally.incomplete:
+        print_error(f"the texts of {tally.incomplete} of {tally.images} images were not written as asked")
+    if tally.unread or tally.incomplete:
         raise typer.Exit(INCOMPLETE)

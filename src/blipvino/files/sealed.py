@@ -12,7 +12,6 @@ import os
 import secrets
 import struct
 import sys
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from io import FileIO
@@ -21,14 +20,14 @@ from typing import Any
 
 import xxhash
 
+from blipvino.files.partials import is_abandoned
+
 if sys.platform != "win32":
     import fcntl
 
 _MAGIC = b"blipseal"
 _SEAL = struct.Struct("<8sQ16s")  # magic, bytes of the record, digest of the record
 _CHUNK_BYTES = 2**18
-_SETTLED_SECONDS = 2  # a file so old is locked by its writer, if that lives
-_ABANDONED_SECONDS = 3600  # where files cannot be locked
 
 
 @dataclass(frozen=True)
@@ -124,22 +123,8 @@ def sweep(folder: Path, pattern: str) -> None:
         OSError: one cannot be removed.
     """
     for partial in folder.glob(f".{pattern}.????????.partial"):
-        if _is_abandoned(partial):
+        if is_abandoned(partial):
             partial.unlink(missing_ok=True)
-
-
-def _is_abandoned(partial: Path) -> bool:
-    try:
-        age = abs(time.time() - partial.stat().st_mtime)
-        if sys.platform == "win32":
-            return age > _ABANDONED_SECONDS
-        if age < _SETTLED_SECONDS:
-            return False
-        with partial.open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except (FileNotFoundError, BlockingIOError):  # it is in place by now, or being written
-        return False
-    return True
 
 
 def _read(file: FileIO, count: int) -> bytes:

@@ -1,0 +1,26 @@
+"""Options that would have no effect are refused: whoever gives one expects one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import typer
+
+from blipvino.errors import InputError
+
+
+def refuse_unused(context: typer.Context, names: Iterable[str], where: str) -> None:
+    """Refuse options that the command line gives and that have no effect there: whoever gives one expects one.
+
+    Args:
+        context: of the command.
+        names: of its parameters.
+        where: beside what they have no effect, such as "with --no-cache".
+
+    Raises:
+        InputError: one of them is given.
+    """
+    for name in names:
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            raise InputError(f"--{name.replace('_', '-')} has no effect {where}; leave it out")
