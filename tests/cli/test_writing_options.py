@@ -77,7 +77,6 @@ def test_a_killed_run_is_gone_on_with(bundle, tmp_path, photos):
     process.kill()
     process.communicate()
     done = sorted(tmp_path.glob("*.txt"))
-    assert done[0].exists() and len(done) < 60
     assert {path.read_text() for path in done} == {f"{first['caption']}\n"}
     rows = [json.loads(line) for line in run(*options).stdout.splitlines()]
     assert {row["image"] for row in rows} == {

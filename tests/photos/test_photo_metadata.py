@@ -22,6 +22,7 @@ EXIF = Image.Exif()
 EXIF[ExifTags.Base.Orientation], EXIF[ExifTags.Base.Artist], EXIF[ExifTags.Base.ImageDescription] = 6, "Zoë", " " * 20
 PNG_TEXT = PngInfo()
 PNG_TEXT.add_itxt("Comment", "by hand")
+PNG_TEXT.add_text("parameters", "a dog, seed 1", zip=True)
 
 
 def three_frames(form, **options):

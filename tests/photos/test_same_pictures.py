@@ -3,6 +3,7 @@
 import pytest
 from pictures import encoded, noise
 from PIL import ExifTags, Image
+from PIL.PngImagePlugin import PngInfo
 
 from blipvino import ImageError
 from blipvino.photos.jpeg_segments import coded_part, with_exif_of
@@ -21,6 +22,13 @@ def rotated(orientation):
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation] = orientation
     return encoded(picture(), "JPEG", exif=exif.tobytes())
+
+
+def with_text(text):
+    """A PNG as image generators write it."""
+    info = PngInfo()
+    info.add_text("parameters", text)
+    return encoded(picture(), "PNG", pnginfo=info)
 
 
 PNG, JPEG = encoded(picture(), "PNG"), encoded(picture(), "JPEG")
@@ -47,6 +55,7 @@ def recoloured():
         (frames(0, 1), frames(0, 1, duration=(50, 70)), "the colour profile or the timing"),
         (frames(0, 1), PNG, "the number of frames"),
         (rotated(1), rotated(6), "the orientation"),
+        (with_text("seed 1"), with_text("seed 2"), "the texts in it"),
         (JPEG, JPEG + b"a film", "what follows the header"),
         (JPEG, encoded(picture(), "JPEG", comment=b"another"), None),
     ],

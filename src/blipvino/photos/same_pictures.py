@@ -7,6 +7,8 @@ from PIL import ExifTags, Image
 from blipvino.files.image_files import open_image
 from blipvino.photos.jpeg_segments import coded_part
 
+_METADATA = ("Raw profile type", "XML:com.adobe.xmp")
+"""How the names begin of a PNG's texts that are metadata of the kinds that other formats have."""
 _SHOWN_BY = ("icc_profile", "transparency", "duration", "loop", "background", "gamma", "blend", "disposal")
 """What changes a picture's look or timing, of what Pillow tells of a frame."""
 
@@ -45,7 +47,15 @@ def _frame_difference(old: Image.Image, new: Image.Image, number: int) -> str | 
         return "the palette"
     if any(old.info.get(key) != new.info.get(key) for key in _SHOWN_BY):
         return "the colour profile or the timing"
+    if any(_texts(new).get(key) != text for key, text in _texts(old).items()):
+        return "the texts in it"
     orientation = ExifTags.Base.Orientation
     if old.getexif().get(orientation) != new.getexif().get(orientation):
         return "the orientation"
     return None if old.tobytes() == new.tobytes() else "the pixels"
+
+
+def _texts(image: Image.Image) -> dict[str, str]:
+    """The texts of a PNG, such as the settings that image generators keep there."""
+    found = getattr(image, "text", {}) if image.format == "PNG" else {}
+    return {key: str(text) for key, text in found.items() if not key.startswith(_METADATA)}
