@@ -50,6 +50,7 @@ def ask(
     choice = None if answers is None else read_answers(answers)
 
     def answered(listed: Iterator[Listed]) -> Generator[ImageText]:
-        return answer_images(options.load_model(bundle), listed, questions, choice, options.generation)
+        blip = options.load_model(bundle)
+        return answer_images(blip, listed, questions, choice, options.generation, options.least)
 
     show_texts(images, questions, options, answered)

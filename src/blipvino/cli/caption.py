@@ -32,6 +32,6 @@ def caption(
     """Describe images."""
 
     def captions(listed: Iterator[Listed]) -> Generator[ImageText]:
-        return caption_images(options.load_model(bundle), listed, prompt, options.generation)
+        return caption_images(options.load_model(bundle), listed, prompt, options.generation, options.least)
 
     show_texts(images, (), options, captions)

@@ -16,12 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from blipvino.arrays import Pixels
+from blipvino.cli.sureness import Sureness
 from blipvino.errors import ImageError, InputError, OutputError
 from blipvino.photos.listing import STANDARD_INPUT, Listed, has_image_suffix
 from blipvino.photos.places import Outcome
 from blipvino.runtime.blip import Blip
-from blipvino.runtime.decoding.generated import FinishReason
-from blipvino.runtime.decoding.ranking import AnswerList
+from blipvino.runtime.decoding.generated import FinishReason, Generated
+from blipvino.runtime.decoding.ranking import AnswerList, Ranking
 from blipvino.runtime.features import ImageFeatures
 from blipvino.runtime.inputs.images import ImageProcessor
 from blipvino.runtime.loaded_model import DEFAULT_BATCH_SIZE
@@ -29,8 +30,8 @@ from blipvino.runtime.loaded_model import DEFAULT_BATCH_SIZE
 AHEAD = 2 * DEFAULT_BATCH_SIZE
 """Images that are read, and resized, before they are asked for."""
 
-Texts = Sequence[tuple[str, FinishReason | None]]
-"""The texts of one image, an item a question (one of a caption), and how each ended."""
+Texts = Sequence[tuple[str, FinishReason | None, Sureness]]
+"""The texts of one image, an item a question (one of a caption), how each ended, and how sure it is."""
 
 
 @dataclass(frozen=True)
@@ -39,12 +40,13 @@ class ImageText:
 
     Attributes:
         image: the file.
-        text: the caption or the answer; empty with an ``error``.
+        text: the caption or the answer; empty with an ``error``, and where it is withheld.
         question: that the text answers; None of a caption.
         finish_reason: "stop" or "length", of `Generated`; None of answers from a list.
         error: why the image could not be read.
         first: whether this is the first text of this image.
         outcome: of keeping the text in files; None where it is printed alone.
+        sureness: how sure the text is; None with an ``error``.
     """
 
     image: Path
@@ -54,11 +56,17 @@ class ImageText:
     error: ImageError | None = None
     first: bool = True
     outcome: Outcome | None = None
+    sureness: Sureness | None = None
+
+    @property
+    def withheld(self) -> bool:
+        """Whether there is a text that is too unsure to be shown."""
+        return self.sureness is not None and self.sureness.withheld
 
     @property
     def marked(self) -> str:
         """The text, with an ellipsis if it was cut off."""
-        return f"{self.text}…" if self.finish_reason == "length" else self.text
+        return f"{self.text}…" if self.finish_reason == "length" and not self.withheld else self.text
 
     @property
     def problems(self) -> tuple[ImageError | OutputError, ...]:
@@ -67,18 +75,25 @@ class ImageText:
             return (self.error,)
         return () if self.outcome is None else self.outcome.problems
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self, scores: bool = False) -> dict[str, Any]:
         """``image``, ``question`` if any, and ``error``, or ``caption`` or ``answer`` and ``finish_reason``;
-        ``written`` and ``problems`` where the text was to be kept in files.
+        ``written`` and ``problems`` where the text was to be kept in files. A withheld text is null, and ``withheld``.
+
+        Args:
+            scores: tell all of how sure it is, too.
         """
         row: dict[str, Any] = {"image": str(self.image)}
         if self.question is not None:
             row["question"] = self.question
         if self.error is not None:
             return {**row, "error": str(self.error)}
-        row["caption" if self.question is None else "answer"] = self.text
+        row["caption" if self.question is None else "answer"] = None if self.withheld else self.text
         if self.finish_reason is not None:
             row["finish_reason"] = self.finish_reason
+        if self.sureness is not None and scores:
+            row |= self.sureness.to_json()
+        if self.withheld:
+            row["withheld"] = True
         if self.outcome is not None:
             row["written"] = [str(path) for path in self.outcome.written]
             row["problems"] = [str(problem) for problem in self.outcome.problems]
@@ -113,7 +128,11 @@ def _names_images(text: str) -> bool:
 
 
 def caption_images(
-    blip: Blip, images: Iterator[Listed], prompt: str | None, options: Mapping[str, Any]
+    blip: Blip,
+    images: Iterator[Listed],
+    prompt: str | None,
+    options: Mapping[str, Any],
+    min_confidence: float = 0.0,
 ) -> Generator[ImageText]:
     """Caption images one by one, as they are ready.
 
@@ -123,6 +142,7 @@ def caption_images(
         prompt: text that every caption continues.
         options: of `GenerationOptions`. With ``seed``, captions are drawn as `Blip.caption` draws them, images that
             cannot be read left out.
+        min_confidence: captions that are less sure are withheld.
 
     Raises:
         InputError: the prompt or an option is not allowed.
@@ -131,8 +151,10 @@ def caption_images(
     together = max(1, len(first))  # one image needs no graph for several
     reader = _Reader(blip.images, chain(first, images))
     with closing(reader.pixels()) as readable:
-        stream = blip.caption_stream(readable, prompt, batch_size=together, return_details=True, **options)
-        texts = ([(made.text, made.finish_reason)] for made in stream)
+        stream = blip.caption_stream(
+            readable, prompt, batch_size=together, return_scores=True, min_confidence=min_confidence, **options
+        )
+        texts = ([_described(made)] for made in stream)
         yield from _in_order(reader, texts, [None])
 
 
@@ -142,6 +164,7 @@ def answer_images(
     questions: Sequence[str],
     choice: Sequence[str] | None,
     options: Mapping[str, Any],
+    min_confidence: float = 0.0,
 ) -> Generator[ImageText]:
     """Ask every question of every image: all about the first image, then all about the second, as they are ready.
 
@@ -151,6 +174,7 @@ def answer_images(
         questions: what to ask of each.
         choice: answers to rank; None generates them.
         options: of `GenerationOptions`, to generate by. With ``seed``, an image's answers are those that it gets alone.
+        min_confidence: answers that are less sure are withheld.
 
     Raises:
         InputError: a question, an answer of the choice or an option is not allowed, or the model answers no questions.
@@ -160,7 +184,8 @@ def answer_images(
     reader = _Reader(blip.images, images)
     with closing(reader.pixels()) as readable:
         batches = blip.feature_stream(readable, batch_size=together)
-        texts = (one for features in batches for one in _answers(blip, features, questions, listed, options))
+        given = {**options, "min_confidence": min_confidence}
+        texts = (one for features in batches for one in _answers(blip, features, questions, listed, given))
         yield from _in_order(reader, texts, questions)
 
 
@@ -175,12 +200,21 @@ def _answers(
     asked = [(image, question) for image in features for question in questions]
     sources, texts = [image for image, _ in asked], [question for _, question in asked]
     if choice is None:
-        generated = blip.answer(sources, texts, return_details=True, **options)
-        answered: Texts = [(one.text, one.finish_reason) for one in generated]
+        answered: Texts = [_described(one) for one in blip.answer(sources, texts, return_scores=True, **options)]
     else:
-        answered = [(one.answer, None) for one in blip.rank(sources, texts, choice)]
+        least = options["min_confidence"]
+        answered = [_chosen(one, least) for one in blip.rank(sources, texts, choice)]
     for first in range(0, len(answered), len(questions)):
         yield answered[first : first + len(questions)]
+
+
+def _described(made: Generated) -> tuple[str, FinishReason, Sureness]:
+    return made.text, made.finish_reason, Sureness.of_generated(made)
+
+
+def _chosen(ranking: Ranking, min_confidence: float) -> tuple[str, None, Sureness]:
+    sureness = Sureness.of_ranking(ranking, min_confidence)
+    return "" if sureness.withheld else ranking.answer, None, sureness
 
 
 def _in_order(reader: _Reader, texts: Iterator[Texts], questions: Sequence[str | None]) -> Iterator[ImageText]:
@@ -188,8 +222,8 @@ def _in_order(reader: _Reader, texts: Iterator[Texts], questions: Sequence[str |
     for image_texts in texts:
         yield from reader.unreadable(questions)
         path, _ = reader.pending.popleft()
-        for number, (question, (text, finish_reason)) in enumerate(zip(questions, image_texts, strict=True)):
-            yield ImageText(path, text, question, finish_reason, first=number == 0)
+        for number, (question, (text, reason, sureness)) in enumerate(zip(questions, image_texts, strict=True)):
+            yield ImageText(path, text, question, reason, first=number == 0, sureness=sureness)
     yield from reader.unreadable(questions)
 
 

@@ -26,6 +26,7 @@ from blipvino.runtime.compiling.cache import default_cache
 from blipvino.runtime.compiling.engine_options import EngineOptions
 from blipvino.runtime.compiling.selftest import SelfTestMode
 from blipvino.runtime.decoding.generation_options import GenerationOptions
+from blipvino.runtime.results import checked_confidence
 
 DEFAULT_CACHE = default_cache()
 _FILE_SOURCES = ", ".join(f"{kind}:…" for kind in FORMS if kind != "demo")
@@ -131,6 +132,12 @@ JsonFlag = Annotated[bool, typer.Option("--json", help="Print the result as JSON
 JsonLinesFlag = Annotated[
     bool, typer.Option("--jsonl", help="Print a JSON object a line, each as it is ready: for any number of images.")
 ]
+ScoresFlag = Annotated[
+    bool, typer.Option("--scores", help="Tell how sure each text is; in JSON the logarithms of probabilities, too.")
+]
+MinConfidenceOption = Annotated[
+    float | None, typer.Option(help="Leave a text blank that is less sure to be right than this, from 0 to 1.")
+]
 QuietFlag = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
 
 
@@ -169,8 +176,19 @@ class ImageTextOptions:
     no_cache: NoCacheFlag = False
     as_json: JsonFlag = False
     as_json_lines: JsonLinesFlag = False
+    scores: ScoresFlag = False
+    min_confidence: MinConfidenceOption = None
     writing: WritingOptions = field(default_factory=WritingOptions)
     generation: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def least(self) -> float:
+        """The confidence that a text must have to be shown.
+
+        Raises:
+            InputError: it is no probability.
+        """
+        return checked_confidence(self.min_confidence)
 
     def load_model(self, bundle: Path) -> Blip:
         """The model of a bundle. Where the cache cannot be made, it runs without, which is said on standard error.
@@ -252,7 +270,8 @@ def _parameter(name: str, default: object, annotation: object) -> inspect.Parame
 
 
 def _check(context: typer.Context, options: ImageTextOptions) -> None:
-    """Refuse what has no effect, and a picture that would be no PNG."""
+    """Refuse what has no effect, a confidence that is no probability, and a picture that would be no PNG."""
+    _ = options.least
     if not options.generation["do_sample"]:
         refuse_unused(context, ("temperature", "top_k", "top_p", "seed"), "without --do-sample")
     if options.generation["num_beams"] == 1:

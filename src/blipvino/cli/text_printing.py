@@ -32,6 +32,7 @@ class Form:
         names_images: whether lines of text say which image they are of.
         names_questions: whether lines of text say what they answer.
         strict: whether an image that cannot be read ends the work.
+        scores: whether it is told how sure each text is.
     """
 
     as_json: bool
@@ -39,6 +40,7 @@ class Form:
     names_images: bool
     names_questions: bool
     strict: bool
+    scores: bool = False
 
 
 @dataclass
@@ -51,7 +53,10 @@ class Tally:
         incomplete: of these, such whose text is not everywhere where it was to be written.
         written: files that texts were written to.
         skipped: that had their text, and were not looked at; not among ``images``.
-        first: the first text, of an image that could be read.
+        texts: that were made.
+        withheld: of these, such as were too unsure to be shown.
+        uncalibrated: of these, such whose confidence was not fitted.
+        first: the first text that is shown.
     """
 
     images: int = 0
@@ -59,6 +64,9 @@ class Tally:
     incomplete: int = 0
     written: int = 0
     skipped: int = 0
+    texts: int = 0
+    withheld: int = 0
+    uncalibrated: int = 0
     first: ImageText | None = None
 
     def add(self, text: ImageText) -> None:
@@ -68,7 +76,11 @@ class Tally:
         if text.outcome is not None:
             self.incomplete += bool(text.outcome.problems)
             self.written += len(text.outcome.written)
-        if self.first is None and text.error is None:
+        if text.sureness is not None:
+            self.texts += 1
+            self.withheld += text.withheld
+            self.uncalibrated += not text.sureness.calibrated
+        if self.first is None and text.error is None and not text.withheld:
             self.first = text
 
 
@@ -96,7 +108,8 @@ def print_texts(texts: Generator[ImageText], form: Form, tally: Tally) -> None:
                     raise text.error
                 tally.add(text)
                 if form.as_json:
-                    rows.append(text.to_json())  # first, since the work may be stopped as soon as it is printed
+                    # First, since the work may be stopped as soon as it is printed.
+                    rows.append(text.to_json(form.scores))
                 _print_text(text, form, output)
                 if text.problems and form.strict:
                     raise text.problems[0]
@@ -113,11 +126,12 @@ def _print_text(text: ImageText, form: Form, output: TextIO) -> None:
         for problem in text.problems:
             print_error(problem)
     if form.as_json_lines:
-        print_json_line(text.to_json(), output)
+        print_json_line(text.to_json(form.scores), output)
     elif not form.as_json and text.error is None:
         image = f"{text.image}: " if form.names_images else ""
         question = f"{text.question} " if form.names_questions else ""
-        typer.echo(f"{image}{question}{text.marked}", file=output)
+        sure = f" {text.sureness}" if form.scores else ""
+        typer.echo(f"{image}{question}{text.marked}{sure}", file=output)
 
 
 def write_picture(tally: Tally, path: Path) -> None:
@@ -130,8 +144,12 @@ def write_picture(tally: Tally, path: Path) -> None:
         write_png(path, visualize(load_image(first.image), question=first.question, **shown))
 
 
-def print_summary(tally: Tally) -> None:
-    """Say on standard error how many texts were written, and how many images were passed over or not read.
+def print_summary(tally: Tally, scores: bool) -> None:
+    """Say on standard error how many texts were written and withheld, and how many images were passed over or not read.
+
+    Args:
+        tally: what there is to say.
+        scores: whether it was told how sure each text is.
 
     Raises:
         typer.Exit: not all was done for some of the images; with status `INCOMPLETE`.
@@ -139,6 +157,10 @@ def print_summary(tally: Tally) -> None:
     if tally.written or tally.skipped:
         skipped = f", {tally.skipped} images passed over, which had theirs" if tally.skipped else ""
         print_error(f"{tally.written} {'file' if tally.written == 1 else 'files'} written{skipped}")
+    if tally.withheld:
+        print_error(f"{tally.withheld} of {tally.texts} texts left blank, which are less sure than --min-confidence")
+    if tally.uncalibrated and (scores or tally.withheld):
+        print_error("confidence is uncalibrated: the texts' own probabilities; `blipvino calibrate` fits it")
     if tally.unread:
         print_error(f"{tally.unread} of {tally.images} images could not be read")
     if tally.incomplete:

@@ -34,7 +34,10 @@ def show_texts(inputs: Sequence[str], questions: Sequence[str], options: ImageTe
         typer.Exit: not all was done for some of the images.
     """
     alone, tally = names_one_file(inputs), Tally()
-    form = Form(options.as_json, options.as_json_lines, not alone, len(questions) > 1, alone or options.strict)
+    form = Form(
+        *(options.as_json, options.as_json_lines, not alone, len(questions) > 1, alone or options.strict),
+        scores=options.scores,
+    )
     describer = options.writing.describer()
     if describer is not None and len(questions) > 1:
         raise InputError("a sidecar and an image's description take one answer each; ask one question with them")
@@ -49,7 +52,7 @@ def show_texts(inputs: Sequence[str], questions: Sequence[str], options: ImageTe
         print_texts(texts if describer is None else _kept(texts, describer), form, tally)
         if options.picture is not None:
             write_picture(tally, options.picture)
-    print_summary(tally)
+    print_summary(tally, options.scores)
 
 
 def _undescribed(photos: Iterator[Listed], describer: Describer, tally: Tally) -> Iterator[Listed]:
@@ -69,4 +72,5 @@ def _kept(texts: Generator[ImageText], describer: Describer) -> Generator[ImageT
     """
     with closing(texts):
         for text in texts:
-            yield text if text.error is not None else replace(text, outcome=describer.describe(text.image, text.text))
+            kept = text.error is None and not text.withheld
+            yield text if not kept else replace(text, outcome=describer.describe(text.image, text.text))
