@@ -1,5 +1,6 @@
-"""A model hub on 127.0.0.1: the four requests that `huggingface_hub.snapshot_download` makes, and faults on demand."""
+"""A model hub on 127.0.0.1: the requests of `snapshot_download` and of `upload_folder`, and faults on demand."""
 
+import base64
 import hashlib
 import json
 import re
@@ -32,6 +33,7 @@ class LoopbackHub:
         break_after: file name → bytes of its body to send before the connection is cut.
         breaks: how many times a connection is cut; more than huggingface_hub's patience is for ever.
         status: answer everything with this status.
+        storage: folder for repositories that are made; none are without.
     """
 
     repositories: dict[str, dict[str, Path]] = field(default_factory=dict)
@@ -40,6 +42,7 @@ class LoopbackHub:
     break_after: dict[str, int] = field(default_factory=dict)
     breaks: int = 1
     status: int | None = None
+    storage: Path | None = None
     requests: list[Request] = field(default_factory=list)
     url: str = ""
 
@@ -82,6 +85,7 @@ def serve(hub: LoopbackHub) -> Iterator[LoopbackHub]:
 
 
 _API = re.compile(r"/api/models/(?P<id>[^/]+/[^/]+)(/(?P<what>revision|tree)/(?P<revision>[^/]+))?")
+_UPLOAD = re.compile(r"/api/models/(?P<id>[^/]+/[^/]+)/(?P<what>preupload|commit|branch)/(?P<revision>[^/]+)")
 _FILE = re.compile(r"/(?P<id>[^/]+/[^/]+)/resolve/(?P<revision>[^/]+)/(?P<file>.+)")
 
 
@@ -97,6 +101,55 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self):
         self._answer()
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"] or 0))
+        path = unquote(urlsplit(self.path).path)
+        token = (self.headers.get("Authorization") or "").removeprefix("Bearer ") or None
+        self.hub.requests.append(Request("POST", path, None, token))
+        if self.hub.storage is None or self.hub.status is not None:
+            return self._send(self.hub.status or 403, b"{}", {})
+        if path == "/api/repos/create":
+            return self._create(json.loads(body))
+        match = _UPLOAD.fullmatch(path)
+        if match is None:
+            return self._send_json({"errors": [], "warnings": []})  # of /api/validate-yaml
+        if match["what"] == "preupload":
+            files = json.loads(body)["files"]
+            return self._send_json(
+                {"files": [{"path": f["path"], "uploadMode": "regular", "shouldIgnore": False} for f in files]}
+            )
+        if match["what"] == "branch":
+            self.hub.repositories[match["id"]].setdefault(
+                match["revision"], self._folder(match["id"], match["revision"])
+            )
+            return self._send_json({})
+        return self._commit(match["id"], match["revision"], body)
+
+    def _folder(self, repository, revision):
+        folder = self.hub.storage / repository / revision
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def _create(self, asked):
+        repository = f"{asked['organization'] or 'somebody'}/{asked['name']}"
+        if repository in self.hub.repositories:
+            return self._send(409, json.dumps({"url": f"{self.hub.url}/{repository}"}).encode(), {})
+        self.hub.repositories[repository] = {"main": self._folder(repository, "main")}
+        self._send_json({"url": f"{self.hub.url}/{repository}", "name": repository, "id": repository})
+
+    def _commit(self, repository, revision, body):
+        folder = self._folder(repository, revision)
+        for line in body.decode().splitlines():
+            operation = json.loads(line)
+            if operation["key"] == "file":
+                path = folder / operation["value"]["path"]
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(base64.b64decode(operation["value"]["content"]))
+        self.hub.repositories[repository][revision] = folder
+        commit = self.hub.commit(repository, revision)
+        url = f"{self.hub.url}/{repository}/commit/{commit}"
+        self._send_json({"success": True, "commitOid": commit, "commitUrl": url})
 
     def _answer(self):
         path = urlsplit(self.path).path

@@ -53,6 +53,11 @@ class Engine:
         self._arena = Arena()
 
     @property
+    def options(self) -> EngineOptions:
+        """How its graphs are compiled."""
+        return self._compiler.options
+
+    @property
     def arithmetic(self) -> Choice:
         """The arithmetic of quantized graphs, and why it is that one."""
         return self._compiler.choice

@@ -74,7 +74,7 @@ class TextGenerator:
             options: how to choose tokens.
         """
         with self._engine.lock:
-            states = self._question_states(features, questions)
+            states = self.question_states(features, questions)
             return self._decode(states, questions.attention_mask, prompt, rngs, options)
 
     def rank(
@@ -95,12 +95,19 @@ class TextGenerator:
             top_k: rank those alone whose first token is among the likeliest so many; None ranks all.
         """
         with self._engine.lock:
-            states = self._question_states(features, questions)
+            states = self.question_states(features, questions)
             decoders = self._engine.branch(states, questions.attention_mask)
             return [rank(decoder, prompt, answers, top_k) for decoder in decoders]
 
-    def _question_states(self, features: Sequence[ImageFeatures], questions: TokenBatch) -> FloatArray:
-        """States ``[R, T, D]`` of one question about each image; each image with its own questions at a time."""
+    def question_states(self, features: Sequence[ImageFeatures], questions: TokenBatch) -> FloatArray:
+        """States ``[R, T, D]`` of one question about each image; each image with its own questions at a time.
+
+        Whoever calls it holds the engine's lock.
+
+        Args:
+            features: of the image that each question is about.
+            questions: their tokens.
+        """
         states = np.empty((*questions.input_ids.shape, self._config.hidden_size), np.float32)
         for image in dict.fromkeys(features):
             rows = [row for row, other in enumerate(features) if other is image]
