@@ -84,7 +84,7 @@ def serve(hub: LoopbackHub) -> Iterator[LoopbackHub]:
         thread.join()
 
 
-_API = re.compile(r"/api/models/(?P<id>[^/]+/[^/]+)(/(?P<what>revision|tree)/(?P<revision>[^/]+))?")
+_API = re.compile(r"/api/models/(?P<id>[^/]+/[^/]+)(/(?P<what>revision|tree)/(?P<revision>[^/]+)(/(?P<below>.+))?)?")
 _UPLOAD = re.compile(r"/api/models/(?P<id>[^/]+/[^/]+)/(?P<what>preupload|commit|branch)/(?P<revision>[^/]+)")
 _FILE = re.compile(r"/(?P<id>[^/]+/[^/]+)/resolve/(?P<revision>[^/]+)/(?P<file>.+)")
 
@@ -169,6 +169,8 @@ class _Handler(BaseHTTPRequestHandler):
             if parts["file"] not in files:
                 return self._send(404, b"", {"X-Error-Code": "EntryNotFound", "X-Repo-Commit": commit})
             return self._send_file(files[parts["file"]], commit)
+        if parts["below"] is not None:  # no repository here has folders that are asked for
+            return self._send(404, b"", {"X-Error-Code": "EntryNotFound", "X-Repo-Commit": commit})
         if parts["what"] == "tree":
             listing = [
                 {"type": "file", "path": name, "size": path.stat().st_size, "oid": _etag(path)}

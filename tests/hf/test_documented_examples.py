@@ -15,7 +15,7 @@ from subjects import scene_image
 
 CAPTION = """
 from io import BytesIO
-import httpx
+from huggingface_hub.utils import httpx
 from PIL import Image
 from transformers import AutoProcessor
 from {library} import {prefix}BlipForConditionalGeneration
@@ -35,7 +35,7 @@ print(processor.decode(model.generate(**inputs, max_new_tokens=16)[0], skip_spec
 """
 ANSWER = """
 from io import BytesIO
-import httpx
+from huggingface_hub.utils import httpx
 from PIL import Image
 from transformers import AutoProcessor
 from {library} import {prefix}BlipForQuestionAnswering
@@ -63,7 +63,7 @@ question = "what color is the object?"
 inputs = processor(raw_image, question, return_tensors="pt").to("cpu")
 out = model.generate(**inputs)
 print(processor.decode(out[0], skip_special_tokens=True))
-""".replace("import requests\n", "import httpx\nfrom io import BytesIO\n").replace(
+""".replace("import requests\n", "from huggingface_hub.utils import httpx\nfrom io import BytesIO\n").replace(
     "requests.get(url, stream=True).raw", "BytesIO(httpx.get(url).content)"
 )
 PIPELINES = """
