@@ -33,6 +33,7 @@ from blipvino.runtime.decoding.generated import Generated
 from blipvino.runtime.decoding.generation_options import GenerationOptions
 from blipvino.runtime.decoding.ranking import AnswerList, Ranking
 from blipvino.runtime.features import ImageFeatures
+from blipvino.runtime.reranking import BestCaption, best_captions
 
 if TYPE_CHECKING:
     from blipvino.optimization.calibrate_confidence import calibrate_confidence
@@ -43,6 +44,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "AnswerList",
+    "BestCaption",
     "Blip",
     "BlipvinoError",
     "Bundle",
@@ -63,6 +65,7 @@ __all__ = [
     "Recipe",
     "Search",
     "Treatment",
+    "best_captions",
     "calibrate_confidence",
     "export_onnx",
     "export_openvino",
