@@ -104,6 +104,7 @@ def test_forward_gives_what_the_model_sees(demo, answerer_model, inputs):
         ({"pixel_values": "photo.jpg"}, "have 4 rows, pixel_values 9"),
         ({"interpolate_pos_encoding": True}, "images of one size"),
         ({"output_attentions": True}, "no attentions"),
+        ({"num_beams": 10**6}, r"a batch of 4 with 4000000 beams or texts together would take .* MiB of memory"),
         ({"max_new_tokens": 500}, "the positions of this model; lower"),
     ],
 )

@@ -153,6 +153,8 @@ def test_what_does_not_fit_a_bundle_is_one_line(tiny_captioner, options, says):
 def test_a_model_of_another_kind_is_named(tiny_captioner, tmp_path):
     with pytest.raises(InputError, match="is a BlipForConditionalGeneration; OVBlipForQuestionAnswering runs"):
         OVBlipForQuestionAnswering.from_pretrained(tiny_captioner.bundle)
+    with pytest.raises(InputError, match="model_id is ''"):
+        load("")
     with pytest.raises(CheckpointError, match="neither a bundle"):
         load(tmp_path)
     with pytest.raises(TypeError, match="no option 'colour'"):

@@ -39,6 +39,7 @@ def test_images_in_every_form_have_one_caption(captioner, captioner_model, files
         found = [captioner(each, timeout=10) for each in given]
     text = captioner_model.blip.caption(files[0])
     assert found == [[{"generated_text": text}]] * 4
+    assert captioner([]) == []
     assert captioner(given[:2]) == captioner(images=given[:2]) == found[:2]
 
 

@@ -126,6 +126,8 @@ class OVBlipModel:
             BlipvinoError: there is no such model, it is damaged or of another kind, or an option is not allowed.
             TypeError: there is no such option.
         """
+        if not str(model_id):
+            raise InputError("model_id is '', expected a bundle, a checkpoint or a hub id")
         unknown = sorted(options.keys() - _WITHOUT_MEANING)
         if unknown:
             raise TypeError(f"{cls.__name__}.from_pretrained() has no option {unknown[0]!r}")

@@ -10,7 +10,7 @@ import torch
 from transformers import GenerationConfig
 
 from blipvino.arrays import FloatArray, IntArray
-from blipvino.checkpoint.text_length import GENERATION_FILE
+from blipvino.checkpoint.text_length import DEFAULT_NEW_TOKENS, GENERATION_FILE
 from blipvino.checks import kind_of
 from blipvino.errors import InputError
 from blipvino.hf.base_model import OVBlipModel
@@ -52,9 +52,18 @@ class GeneratingModel(OVBlipModel):
             mask: which of them may be attended to, int64 ``[B, S]``.
             prompts: what each text begins with, int64 ``[B, T]``.
             options: of ``transformers``' ``generate``.
+
+        Raises:
+            InputError: they take more memory than there is to take.
         """
+
+        def check(rows: int) -> None:
+            what = f"a batch of {len(states)} with {rows} beams or texts together"
+            tokens = prompts.shape[1] + DEFAULT_NEW_TOKENS
+            self.blip.components.limits.check_decoding(len(states), states.shape[1], rows, tokens, what)
+
         with self.blip.engine.lock:
-            return self._decoder.run(self.blip.engine.decode(states, mask), prompts, dict(options))
+            return self._decoder.run(self.blip.engine.decode(states, mask), prompts, dict(options), check)
 
     def checkpoint_options(self) -> dict[str, Any]:
         """What the checkpoint's ``generation_config.json`` says of generation, special tokens apart, for pipelines.

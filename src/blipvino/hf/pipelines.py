@@ -31,6 +31,10 @@ class _BlipPipeline(Pipeline):
     _load_tokenizer = True
     _pipeline_calls_generate = False  # what a call says is all that is said
 
+    def _of_each(self, inputs: Any, **options: Any) -> Any:
+        """What the task makes of an input, or of each of several; of none, nothing."""
+        return [] if isinstance(inputs, list | tuple) and not inputs else Pipeline.__call__(self, inputs, **options)
+
     def _with_defaults(self, generating: Mapping[str, Any]) -> dict[str, Any]:
         """Options of a call, and below them the checkpoint's own, as in version 4."""
         if "generation_config" in generating:
@@ -77,7 +81,7 @@ class ImageToTextPipeline(_BlipPipeline):
         inputs = options.pop("images", inputs)
         if inputs is None:
             raise InputError("image-to-text needs an image")
-        return super().__call__(inputs, **options)
+        return self._of_each(inputs, **options)
 
     def preprocess(self, image: Any, prompt: str | None = None, timeout: float | None = None) -> dict[str, Any]:
         """One image, and the prompt's tokens."""
@@ -124,7 +128,7 @@ class VisualQuestionAnsweringPipeline(_BlipPipeline):
         """
         image = options.pop("images", image)
         question = options.pop("questions", question)
-        return super().__call__(_pairs(image, question), **options)
+        return self._of_each(_pairs(image, question), **options)
 
     def preprocess(
         self, inputs: Mapping[str, Any], padding: Any = False, truncation: Any = False, timeout: float | None = None

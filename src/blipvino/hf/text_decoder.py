@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -39,18 +40,19 @@ class TextDecoder(GenerationMixin):
         self.device = torch.device("cpu")
         self.dtype = torch.float32
 
-    def run(self, step: Step, input_ids: IntArray, options: dict[str, Any]) -> Any:
+    def run(self, step: Step, input_ids: IntArray, options: dict[str, Any], check: Callable[[int], None]) -> Any:
         """Generate from prompts ``[B, T]`` over as many sources.
 
         Args:
             step: the decoder, at its start.
             input_ids: what each text begins with, int64.
             options: those of ``GenerationMixin.generate``.
+            check: raises where so many texts and beams at a time are too many.
 
         Returns:
             As that: int64 ``[B, T + new]``, or an output with these as ``sequences``.
         """
-        self._step, self._order, self._past = step, np.arange(0), 0
+        self._step, self._check, self._order, self._past = step, check, np.arange(0), 0
         text = self.config
         special = {"eos_token_id": text.sep_token_id, "pad_token_id": text.pad_token_id}
         made = self.generate(input_ids=torch.from_numpy(input_ids), **special, **options)
@@ -98,6 +100,8 @@ class TextDecoder(GenerationMixin):
                 f"texts of more than {self.config.max_position_embeddings} tokens, the positions of this model; lower "
                 "max_new_tokens"
             )
+        if not self._past:
+            self._check(rows)
         order = self._order if len(self._order) else np.arange(rows)
         logits = self._step(np.ascontiguousarray(tokens.numpy()), order).logits()
         self._past += length
