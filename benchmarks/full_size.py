@@ -17,6 +17,7 @@ from tempfile import TemporaryDirectory
 
 from benchmarks.random_checkpoint import write_random_checkpoint
 from blipvino.bundle.bundle import Bundle, open_bundle
+from blipvino.checkpoint.architectures import QUESTION_ANSWERING
 from blipvino.graphs.recipes import find_recipe
 from blipvino.graphs.specs import groups
 
@@ -68,7 +69,7 @@ def _optimize(checkpoint: Path, bundle: Path, recipe: str, samples: int) -> floa
 
 def _groups(fp16: Bundle, compressed: Bundle) -> tuple[GroupResult, ...]:
     results = []
-    for group, graphs in groups().items():
+    for group, graphs in groups(QUESTION_ANSWERING).items():
         before, after = (sum(bundle.graph_size(graph) for graph in graphs) / 1024 for bundle in (fp16, compressed))
         results.append(GroupResult(group, before, TUTORIAL_FP16_KB[group], after, before / after, TUTORIAL_RATE[group]))
     return tuple(results)

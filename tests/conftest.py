@@ -9,7 +9,7 @@ from subjects import Subject, save_tiny
 
 from blipvino import Recipe, optimize
 from blipvino.checkpoint.architectures import QUESTION_ANSWERING
-from blipvino.demo import CHECKPOINT
+from blipvino.demo import CHECKPOINT, RETRIEVAL_CHECKPOINT
 from blipvino.graphs.specs import graph_names
 from blipvino.optimization.optimize import CalibrationOptions
 from blipvino.recipe import WEIGHTS_INT8
@@ -39,6 +39,30 @@ def demo(tmp_path_factory):
     torch.set_num_threads(1)
     model = transformers.BlipForQuestionAnswering.from_pretrained(CHECKPOINT, dtype=torch.float32).eval()
     return Subject(CHECKPOINT, tmp_path_factory.mktemp("demo_work"), model)
+
+
+@pytest.fixture(scope="session")
+def tiny_retriever(tmp_path_factory):
+    """A small random BlipForImageTextRetrieval whose vision is wider than its text."""
+    folder, workspace = tmp_path_factory.mktemp("tiny_retriever"), tmp_path_factory.mktemp("tiny_retriever_work")
+    vision = {"hidden_size": 60, "num_hidden_layers": 2}
+    return Subject(folder, workspace, save_tiny(folder, "BlipForImageTextRetrieval", vision=vision, seed=3))
+
+
+@pytest.fixture(scope="session")
+def demo_retrieval(tmp_path_factory):
+    """The packaged retrieval checkpoint."""
+    transformers = importlib.import_module("transformers")
+    torch = importlib.import_module("torch")
+    torch.set_num_threads(1)
+    model = transformers.BlipForImageTextRetrieval.from_pretrained(RETRIEVAL_CHECKPOINT, dtype=torch.float32).eval()
+    return Subject(RETRIEVAL_CHECKPOINT, tmp_path_factory.mktemp("demo_retrieval_work"), model)
+
+
+@pytest.fixture(scope="session", params=["tiny_retriever", "demo_retrieval"])
+def retriever(request):
+    """Each checkpoint for retrieval, in turn."""
+    return request.getfixturevalue(request.param)
 
 
 @pytest.fixture(scope="session", params=["tiny_vqa", "tiny_captioner", "demo"])
@@ -75,3 +99,11 @@ def tiny_int8(tiny_vqa, tmp_path_factory):
     folder = tmp_path_factory.mktemp("diagnose") / "int8"
     calibration = CalibrationOptions(samples=8)
     return optimize(tiny_vqa.folder, folder, recipe="int8", calibration=calibration, show_progress=False).folder
+
+
+@pytest.fixture(scope="session")
+def retrieval_int8(tmp_path_factory):
+    """The folder of the embedded retrieval checkpoint's bundle in 8 bits."""
+    folder = tmp_path_factory.mktemp("retrieval") / "int8"
+    calibration = CalibrationOptions(samples=40)
+    return optimize(RETRIEVAL_CHECKPOINT, folder, recipe="int8", calibration=calibration, show_progress=False).folder

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import openvino as ov
 
-from blipvino import Blip, EngineOptions, GenerationOptions, optimize
+from blipvino import Blip, BlipRetriever, EngineOptions, GenerationOptions, optimize
 from blipvino.checkpoint.tensors import load_checkpoint
 from blipvino.data.demo import demo_sample
 from blipvino.demo.scenes import render, sample_scene
@@ -90,8 +90,9 @@ class Subject:
 
     @cached_property
     def blip(self):
-        """The bundle, loaded for float32 arithmetic."""
-        return Blip.load(self.bundle, options=EXACT)
+        """The bundle, loaded for float32 arithmetic by the class that runs it."""
+        kind = BlipRetriever if hasattr(self.oracle, "itm_head") else Blip
+        return kind.load(self.bundle, options=EXACT)
 
     @cached_property
     def exact(self):
@@ -148,7 +149,7 @@ def with_engine(blip, engine, image_cache_bytes=DEFAULT_CACHE_BYTES):
     """The same model on another engine, with a cache of its own."""
     parts = blip.components
     extractor = build_extractor(parts.bundle, parts.config, engine, parts.images, image_cache_bytes)
-    return Blip(replace(parts, extractor=extractor))
+    return type(blip)(replace(parts, extractor=extractor))
 
 
 def with_empty_cache(subject, image_cache_bytes=0):
@@ -234,6 +235,7 @@ def save_tiny(folder, class_name, text=None, vision=None, *, seed):
     config = transformers.BlipConfig(
         text_config={**TINY_TEXT, "vocab_size": tokenizer.get_vocab_size(), **(text or {})},
         vision_config={**TINY_VISION, **(vision or {})},
+        image_text_hidden_size=32,
     )
     model = randomize(getattr(transformers, class_name)(config), seed)
     model.save_pretrained(folder)

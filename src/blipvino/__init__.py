@@ -34,6 +34,7 @@ from blipvino.runtime.decoding.generation_options import GenerationOptions
 from blipvino.runtime.decoding.ranking import AnswerList, Ranking
 from blipvino.runtime.features import ImageFeatures
 from blipvino.runtime.reranking import BestCaption, best_captions
+from blipvino.runtime.retriever import BlipRetriever
 
 if TYPE_CHECKING:
     from blipvino.optimization.calibrate_confidence import calibrate_confidence
@@ -46,6 +47,7 @@ __all__ = [
     "AnswerList",
     "BestCaption",
     "Blip",
+    "BlipRetriever",
     "BlipvinoError",
     "Bundle",
     "BundleError",

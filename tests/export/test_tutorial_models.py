@@ -380,3 +380,9 @@ def test_the_folder_tells_what_it_was_made_of(exported_int8, exported_fp16):
     assert record["bundle"] == exported_int8.blip.bundle.fingerprint
     assert set(record["files"]) == {path.name for path in exported_int8.folder.iterdir()} - {"export.json"}
     assert json.loads((exported_fp16.folder / "export.json").read_text())["precision"] == "fp16"
+
+
+def test_a_model_for_retrieval_is_refused(tiny_retriever, tmp_path):
+    with pytest.raises(ExportError, match="models for retrieval cannot be exported"):
+        export_openvino(tiny_retriever.bundle, tmp_path / "export", show_progress=False)
+    assert not (tmp_path / "export").exists()

@@ -11,7 +11,7 @@ from subjects import EXACT, scene_image
 
 from blipvino import Blip, CheckpointError, InputError, find_recipe, open_bundle, optimize
 from blipvino.bundle.bundle import graph_files
-from blipvino.checkpoint.architectures import ARCHITECTURES, Architecture
+from blipvino.checkpoint.architectures import ARCHITECTURES, QUESTION_ANSWERING, RETRIEVAL, Architecture
 from blipvino.graphs import layers as nn
 from blipvino.graphs.specs import GRAPHS, GraphSpec, graph_names, groups, specs_of
 from blipvino.measure.diagnosis.diagnose import DiagnoseOptions, diagnose_bundle
@@ -104,18 +104,23 @@ def test_every_architecture_has_known_graphs_in_an_order_in_which_they_can_run()
             assert keys_from is None or keys_from in architecture.graphs[:place]
 
 
-def test_a_class_without_graphs_is_refused_with_those_that_have_some():
-    with pytest.raises(CheckpointError, match="BlipForImageTextRetrieval checkpoints cannot be optimized; expected"):
-        graph_names("BlipForImageTextRetrieval")
+def test_a_class_without_graphs_is_refused_with_those_that_have_some(monkeypatch):
+    monkeypatch.setitem(ARCHITECTURES, LOOKING, Architecture(LOOKING, (), ("text_encoder",)))
+    with pytest.raises(CheckpointError, match="BlipForLooking checkpoints cannot be optimized; expected"):
+        graph_names(LOOKING)
     with pytest.raises(CheckpointError, match="BlipForSomething"):
         specs_of("BlipForSomething")
 
 
 def test_groups_are_the_tutorials_models():
-    assert groups() == {
+    assert groups(QUESTION_ANSWERING) == {
         "vision": ("vision",),
         "text encoder": ("question_kv", "question"),
         "text decoder": ("answer_kv", "answer"),
+    }
+    assert groups(RETRIEVAL) == {
+        "vision": ("vision", "image_embedding"),
+        "text encoder": ("text_embedding", "match_kv", "match"),
     }
 
 

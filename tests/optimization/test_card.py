@@ -89,3 +89,12 @@ def test_a_checkpoints_license_comes_into_the_bundle(tmp_path):
     front = ModelCard.load(made.folder / "README.md").data.to_dict()
     assert front["license"] == "bsd-3-clause"
     assert front["pipeline_tag"] == "image-to-text"
+
+
+def test_the_card_of_a_model_for_retrieval_shows_how_to_find_and_match(retrieval_int8):
+    text = (retrieval_int8 / "README.md").read_text()
+    assert ModelCard(text).data.pipeline_tag == "zero-shot-image-classification"
+    assert "tells which texts go with which images" in text
+    assert "BlipRetriever.load" in text
+    assert "caption" not in text.split("## How to use it")[1]
+    assert "| match_kv |" in text

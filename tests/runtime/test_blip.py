@@ -10,15 +10,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from subjects import EXACT, QUESTIONS, save_tiny, scene_image, scene_questions
+from subjects import EXACT, QUESTIONS, scene_image, scene_questions
 
 from blipvino import (
     Blip,
-    CheckpointError,
     GenerationOptions,
     ImageError,
     InputError,
-    optimize,
 )
 
 SHORT = {"max_new_tokens": 8}
@@ -151,17 +149,6 @@ def test_a_refused_call_leaves_the_model_usable(tiny_vqa):
     with pytest.raises(ImageError):
         tiny_vqa.blip.answer([scene_image(0), b"no image"], QUESTIONS[:2], **SHORT)
     assert tiny_vqa.blip.answer(scene_image(0), QUESTIONS, **SHORT) == expected
-
-
-def test_retrieval_checkpoints_are_refused_and_nothing_is_left(tmp_path):
-    pytest.importorskip("transformers")
-    checkpoint, output = tmp_path / "checkpoint", tmp_path / "out" / "bundle"
-    checkpoint.mkdir()
-    output.parent.mkdir()
-    save_tiny(checkpoint, "BlipForImageTextRetrieval", seed=0)
-    with pytest.raises(CheckpointError, match="BlipForImageTextRetrieval"):
-        optimize(checkpoint, output, recipe="none", show_progress=False)
-    assert list(output.parent.iterdir()) == []
 
 
 @pytest.mark.parametrize("bundle", [None, 123, b"bundle", ["bundle"], "", "a\0b", True])

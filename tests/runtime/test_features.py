@@ -165,7 +165,7 @@ def features_of(units):
 
 def grow(features, units):
     """What the first question does."""
-    features._question_kv = CrossKV({"cross_key.0": np.zeros((1, 1, units, 1), np.float32)})
+    features._text_kv = CrossKV({"cross_key.0": np.zeros((1, 1, units, 1), np.float32)})
 
 
 def longest_that_fits(used, limit):
@@ -190,7 +190,7 @@ def test_what_was_used_last_is_kept_within_the_limit(limit, uses):
         if found is None:
             cache.put(bytes([key]), features)
             kept = longest_that_fits(kept, limit * UNIT)
-        if growth and features._question_kv is None:
+        if growth and features._text_kv is None:
             grow(features, growth)
             cache.trim()
             kept = longest_that_fits(kept, limit * UNIT)

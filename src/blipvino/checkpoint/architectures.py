@@ -16,12 +16,14 @@ class Architecture:
         text_models: the prefixes of its text models' tensors.
         answers_questions: whether a question encoder feeds its decoder, which then reads both towers' states and needs
             them to be of one width.
+        retrieves: whether it tells how well images and texts go together, and generates no text.
     """
 
     name: str
     graphs: tuple[str, ...]
     text_models: tuple[str, ...]
     answers_questions: bool = False
+    retrieves: bool = False
 
 
 QUESTION_ANSWERING = "BlipForQuestionAnswering"
@@ -38,7 +40,12 @@ ARCHITECTURES: dict[str, Architecture] = {
             answers_questions=True,
         ),
         Architecture(CAPTIONING, graphs=("vision", "answer_kv", "answer"), text_models=("text_decoder.bert",)),
-        Architecture(RETRIEVAL, graphs=(), text_models=("text_encoder",)),
+        Architecture(
+            RETRIEVAL,
+            graphs=("vision", "image_embedding", "text_embedding", "match_kv", "match"),
+            text_models=("text_encoder",),
+            retrieves=True,
+        ),
     )
 }
 """By name. A new variant of BLIP is a further entry."""
@@ -47,3 +54,8 @@ ARCHITECTURES: dict[str, Architecture] = {
 def answers_questions(architecture: str) -> bool:
     """Whether a class of checkpoints answers questions; one that is not known does not."""
     return architecture in ARCHITECTURES and ARCHITECTURES[architecture].answers_questions
+
+
+def retrieves(architecture: str) -> bool:
+    """Whether a class of checkpoints finds images and texts for one another; one that is not known does not."""
+    return architecture in ARCHITECTURES and ARCHITECTURES[architecture].retrieves

@@ -72,17 +72,24 @@ class BlipConfig:
     Attributes:
         ties_output: whether the decoder's output layer shares what its file does not store of it, as in every
             published BLIP: the word embeddings, and one of its two biases with the other.
+        image_text_hidden_size: width of the embeddings that images and texts are compared by.
     """
 
     architecture: str
     vision: VisionConfig
     text: TextConfig
     ties_output: bool = True
+    image_text_hidden_size: int = 256
 
     @property
     def answers_questions(self) -> bool:
         """Whether the checkpoint has a question encoder that feeds its decoder."""
         return ARCHITECTURES[self.architecture].answers_questions
+
+    @property
+    def retrieves(self) -> bool:
+        """Whether the checkpoint embeds images and texts and matches them, and generates no text."""
+        return ARCHITECTURES[self.architecture].retrieves
 
 
 @dataclass(frozen=True)
@@ -176,7 +183,16 @@ def parse_config(content: Mapping[str, Any], source: str) -> BlipConfig:
             f"{vision.hidden_size}, so the decoder, which reads the latter, cannot read questions, and transformers "
             f"fails on them too; for captions alone, save the checkpoint as {CAPTIONING}"
         )
-    return BlipConfig(architecture, vision, text, _ties_output(content, source))
+    return BlipConfig(architecture, vision, text, _ties_output(content, source), _embedding_width(content, source))
+
+
+def _embedding_width(content: Mapping[str, Any], source: str) -> int:
+    width = content.get("image_text_hidden_size")
+    if width is None:
+        return BlipConfig.image_text_hidden_size
+    if not isinstance(width, int) or isinstance(width, bool) or width < 1:
+        raise CheckpointError(f"{source}: image_text_hidden_size is {width!r}, expected a positive number")
+    return width
 
 
 def _ties_output(content: Mapping[str, Any], source: str) -> bool:

@@ -14,7 +14,7 @@ from blipvino.compress.ptq import quantize_int8
 from blipvino.compress.storage import fp16_bytes
 from blipvino.compress.weights import compress_weights
 from blipvino.graphs.building import build_graph
-from blipvino.graphs.specs import GRAPHS
+from blipvino.graphs.specs import GRAPHS, reads_texts
 from blipvino.progress import Reporter
 from blipvino.recipe import Treatment
 
@@ -62,10 +62,11 @@ class Compressor:
             look_up_in_8_bits(quantized)
             return quantized
         dynamic = {port.get_any_name(): port.get_partial_shape() for port in model.inputs}
-        looks = GRAPHS[name].makes_image_embeds and self._checkpoint.config.answers_questions
+        looks = GRAPHS[name].makes_image_embeds and reads_texts(self.architecture)
         keep = self._inputs.calibration.keep_embeds if looks else None
         quantized = quantize_int8(
             self._inputs.for_one_image(model), inputs, self._reporter, treatment=treatment, keep=keep
         )
         quantized.reshape(dynamic)
+        look_up_in_8_bits(quantized)  # of text encoders that read texts alone
         return quantized

@@ -9,6 +9,7 @@ from typing import Any
 
 from blipvino.bundle.bundle import Bundle
 from blipvino.checkpoint.config import BlipConfig, PreprocessorConfig
+from blipvino.errors import ExportError
 from blipvino.export.export_folder import ExportRecord
 from blipvino.machine.versions import installed_version
 from blipvino.runtime.reading import read_config, read_preprocessor, read_text_length
@@ -43,8 +44,14 @@ class Settings:
 
         Raises:
             BundleError: one of its files is damaged.
+            ExportError: the model is one for retrieval.
         """
         config = read_config(bundle)
+        if config.retrieves:
+            raise ExportError(
+                f"{bundle.folder}: models for retrieval cannot be exported: neither optimum nor the tutorial has a "
+                "form for them; run the bundle with BlipRetriever"
+            )
         new_tokens = read_text_length(bundle).new_tokens(1, config.text.max_position_embeddings)
         return cls(config, read_preprocessor(bundle, config), new_tokens)
 

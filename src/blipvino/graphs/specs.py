@@ -16,9 +16,11 @@ from blipvino.checkpoint.architectures import ARCHITECTURES
 from blipvino.checkpoint.tensors import Checkpoint
 from blipvino.errors import CheckpointError
 from blipvino.graphs.answer import answer_graph, answer_kv_graph
+from blipvino.graphs.embedding import image_embedding_graph, text_embedding_graph
+from blipvino.graphs.match import match_graph, match_kv_graph
 from blipvino.graphs.question import question_graph, question_kv_graph
 from blipvino.graphs.vision import vision_graph
-from blipvino.recipe import PTQ_INT8, WEIGHTS_INT8, Treatment
+from blipvino.recipe import FP16, PTQ_INT8, WEIGHTS_INT8, Treatment
 
 GraphBuilder = Callable[[Checkpoint], ov.Model]
 Reads = Literal["pixels", "image_embeds", "questions", "source_states", "texts"]
@@ -26,7 +28,7 @@ Reads = Literal["pixels", "image_embeds", "questions", "source_states", "texts"]
 
 - "pixels": the image;
 - "image_embeds": what `vision` makes of it;
-- "questions": each question about it, and keys and values of its image embeddings;
+- "questions": each question about it, or caption of it, and keys and values of its image embeddings;
 - "source_states": what a text is about: image embeddings, and question states where the model answers questions;
 - "texts": the float model's own text over each source, step by step, and keys and values of the source.
 """
@@ -38,6 +40,7 @@ Options = Mapping[str, Any]
 _CHOSEN_ON_TEXTS: tuple[Options, ...] = ({"scale_estimation": True}, {"gptq": True}, {"gptq": True, "awq": True})
 _CHOSEN_ON_IMAGES: tuple[Options, ...] = ({"scale_estimation": True}, {"scale_estimation": True, "awq": True})
 _CROSS_KV: Ports = {"cross_key": ("sources", "positions"), "cross_value": ("sources", "positions")}
+_TEXTS: Ports = {"input_ids": ("rows", "tokens"), "attention_mask": ("rows", "tokens")}
 _PROJECTED = frozenset(_CROSS_KV)
 
 
@@ -121,11 +124,51 @@ GRAPHS: dict[str, GraphSpec] = {
             question_graph,
             group="text encoder",
             reads="questions",
-            inputs={"input_ids": ("rows", "tokens"), "attention_mask": ("rows", "tokens"), **_CROSS_KV},
+            inputs={**_TEXTS, **_CROSS_KV},
             outputs=frozenset({"question_states"}),
             default=PTQ_INT8,
             int4_methods=_CHOSEN_ON_TEXTS,  # GPTQ keeps all that layers read, which is little of texts
             keys_from="question_kv",
+            keys_in_8_bits=True,
+        ),
+        GraphSpec(
+            "image_embedding",
+            image_embedding_graph,
+            group="vision",
+            reads="image_embeds",
+            inputs={"image_embeds": ("sources", "positions")},
+            outputs=frozenset({"image_embedding"}),
+            default=FP16,  # one small layer on one token: there is nothing to save that an error would be worth
+        ),
+        GraphSpec(
+            "text_embedding",
+            text_embedding_graph,
+            group="text encoder",
+            reads="questions",
+            inputs=_TEXTS,
+            outputs=frozenset({"text_embedding"}),
+            default=PTQ_INT8,
+            int4_methods=_CHOSEN_ON_TEXTS,
+        ),
+        GraphSpec(
+            "match_kv",
+            match_kv_graph,
+            group="text encoder",
+            reads="image_embeds",
+            inputs={"image_embeds": ("sources", "positions")},
+            outputs=_PROJECTED,
+            default=PTQ_INT8,
+        ),
+        GraphSpec(
+            "match",
+            match_graph,
+            group="text encoder",
+            reads="questions",
+            inputs={**_TEXTS, **_CROSS_KV},
+            outputs=frozenset({"match_logits"}),
+            default=PTQ_INT8,
+            int4_methods=_CHOSEN_ON_TEXTS,
+            keys_from="match_kv",
             keys_in_8_bits=True,
         ),
         GraphSpec(
@@ -188,10 +231,24 @@ def specs_of(architecture: str) -> tuple[GraphSpec, ...]:
     return tuple(GRAPHS[name] for name in graph_names(architecture))
 
 
-def groups() -> dict[str, tuple[str, ...]]:
-    """The tutorial's three models, and the graphs that each of them is here."""
-    names = dict.fromkeys(spec.group for spec in GRAPHS.values())
-    return {group: tuple(spec.name for spec in GRAPHS.values() if spec.group == group) for group in names}
+def reads_texts(architecture: str) -> bool:
+    """Whether a checkpoint's graphs read texts about images: questions, or captions.
+
+    Raises:
+        CheckpointError: as `graph_names`.
+    """
+    return any(spec.reads == "questions" for spec in specs_of(architecture))
+
+
+def groups(architecture: str) -> dict[str, tuple[str, ...]]:
+    """Those of the tutorial's three models that a checkpoint's graphs are parts of, each with its graphs.
+
+    Raises:
+        CheckpointError: as `graph_names`.
+    """
+    specs = specs_of(architecture)
+    names = dict.fromkeys(spec.group for spec in specs)
+    return {group: tuple(spec.name for spec in specs if spec.group == group) for group in names}
 
 
 def handing_over(names: Sequence[str]) -> dict[str, str]:

@@ -12,7 +12,7 @@ from PIL import Image
 
 from blipvino.bundle.bundle import Bundle
 from blipvino.data import Sample
-from blipvino.graphs.specs import groups
+from blipvino.graphs.specs import graph_names, groups
 from blipvino.machine.record import Machine, this_machine
 from blipvino.progress import Reporter
 from blipvino.runtime.blip import Blip
@@ -127,14 +127,14 @@ def measure_cost(
 
 
 def _graph_sizes(original: Bundle, compressed: Bundle) -> Iterator[GroupSize]:
-    for graph in (graph for graphs in groups().values() for graph in graphs):
+    for graph in graph_names(original.manifest.architecture):
         if original.has(f"{graph}.bin") and compressed.has(f"{graph}.bin"):
             yield GroupSize(graph, (graph,), original.graph_size(graph), compressed.graph_size(graph))
 
 
 def _group_sizes(original: Bundle, compressed: Bundle) -> Iterator[GroupSize]:
     sizes = {size.name: size for size in _graph_sizes(original, compressed)}
-    for name, graphs in groups().items():
+    for name, graphs in groups(original.manifest.architecture).items():
         members = [sizes[graph] for graph in graphs if graph in sizes]
         if members:
             bytes_before, bytes_after = sum(m.original for m in members), sum(m.compressed for m in members)

@@ -14,9 +14,9 @@ from typing import Any
 from huggingface_hub import ModelCardData
 
 from blipvino.bundle.writing import BundleDetails
-from blipvino.checkpoint.architectures import answers_questions
 from blipvino.files.atomic import write_text
 from blipvino.machine.versions import installed_version
+from blipvino.optimization.card_tasks import task_of
 from blipvino.optimization.commands import optimize_command, remarks
 from blipvino.optimization.search.summary import search_summary, search_table
 from blipvino.text.tables import TextTable, markdown_table
@@ -30,13 +30,6 @@ PRECISIONS = {"ptq_int8": "int8", "weights_int8": "int8", "weights_int4": "int4"
 _FRONT_MATTER = re.compile(r"\s*---\r?\n(.*?)\n---", re.DOTALL)
 _LICENSE = re.compile(r"^(license|license_name|license_link): *[\"']?(\w[^\"'\s#]*)[\"']?[ \r]*$", re.MULTILINE)
 """Lines of YAML, whose values are plain words there: identifiers and an address."""
-
-USE = """from blipvino import Blip
-
-blip = Blip.load("{folder}")
-print(blip.caption("photo.jpg"))
-"""
-ASK = 'print(blip.answer("photo.jpg", ["what is this?", "is it night?"]))\n'
 
 
 def write_card(details: BundleDetails, folder: Path, checkpoint: Path) -> None:
@@ -64,7 +57,7 @@ def card(details: BundleDetails, sizes: Mapping[str, int], taken_over: Mapping[s
     """
     front: dict[str, Any] = {
         "library_name": "openvino",
-        "pipeline_tag": "visual-question-answering" if _answers(details) else "image-to-text",
+        "pipeline_tag": task_of(details.architecture).pipeline_tag,
         "tags": ["openvino", *(["nncf"] if _compressed(details) else []), "blip", "blipvino", *_precisions(details)],
         **_base_model(details),
         **taken_over,
@@ -96,10 +89,6 @@ def inherited(checkpoint: Path) -> dict[str, str]:
     return dict(_LICENSE.findall(front[1])) if front else {}
 
 
-def _answers(details: BundleDetails) -> bool:
-    return answers_questions(details.architecture)
-
-
 def _base_model(details: BundleDetails) -> dict[str, str]:
     """The hub id that the bundle was made from; a checkpoint of a folder has none."""
     if details.source.revision is None:
@@ -126,7 +115,7 @@ def _compressed(details: BundleDetails) -> bool:
 
 
 def _what(details: BundleDetails) -> str:
-    does = "answers questions about images and captions them" if _answers(details) else "captions images"
+    does = task_of(details.architecture).does
     made = f"`{_name(details)}`" + (f" at revision `{details.source.revision}`" if details.source.revision else "")
     how = "stored its weights in FP16 and compressed nothing"
     if _compressed(details):
@@ -168,10 +157,10 @@ def _calibration(details: BundleDetails) -> str:
 
 
 def _use(details: BundleDetails) -> Iterator[str]:
+    task = task_of(details.architecture)
     yield "With `pip install blipvino`, in Python:"
-    yield f"```python\n{USE.format(folder=FOLDER)}{ASK if _answers(details) else ''}```"
-    ask = f'\nblipvino ask {FOLDER} photo.jpg "what is this?"' if _answers(details) else ""
-    yield f"From the shell:\n\n```sh\nblipvino caption {FOLDER} photo.jpg{ask}\nblipvino info {FOLDER}\n```"
+    yield f"```python\n{task.python.format(folder=FOLDER)}```"
+    yield f"From the shell:\n\n```sh\n{task.shell.format(folder=FOLDER)}\nblipvino info {FOLDER}\n```"
 
 
 def _making(details: BundleDetails) -> Iterator[str]:
@@ -202,10 +191,10 @@ def _measured(details: BundleDetails) -> Iterator[str]:
 
 
 def _limits(details: BundleDetails) -> str:
-    asks = "It answers short questions with short answers" if _answers(details) else "It writes short captions"
+    task = task_of(details.architecture)
     return (
-        f"{asks}, in the language of the checkpoint, and is as often wrong and as biased as the checkpoint it was made "
-        "from, whose card and license hold for it too. Do not rely on it where a wrong text does harm. Compression "
-        "may change some of what it says, most where images are unlike those of the calibration. It runs with "
-        "blipvino; the graphs are not those of `optimum-intel`."
+        f"{task.habits}, in the language of the checkpoint, and is as often wrong and as biased as the checkpoint it "
+        f"was made from, whose card and license hold for it too. Do not rely on it where {task.harm} does harm. "
+        "Compression may change some of what it says, most where images are unlike those of the calibration. It runs "
+        "with blipvino; the graphs are not those of `optimum-intel`."
     )

@@ -17,6 +17,7 @@ from blipvino.checkpoint.config import BlipConfig
 from blipvino.checkpoint.tensors import Checkpoint
 from blipvino.compress.calibration import FALLBACK_QUESTIONS
 from blipvino.data import Sample
+from blipvino.data.caption_texts import FALLBACK_CAPTIONS
 from blipvino.graphs.building import build_graph
 from blipvino.graphs.handover import handover_scales
 from blipvino.graphs.specs import GRAPHS, graph_names, specs_of
@@ -103,10 +104,10 @@ def _expectations(
 
 
 def _question(processors: Processors, config: BlipConfig) -> IntArray | None:
-    """The golden question, int64 ``[1, T]``."""
+    """The golden question, or statement, int64 ``[1, T]``."""
     if not any(spec.reads == "questions" for spec in specs_of(config.architecture)):
         return None
-    tokens = processors.texts.question(FALLBACK_QUESTIONS[0])
+    tokens = processors.texts.question((FALLBACK_CAPTIONS if config.retrieves else FALLBACK_QUESTIONS)[0])
     return np.array([[*tokens[: LONGEST - 1], tokens[-1]] if len(tokens) > LONGEST else tokens], np.int64)
 
 

@@ -21,11 +21,12 @@ from blipvino.compress.calibration import CalibrationSet, prepare_calibration
 from blipvino.compress.compressor import Compressor
 from blipvino.compress.storage import save_graph
 from blipvino.data import DEFAULT_SAMPLES, DEFAULT_SEED, Sample, SampleSource, count_items, open_source, take
+from blipvino.data.caption_texts import read_by
 from blipvino.demo import NAMES as EMBEDDED
 from blipvino.demo import resolve
 from blipvino.errors import InputError
 from blipvino.graphs.handover import hand_over_in_8_bits
-from blipvino.graphs.recipes import AUTO, DEFAULT_RECIPE, check_recipe, find_recipe
+from blipvino.graphs.recipes import AUTO, DEFAULT_RECIPE, RECIPE_NAMES, check_recipe, find_recipe
 from blipvino.graphs.specs import graph_names, handing_over
 from blipvino.optimization.calibrate_confidence import calibrate_confidence
 from blipvino.optimization.card import write_card
@@ -129,6 +130,11 @@ def make_bundle(
         names = graph_names(checkpoint.config.architecture, str(source))
         if isinstance(plan, Recipe):
             check_recipe(plan, names)
+        elif checkpoint.config.retrieves:
+            raise InputError(
+                f"{source}: a search compares captions and answers, and {checkpoint.config.architecture} makes none; "
+                f"choose one of the recipes {', '.join(RECIPE_NAMES)}"
+            )
         check_target(output, overwrite, bytes_needed=(_TRIED_AT_ONCE if searching else 1) * _bytes_needed(checkpoint))
         details = BundleDetails(
             SourceInfo(_recorded_name(source), checkpoint.revision, checkpoint.sha256),
@@ -151,7 +157,7 @@ def _fill(
     """Put everything that a bundle holds into its folder, and what there is to say of it into its details."""
     processors = write_preprocessing(checkpoint, folder)
     needs_samples = isinstance(plan, Search) or plan.needs_calibration
-    seen = _calibrate(processors, calibration, reporter) if needs_samples else None
+    seen = _calibrate(processors, calibration, details.architecture, reporter) if needs_samples else None
     compressor = Compressor(checkpoint, seen.inputs if seen else None, reporter)
     details.calibration = seen.record if seen else None
     if isinstance(plan, Search):
@@ -218,8 +224,10 @@ class _Calibration:
     record: CalibrationRecord
 
 
-def _calibrate(processors: Processors, options: CalibrationOptions, reporter: Reporter) -> _Calibration:
-    source = open_source(options.source)
+def _calibrate(
+    processors: Processors, options: CalibrationOptions, architecture: str, reporter: Reporter
+) -> _Calibration:
+    source = read_by(architecture, open_source(options.source))
     # Of many images one question each: the tutorial's shuffle scatters them too, and vision sees more images so.
     samples = take(source, options.samples, options.seed, spread=True)
     inputs = prepare_calibration(samples, processors.images, processors.texts, reporter)

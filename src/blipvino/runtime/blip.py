@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Literal, overload
 
+from blipvino.bundle.bundle import Bundle
+from blipvino.checkpoint.architectures import retrieves
 from blipvino.checks import flag, integer
 from blipvino.errors import InputError
 from blipvino.progress import Reporter
@@ -302,6 +304,14 @@ class Blip(LoadedModel):
         ranked = self.components.runner.rank(pairs, self.texts.prompt(None), listed, kept, size, reporter)
         rankings = [Confidence.of_bundle(self.bundle, "answers").of_ranking(ranking) for ranking in ranked]
         return rankings if pairs.several else rankings[0]
+
+    @classmethod
+    def _check_kind(cls, bundle: Bundle) -> None:
+        if retrieves(bundle.manifest.architecture):
+            raise InputError(
+                f"{bundle.folder}: this bundle finds and matches images and texts, and generates none: load it with "
+                "BlipRetriever.load()"
+            )
 
     def _pairs(self, images: Images, questions: str | Sequence[str]) -> QuestionPairs:
         if not self.config.answers_questions:

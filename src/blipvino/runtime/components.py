@@ -21,6 +21,7 @@ from blipvino.runtime.inputs.images import ImageProcessor
 from blipvino.runtime.inputs.texts import TextProcessor
 from blipvino.runtime.limits import Limits
 from blipvino.runtime.reading import read_config, read_preprocessor, read_text_length
+from blipvino.runtime.retrieval_runner import RetrievalRunner
 from blipvino.runtime.text_generator import TextGenerator
 
 
@@ -64,6 +65,11 @@ class Components:
         """Images and questions of any number to texts, batch after batch."""
         positions = self.config.vision.num_positions
         return BatchRunner(self.extractor, self.generator, self.texts, self.limits, positions)
+
+    @cached_property
+    def retrieval(self) -> RetrievalRunner:
+        """Images and texts of any number to embeddings and matches, batch after batch."""
+        return RetrievalRunner(self.extractor, self.runner, self.texts, self.limits, self.config)
 
     def request(
         self, prompt: str | None, batch_size: int, show_progress: bool, options: Mapping[str, Any]

@@ -17,7 +17,7 @@ from blipvino.runtime.compiling.compiler import Compiler
 from blipvino.runtime.compiling.engine_options import EngineOptions
 from blipvino.runtime.compiling.graph_sources import GraphSource
 from blipvino.runtime.compiling.selftest import SelfTest
-from blipvino.runtime.compiling.sizes import Sizes
+from blipvino.runtime.compiling.sizes import ANY, Sizes
 from blipvino.runtime.decoding.cross_kv import Arena, CrossKV, empty_cross_kv
 from blipvino.runtime.decoding.steps import Branching, Decoding
 from blipvino.runtime.decoding.token_scores import Step
@@ -100,22 +100,46 @@ class Engine:
         made = request.infer(dict(inputs), share_outputs=True)
         return {port.get_any_name(): np.array(made[port]) for port in request.model_outputs}
 
+    def image_embedding(self, image_embeds: FloatArray) -> FloatArray:
+        """One image's embeddings ``[1, S, D]`` -> the one that texts are compared with, ``[1, P]`` of length 1."""
+        request = self._compiler.request("image_embedding", Sizes(1, image_embeds.shape[1]))
+        request.infer({"image_embeds": image_embeds}, share_outputs=True)
+        return np.array(request.get_tensor("image_embedding").data)
+
+    def text_embedding(self, input_ids: IntArray, attention_mask: IntArray) -> FloatArray:
+        """Texts ``[R, T]`` -> what images are compared with, ``[R, P]`` of length 1."""
+        return self._read_texts("text_embedding", input_ids, attention_mask)
+
+    def match_kv(self, image_embeds: FloatArray) -> CrossKV:
+        """One image's embeddings ``[1, S, D]`` -> its keys and values where texts are matched with it."""
+        return self._project("match_kv", image_embeds)
+
+    def match(self, input_ids: IntArray, attention_mask: IntArray, images: CrossKV) -> FloatArray:
+        """Texts ``[R, T]`` and one image -> logits ``[R, 2]`` of "does not fit" and "fits"."""
+        return self._read_texts("match", input_ids, attention_mask, images)
+
     def question_kv(self, image_embeds: FloatArray) -> CrossKV:
         """One image's embeddings ``[1, S, D]`` -> its keys and values in the question encoder."""
         return self._project("question_kv", image_embeds)
 
     def question_states(self, input_ids: IntArray, attention_mask: IntArray, images: CrossKV) -> FloatArray:
         """Questions ``[R, T]`` about one image -> ``[R, T, D]``."""
+        return self._read_texts("question", input_ids, attention_mask, images)[:, : input_ids.shape[1]]
+
+    def _read_texts(
+        self, name: str, input_ids: IntArray, attention_mask: IntArray, images: CrossKV | None = None
+    ) -> FloatArray:
+        """What a graph makes of texts ``[R, T]``, of their padding too, alone or about one image."""
         rows, length = input_ids.shape
         tokens = self._text_length(length)
-        positions = self._config.vision.num_positions
-        sizes = Sizes(1, positions, 1, tokens) if rows == 1 else Sizes(1, positions)
-        request = self._compiler.request("question", sizes)
-        images.bind(request)
+        about = (1, self._config.vision.num_positions) if images is not None else (ANY, ANY)
+        request = self._compiler.request(name, Sizes(*about, 1, tokens) if rows == 1 else Sizes(*about))
+        if images is not None:
+            images.bind(request)
         request.set_tensor("input_ids", ov.Tensor(_padded(input_ids, tokens)))
         request.set_tensor("attention_mask", ov.Tensor(_padded(attention_mask, tokens)))
         request.infer(share_outputs=True)
-        return np.array(request.get_tensor("question_states").data[:, :length])
+        return np.array(request.get_output_tensor(0).data)
 
     def answer_kv(self, source_states: FloatArray) -> CrossKV:
         """Question states or image embeddings ``[B, S, D]`` -> the decoder's keys and values."""

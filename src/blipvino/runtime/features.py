@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -22,7 +22,7 @@ DEFAULT_CACHE_BYTES = 128 * 2**20
 
 @dataclass(eq=False)
 class ImageFeatures:
-    """An image as the model sees it. `Blip` takes it wherever it takes an image.
+    """An image as the model sees it. The model that made it takes it wherever it takes an image.
 
     Attributes:
         image_embeds: float32 ``[S, D]``, read-only: later texts about the image are made of it.
@@ -31,7 +31,7 @@ class ImageFeatures:
 
     image_embeds: FloatArray
     model: str
-    _question_kv: CrossKV | None = field(default=None, repr=False)
+    _text_kv: CrossKV | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         """Take the array without the right to write to it.
@@ -49,8 +49,8 @@ class ImageFeatures:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of memory. The first question adds the question encoder's keys and values."""
-        return self.image_embeds.nbytes + (self._question_kv.nbytes if self._question_kv else 0)
+        """Bytes of memory. The first question or text adds the text encoder's keys and values."""
+        return self.image_embeds.nbytes + (self._text_kv.nbytes if self._text_kv else 0)
 
 
 class FeatureCache:
@@ -140,16 +140,21 @@ class FeatureExtractor:
         return [known[key] for key in keys]
 
     def question_kv(self, features: ImageFeatures) -> CrossKV:
-        """An image's keys and values in the question encoder, made at its first question and kept with its features.
+        """An image's keys and values in the question encoder, made at its first question and kept with its features."""
+        return self._text_kv(features, self.engine.question_kv)
 
-        The features grow by them, so the cache is brought back to its limit at once.
-        """
+    def match_kv(self, features: ImageFeatures) -> CrossKV:
+        """An image's keys and values where texts are matched with it, made for its first text and kept likewise."""
+        return self._text_kv(features, self.engine.match_kv)
+
+    def _text_kv(self, features: ImageFeatures, project: Callable[[FloatArray], CrossKV]) -> CrossKV:
+        """What is projected of an image. The features grow by it, so the cache is brought back to its limit at once."""
         with self.engine.lock:
-            if features._question_kv is None:
-                features._question_kv = self.engine.question_kv(features.image_embeds[None]).read_only()
+            if features._text_kv is None:
+                features._text_kv = project(features.image_embeds[None]).read_only()
                 with self._lock:
                     self.cache.trim()
-            return features._question_kv
+            return features._text_kv
 
     def _checked(self, features: ImageFeatures) -> ImageFeatures:
         """Given features, which this model must have made.

@@ -90,6 +90,22 @@ class Limits:
         texts, positions = min(batch_size, len(questions)), max(map(len, questions), default=0)
         self.check_decoding(texts, positions, rows, tokens, f"ranking for {texts} questions at a time")
 
+    def check_texts(self, rows: int, tokens: int, positions: int) -> None:
+        """Check that a batch of so many texts can be encoded together.
+
+        Args:
+            rows: texts.
+            tokens: of each.
+            positions: of the image that they attend to; 0 where they are read alone.
+
+        Raises:
+            InputError: they need too much memory.
+        """
+        text = self._config.text
+        widest = max(text.intermediate_size, 4 * text.hidden_size, text.num_attention_heads * (tokens + positions))
+        needed = rows * tokens * widest * _FLOAT_BYTES
+        self._check(needed, f"a batch of {shown(rows)} texts of {tokens} tokens", "lower batch_size")
+
     def check_images(self, images: int, what: str, advice: str) -> None:
         """Check that so many images can be held, their pixels and what the model sees in them.
 

@@ -79,20 +79,30 @@ class LoadedModel:
             bundle: its folder, or the bundle opened (and so verified) already.
             options: how its graphs are compiled.
             image_cache_bytes: memory for what is known of images that were shown before; an image of BLIP-base takes
-                1.8 MB, and 11 MB more (8-bit recipes; 43 MB with "none") once questions were asked. 0 keeps nothing.
+                1.8 MB, and 11 MB more (8-bit recipes; 43 MB with "none") once questions were asked or texts matched. 0
+                keeps nothing.
             verify: check the SHA-256 of every file that is read against the manifest: of all files now, but with
                 ``options.cache`` of a graph's files when it is compiled; one compiled before is not read.
 
         Raises:
             BundleError: the folder is no bundle, is damaged, or was written by another version of the format.
-            InputError: an argument is of another type or out of its range.
+            InputError: an argument is of another type or out of its range, or the bundle is run by another class.
         """
         if not isinstance(options, EngineOptions | None):
             raise InputError(f"options are {shown(options)}, expected EngineOptions(…)")
         cache_bytes = integer("image_cache_bytes", image_cache_bytes, 0)
         verify = flag("verify", verify) and not isinstance(bundle, Bundle)
         opened = bundle if isinstance(bundle, Bundle) else find_bundle(folder_path("bundle", bundle))
+        cls._check_kind(opened)
         return cls(load_components(opened, options or EngineOptions(), cache_bytes, verify))
+
+    @classmethod
+    def _check_kind(cls, bundle: Bundle) -> None:
+        """Refuse a bundle that another class runs.
+
+        Raises:
+            InputError: it is one.
+        """
 
     def __copy__(self) -> Self:
         """Another one with the same graphs, cache and lock."""

@@ -45,7 +45,7 @@ def listed_images(images: Images) -> tuple[bool, list[Image]]:
     if _is_iterator(images):
         raise InputError(
             f"images must be one image or a sequence of images, found {kind_of(images)}; give a list of them, "
-            "or use caption_stream() or feature_stream()"
+            "or use caption_stream(), feature_stream() or image_embed_stream()"
         )
     if isinstance(images, Mapping | Set):
         raise InputError(f"images must be one image or a sequence of images, found {kind_of(images)}")
@@ -64,8 +64,8 @@ def streamed_images(images: Iterable[Image]) -> Iterator[Image]:
     one = one or (isinstance(images, np.ndarray) and images.ndim < 4)
     if one or isinstance(images, Mapping | Set) or not isinstance(images, Iterable):
         raise InputError(
-            f"images must be an iterable of images, in an order, found {kind_of(images)}; caption() and features() "
-            "take one image"
+            f"images must be an iterable of images, in an order, found {kind_of(images)}; methods that do not end in "
+            "_stream take one image"
         )
     return iter(images)
 

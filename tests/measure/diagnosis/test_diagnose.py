@@ -112,3 +112,12 @@ def test_the_demo_is_diagnosed_as_its_scenes_are_answered(tmp_path):
     assert "embeddings.word_embeddings" in {layer.part for layer in graphs["question"].layers}
     assert all(20 < layer.introduced.sqnr < 70 for graph in graphs.values() for layer in graph.layers)
     assert graphs["question"].chained.sqnr > 15
+
+
+def test_a_bundle_for_retrieval_is_diagnosed_on_captions(retrieval_int8):
+    options = DiagnoseOptions(samples=3, arithmetic="simulated")
+    diagnosis = diagnose_bundle(retrieval_int8, "demo:test", options, show_progress=False)
+    assert [graph.graph for graph in diagnosis.graphs] == ["vision", "text_embedding", "match_kv", "match"]
+    for graph in diagnosis.graphs:
+        assert 10 < graph.alone.sqnr < 70
+        assert graph.as_run is not None and graph.as_run.sqnr > 8

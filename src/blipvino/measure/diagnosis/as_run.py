@@ -8,7 +8,7 @@ import numpy as np
 
 from blipvino.arrays import FloatArray, IntArray
 from blipvino.checkpoint.config import BlipConfig
-from blipvino.compress.calibration import CalibrationImage
+from blipvino.compress.calibration import CalibrationImage, Inputs
 from blipvino.graphs.specs import specs_of
 from blipvino.metrics.sqnr import Fidelity
 from blipvino.progress import Reporter
@@ -38,10 +38,12 @@ class AsRun:
         self._errors: dict[str, Fidelity] = {}
 
     def measure(self, images: Sequence[CalibrationImage], reporter: Reporter) -> dict[str, Fidelity]:
-        """The error of the outputs over the samples, of every graph that captions and answers need, by its name."""
+        """The error of the outputs over the samples, of every graph that users' calls need, by its name."""
         for image in reporter.track(images, "Running both models", len(images)):
             embeds = [engine.image_embeds(image.pixels) for engine in self._engines]
             self._compare("vision", embeds)
+            if self._config.retrieves:
+                self._measure_retrieval(embeds, image.questions)
             if not self._decodes:
                 continue
             if not self._config.answers_questions:
@@ -58,6 +60,18 @@ class AsRun:
                 self._compare("question", states)
                 self._measure_text(states, mask)
         return self._errors
+
+    def _measure_retrieval(self, embeds: Sequence[FloatArray], texts: Sequence[Inputs]) -> None:
+        """Embeddings and matches of an image and the texts that come with it."""
+        pairs = list(zip(self._engines, embeds, strict=True))
+        self._compare("image_embedding", [engine.image_embedding(states) for engine, states in pairs])
+        sources = [engine.match_kv(states) for engine, states in pairs]
+        self._compare_kv("match_kv", sources, embeds[0].shape[1])
+        for text in texts:
+            tokens, mask = (np.asarray(text[name], np.int64) for name in ("input_ids", "attention_mask"))
+            self._compare("text_embedding", [engine.text_embedding(tokens, mask) for engine in self._engines])
+            made = [engine.match(tokens, mask, source) for engine, source in zip(self._engines, sources, strict=True)]
+            self._compare("match", made)
 
     def _measure_text(self, states: Sequence[FloatArray], mask: IntArray) -> None:
         """The original's greedy text: both decoders are given what it has said so far."""

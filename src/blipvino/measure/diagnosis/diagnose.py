@@ -11,6 +11,7 @@ from blipvino.compress.calibration import CalibrationImage, prepare_calibration
 from blipvino.compress.noise.measure import ANSWER_STEPS, measure
 from blipvino.compress.noise.probe import Measured
 from blipvino.data import DEFAULT_SEED, Sample, count_items, open_source, take
+from blipvino.data.caption_texts import read_by
 from blipvino.demo import resolve
 from blipvino.errors import InputError
 from blipvino.graphs.handover import handover_scales
@@ -90,7 +91,7 @@ def diagnose_bundle(
         raise InputError(f"{opened.folder}: nothing in it is compressed, so there is no error to find; give another")
     recorded = opened.manifest.source
     place, revision = (recorded.name, recorded.revision) if original is None else (original, None)
-    source = open_source(data)
+    source = read_by(opened.manifest.architecture, open_source(data))
     with load_checkpoint(resolve(place), revision=revision, show_progress=show_progress) as checkpoint:
         check_weights(opened, str(place), checkpoint.sha256)
         samples = take(source, options.samples, options.seed, spread=True)

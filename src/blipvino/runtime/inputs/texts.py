@@ -65,6 +65,14 @@ class TextProcessor:
         """
         return self._encode(text, "question")
 
+    def statement(self, text: str) -> list[int]:
+        """Tokenize a text that is compared with images as ``[CLS] … [SEP]``.
+
+        Raises:
+            InputError: as `question`.
+        """
+        return self._encode(text, "text")
+
     def questions(self, texts: Sequence[str]) -> TokenBatch:
         """Tokenize several questions, see `question`, padded to the longest."""
         return self.batch([self.question(text) for text in texts])
