@@ -23,6 +23,7 @@ from blipvino.errors import (
     ImageError,
     InputError,
     OutputError,
+    RetrievalError,
 )
 from blipvino.export.export_bundle import export_onnx, export_openvino
 from blipvino.graphs.recipes import find_recipe
@@ -65,6 +66,7 @@ __all__ = [
     "OutputError",
     "Ranking",
     "Recipe",
+    "RetrievalError",
     "Search",
     "Treatment",
     "best_captions",

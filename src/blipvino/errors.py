@@ -35,3 +35,7 @@ class CompressionError(BlipvinoError):
 
 class ExportError(BlipvinoError):
     """A bundle that cannot be written in another format as asked."""
+
+
+class RetrievalError(BlipvinoError):
+    """An index of photos that is missing, damaged, newer, in use, or of another bundle."""
