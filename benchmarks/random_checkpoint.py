@@ -10,18 +10,30 @@ import json
 from pathlib import Path
 
 import torch
-from transformers import BlipConfig, BlipForConditionalGeneration, BlipForQuestionAnswering, PreTrainedModel
+from transformers import (
+    BlipConfig,
+    BlipForConditionalGeneration,
+    BlipForImageTextRetrieval,
+    BlipForQuestionAnswering,
+    PreTrainedModel,
+)
 
 from blipvino.demo import CHECKPOINT
 
 VISION = {
     "base": {"hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 12, "num_attention_heads": 12},
+    "retrieval": {"hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 12, "num_attention_heads": 12},
     "large": {"hidden_size": 1024, "intermediate_size": 4096, "num_hidden_layers": 24, "num_attention_heads": 16},
+}
+MODELS = {
+    "base": BlipForQuestionAnswering,
+    "retrieval": BlipForImageTextRetrieval,
+    "large": BlipForConditionalGeneration,
 }
 
 
 def random_model(size: str = "base", *, seed: int = 0) -> PreTrainedModel:
-    """BLIP-base for question answering or BLIP-large for captioning, with the published checkpoints' shapes.
+    """BLIP-base for question answering or for retrieval, or BLIP-large for captioning, in the published shapes.
 
     Weights have a standard deviation of 0.02 everywhere (``BlipVisionConfig``'s default of 1e-10 is degenerate), and
     the text model has 12 heads, as published checkpoints do (`transformers`' default is 8).
@@ -30,8 +42,7 @@ def random_model(size: str = "base", *, seed: int = 0) -> PreTrainedModel:
     vision = {**VISION[size], "image_size": 384, "initializer_range": 0.02}
     text = {"num_attention_heads": 12, "encoder_hidden_size": vision["hidden_size"], "initializer_range": 0.02}
     config = BlipConfig(text_config=text, vision_config=vision)
-    model = BlipForQuestionAnswering(config) if size == "base" else BlipForConditionalGeneration(config)
-    return model.eval()
+    return MODELS[size](config).eval()
 
 
 def write_random_checkpoint(folder: Path, size: str = "base", *, seed: int = 0) -> Path:

@@ -26,9 +26,11 @@ from blipvino.cli import (
     diagnose,
     evaluate,
     export,
+    index,
     info,
     optimize,
     report,
+    search,
     selftest,
     stress,
     tune,
@@ -90,6 +92,7 @@ app = typer.Typer(
 for verb in (
     *(optimize, caption, ask, compare, report, evaluate, diagnose),
     *(bench, stress, selftest, tune, calibrate, export, info, cache, demo),
+    *(index, search),
 ):
     app.add_typer(verb.app)  # without a name, its command becomes one of the app's
 

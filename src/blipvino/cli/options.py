@@ -197,17 +197,19 @@ class ImageTextOptions:
             BlipvinoError: as of `Blip.load`.
         """
         engine = engine_options(self.precision, self.arithmetic, device=self.device, strict=self.strict)
-        return Blip.load(bundle, options=replace(engine, cache=self._usable_cache()))
+        return Blip.load(bundle, options=replace(engine, cache=usable_cache(self.cache, self.no_cache)))
 
-    def _usable_cache(self) -> Path | None:
-        if self.no_cache:
-            return None
-        try:
-            make_folder(self.cache)
-        except OutputError as error:  # a read-only home is no reason to say nothing of a picture
-            print_error(f"{error}; compiled graphs are not kept (--no-cache does without)")
-            return None
-        return self.cache
+
+def usable_cache(cache: Path, no_cache: bool) -> Path | None:
+    """The cache for compiled graphs; None where there shall be none or, as standard error says then, can be none."""
+    if no_cache:
+        return None
+    try:
+        make_folder(cache)
+    except OutputError as error:  # a read-only home is no reason to say nothing of a picture
+        print_error(f"{error}; compiled graphs are not kept (--no-cache does without)")
+        return None
+    return cache
 
 
 def engine_options(

@@ -1,0 +1,131 @@
+"""``blipvino index``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from blipvino.cli.options import (
+    DEFAULT_CACHE,
+    Arithmetic,
+    ArithmeticOption,
+    CacheOption,
+    DeviceOption,
+    JsonFlag,
+    NoCacheFlag,
+    Precision,
+    PrecisionOption,
+    QuietFlag,
+)
+from blipvino.cli.output import print_error, print_json, print_sentence
+from blipvino.cli.retriever_loading import ModelOptions
+from blipvino.cli.text_printing import INCOMPLETE
+from blipvino.cli.unused_options import refuse_unused
+from blipvino.errors import InputError
+from blipvino.machine.devices import CPU
+from blipvino.progress import Reporter
+from blipvino.runtime.loaded_model import DEFAULT_BATCH_SIZE
+
+if TYPE_CHECKING:
+    from blipvino.retrieval import IndexSummary
+
+FoldersArgument = Annotated[
+    list[Path] | None,
+    typer.Argument(help="Folders of photos, and all below; by default those that the index has.", metavar="FOLDER..."),
+]
+OutputOption = Annotated[Path, typer.Option("--output", "-o", help="The index's folder.")]
+BundleOption = Annotated[
+    Path | None,
+    typer.Option("--bundle", "-b", help="A bundle of a checkpoint for retrieval; by default that of the index."),
+]
+ForgetOption = Annotated[
+    list[Path] | None,
+    typer.Option("--forget", help="Take this folder's photos out of the index; the files stay.", metavar="FOLDER"),
+]
+AgainFlag = Annotated[bool, typer.Option("--again", help="Try what could not be read before, though it is unchanged.")]
+BatchSizeOption = Annotated[int, typer.Option(min=1, help="Images that are embedded, and kept, together.")]
+
+app = typer.Typer()
+
+
+@app.command(epilog="Example: blipvino index photos -o photos.index --bundle blip-itm")
+def index(
+    context: typer.Context,
+    output: OutputOption,
+    folders: FoldersArgument = None,
+    bundle: BundleOption = None,
+    forget: ForgetOption = None,
+    again: AgainFlag = False,
+    batch_size: BatchSizeOption = DEFAULT_BATCH_SIZE,
+    precision: PrecisionOption = Precision.auto,
+    arithmetic: ArithmeticOption = Arithmetic.auto,
+    device: DeviceOption = CPU,
+    cache: CacheOption = DEFAULT_CACHE,
+    no_cache: NoCacheFlag = False,
+    as_json: JsonFlag = False,
+    quiet: QuietFlag = False,
+) -> None:
+    """Make an index of photos for `search`, or bring one up to date: only what is new or changed is looked at."""
+    from blipvino.retrieval import UpdateOptions, update_index
+
+    if forget:
+        if folders:
+            raise InputError("--forget takes folders out, others were given to be looked into; do one after the other")
+        unused = ("bundle", "again", "batch_size", "precision", "arithmetic", "device", "cache", "no_cache")
+        refuse_unused(context, unused, "with --forget, which looks at no photo")
+        _forget(output, forget, as_json)
+        return
+    model = ModelOptions(bundle, precision, arithmetic, device, cache, no_cache).load(context, output)
+    reporter = Reporter(not quiet)
+    options = UpdateOptions(batch_size, again, reporter, print_error)
+    summary = update_index(output, folders or [], model, options=options)
+    if as_json:
+        print_json({"index": str(output), **summary.to_json()})
+    else:
+        for line in summary_lines(output, summary):
+            print_sentence(line)
+    _suggest_library(summary.images)
+    if summary.unreadable or summary.closed:
+        raise typer.Exit(INCOMPLETE)
+
+
+def summary_lines(output: Path, summary: IndexSummary) -> list[str]:
+    """What was done, in words; what did not happen is not told."""
+    told = {
+        "new": summary.new,
+        "copied": summary.copies,
+        "moved": summary.moved,
+        "changed": summary.changed,
+        "touched": summary.touched,
+        "deleted": summary.deleted,
+        "unchanged": summary.unchanged,
+        "cannot be read": summary.unreadable,
+    }
+    done = ", ".join(f"{count:,} {kind}" for kind, count in told.items() if count) or "no photos"
+    different = f", {summary.images:,} different" if summary.images != summary.photos else ""
+    return [
+        f"Photos: {done}; {summary.seconds:,.1f} s.",
+        f"{output} has {summary.photos:,} photos{different}.",
+    ]
+
+
+def _forget(output: Path, folders: list[Path], as_json: bool) -> None:
+    from blipvino.retrieval import forget_folder
+
+    counts = {str(folder): forget_folder(output, folder) for folder in folders}
+    if as_json:
+        print_json({"index": str(output), "forgotten": counts})
+        return
+    for folder, count in counts.items():
+        print_sentence(f"{folder}: {count:,} photos are in the index no longer.")
+
+
+def _suggest_library(images: int) -> None:
+    from blipvino.retrieval.neighbours import WORTHWHILE, can_find_neighbours
+
+    if images >= WORTHWHILE and not can_find_neighbours():
+        print_error(
+            f"searching {images:,} images is faster with the extra: pip install 'blipvino[search]'; index again"
+        )
