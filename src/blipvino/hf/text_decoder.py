@@ -55,7 +55,10 @@ class TextDecoder(GenerationMixin):
         self._step, self._check, self._order, self._past = step, check, np.arange(0), 0
         text = self.config
         special = {"eos_token_id": text.sep_token_id, "pad_token_id": text.pad_token_id}
-        made = self.generate(input_ids=torch.from_numpy(input_ids), **special, **options)
+        try:
+            made = self.generate(input_ids=torch.from_numpy(input_ids), **special, **options)
+        finally:
+            del self._step, self._check  # which hold the model, whose folder would outlive it
         if getattr(made, "past_key_values", None) is not None:
             made.past_key_values = None  # it stays in the graph
         return made
