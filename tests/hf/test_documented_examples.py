@@ -13,6 +13,8 @@ from checkpoint.loopback_hub import LoopbackHub, serve
 from PIL import Image
 from subjects import scene_image
 
+from blipvino.demo import RETRIEVAL_CHECKPOINT
+
 CAPTION = """
 from io import BytesIO
 from huggingface_hub.utils import httpx
@@ -66,6 +68,23 @@ print(processor.decode(out[0], skip_special_tokens=True))
 """.replace("import requests\n", "from huggingface_hub.utils import httpx\nfrom io import BytesIO\n").replace(
     "requests.get(url, stream=True).raw", "BytesIO(httpx.get(url).content)"
 )
+MATCH = """
+from io import BytesIO
+from huggingface_hub.utils import httpx
+from PIL import Image
+from transformers import AutoProcessor
+from {library} import {prefix}BlipForImageTextRetrieval
+
+model = {prefix}BlipForImageTextRetrieval.from_pretrained("Salesforce/blip-itm-base-coco"{options})
+processor = AutoProcessor.from_pretrained("Salesforce/blip-itm-base-coco")
+with httpx.stream("GET", url) as response:
+    image = Image.open(BytesIO(response.read()))
+
+inputs = processor(images=image, text="a small circle", return_tensors="pt")
+outputs = model(**inputs)
+print(round(outputs.itm_score.softmax(dim=-1)[0, 1].item(), 2))
+print(round(model(**inputs, use_itm_head=False)[0].item(), 2))
+"""
 PIPELINES = """
 from blipvino.hf import pipeline
 
@@ -86,6 +105,7 @@ def world(demo, tmp_path_factory):
     Image.fromarray(scene_image(7)).save(folder / "pictures" / "scene.png")
     names = ("Salesforce/blip-image-captioning-base", "Salesforce/blip-vqa-base")
     repositories = {name: {"main": demo.folder} for name in names}
+    repositories["Salesforce/blip-itm-base-coco"] = {"main": RETRIEVAL_CHECKPOINT}
     with (
         serve(LoopbackHub({**repositories, "me/pictures": {"main": folder / "pictures"}})) as hub,
         patch.context() as here,
@@ -112,7 +132,7 @@ def printed(program, world):
     return output.getvalue()
 
 
-@pytest.mark.parametrize("program", [CAPTION, ANSWER, MODEL_CARD], ids=["caption", "answer", "model card"])
+@pytest.mark.parametrize("program", [CAPTION, ANSWER, MODEL_CARD, MATCH], ids=["caption", "answer", "card", "match"])
 def test_the_same_text_comes_out(world, program):
     ours = program.format(library="blipvino.hf", prefix="OV", options=", ov_config={'INFERENCE_PRECISION_HINT': 'f32'}")
     theirs = program.format(library="transformers", prefix="", options=", dtype='float32'")

@@ -13,6 +13,12 @@ except ImportError as error:
 
 from blipvino.hf.answerer import OVBlipForQuestionAnswering
 from blipvino.hf.captioner import OVBlipForConditionalGeneration
+from blipvino.hf.matcher import OVBlipForImageTextRetrieval
 from blipvino.hf.pipelines import pipeline
 
-__all__ = ["OVBlipForConditionalGeneration", "OVBlipForQuestionAnswering", "pipeline"]
+__all__ = [
+    "OVBlipForConditionalGeneration",
+    "OVBlipForImageTextRetrieval",
+    "OVBlipForQuestionAnswering",
+    "pipeline",
+]

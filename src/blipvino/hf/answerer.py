@@ -10,7 +10,16 @@ from transformers.models.blip.modeling_blip import BlipTextVisionModelOutput
 
 from blipvino.checkpoint.architectures import QUESTION_ANSWERING
 from blipvino.errors import InputError
-from blipvino.hf.generating import GeneratingModel, embeddings, refuse_interpolation, refuse_training
+from blipvino.hf.generating import GeneratingModel
+from blipvino.hf.model_inputs import (
+    blank_pixels,
+    embeddings,
+    image_rows,
+    refuse_interpolation,
+    refuse_training,
+    texts_and_mask,
+    token_ids,
+)
 from blipvino.runtime.inputs.texts import TokenBatch
 
 
@@ -47,11 +56,7 @@ class OVBlipForQuestionAnswering(GeneratingModel):
             InputError: an argument is of another type or shape, or is not supported.
         """
         refuse_interpolation(interpolate_pos_encoding)
-        rows = len(pixel_values) if hasattr(pixel_values, "__len__") else 0
-        ids = self.token_ids("input_ids", input_ids, rows)
-        mask = np.ones_like(ids) if attention_mask is None else self.token_ids("attention_mask", attention_mask, rows)
-        if mask.shape != ids.shape:
-            raise InputError(f"attention_mask is {list(mask.shape)}, input_ids {list(ids.shape)}; expected the same")
+        ids, mask = texts_and_mask(input_ids, attention_mask, self.config.text_config, image_rows(pixel_values))
         features = self.pixels.features(pixel_values)
         with self.blip.engine.lock:
             states = self.blip.components.generator.question_states(features, TokenBatch(ids, mask))
@@ -92,7 +97,7 @@ class OVBlipForQuestionAnswering(GeneratingModel):
         if decoder_input_ids is None:
             raise InputError("forward() needs decoder_input_ids; generate() answers questions")
         features = self.pixels.features(pixel_values)
-        self.token_ids("input_ids", input_ids, len(features))
+        token_ids("input_ids", input_ids, self.config.text_config, len(features))
         images = torch.from_numpy(embeddings(features))
         output = BlipTextVisionModelOutput(image_embeds=images, last_hidden_state=images)
         return output.to_tuple() if return_dict is False else output
@@ -100,4 +105,5 @@ class OVBlipForQuestionAnswering(GeneratingModel):
     def compile(self) -> None:
         """Compile what one image and one question need; other shapes are compiled when they are first needed."""
         text = self.config.text_config
-        self.generate([[text.bos_token_id, text.sep_token_id]], self.blank_pixels(), max_new_tokens=1)
+        blank = blank_pixels(self.blip.images.config)
+        self.generate([[text.bos_token_id, text.sep_token_id]], blank, max_new_tokens=1)

@@ -10,7 +10,15 @@ from transformers.models.blip.modeling_blip import BlipForConditionalGenerationM
 
 from blipvino.checkpoint.architectures import CAPTIONING, QUESTION_ANSWERING
 from blipvino.errors import InputError
-from blipvino.hf.generating import GeneratingModel, embeddings, refuse_interpolation, refuse_training
+from blipvino.hf.generating import GeneratingModel
+from blipvino.hf.model_inputs import (
+    blank_pixels,
+    embeddings,
+    image_rows,
+    refuse_interpolation,
+    refuse_training,
+    texts_and_mask,
+)
 from blipvino.hf.text_decoder import HIDDEN_TOKENS
 
 
@@ -45,14 +53,13 @@ class OVBlipForConditionalGeneration(GeneratingModel):
             InputError: an argument is of another type or shape, or is not supported.
         """
         refuse_interpolation(interpolate_pos_encoding)
-        text = self.config.text_config
-        rows = len(pixel_values) if hasattr(pixel_values, "__len__") else 0
+        text, rows = self.config.text_config, image_rows(pixel_values)
         start = [[text.bos_token_id, text.eos_token_id]] * rows
-        ids = self.token_ids("input_ids", start if input_ids is None else input_ids, rows)
+        ids, mask = texts_and_mask(start if input_ids is None else input_ids, attention_mask, text, rows)
         if ids.shape[1] < 2:
             raise InputError("input_ids have one token, expected the processor's: a prompt between [CLS] and [SEP]")
         ids[:, 0] = text.bos_token_id
-        if attention_mask is not None and not self.token_ids("attention_mask", attention_mask, rows)[:, :-1].all():
+        if not mask[:, :-1].all():
             raise InputError(HIDDEN_TOKENS)
         states = embeddings(self.pixels.features(pixel_values))
         return self.decode(states, np.ones(states.shape[:2], np.int64), ids[:, :-1], generate_kwargs)
@@ -87,8 +94,8 @@ class OVBlipForConditionalGeneration(GeneratingModel):
         if input_ids is None:
             raise InputError("forward() needs input_ids, the texts whose scores it gives; generate() makes texts")
         features = self.pixels.features(pixel_values)
-        ids = self.token_ids("input_ids", input_ids, len(features))
-        if attention_mask is not None and not self.token_ids("attention_mask", attention_mask, len(features)).all():
+        ids, mask = texts_and_mask(input_ids, attention_mask, self.config.text_config, len(features))
+        if not mask.all():
             raise InputError(HIDDEN_TOKENS)
         states = embeddings(features)
         with self.blip.engine.lock:
@@ -105,4 +112,4 @@ class OVBlipForConditionalGeneration(GeneratingModel):
 
     def compile(self) -> None:
         """Compile what one image and its caption need; other shapes are compiled when they are first needed."""
-        self.generate(self.blank_pixels(), max_new_tokens=1)
+        self.generate(blank_pixels(self.blip.images.config), max_new_tokens=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from blipvino.errors import InputError
 from blipvino.hf.answerer import OVBlipForQuestionAnswering
 from blipvino.hf.base_model import OVBlipModel
 from blipvino.hf.captioner import OVBlipForConditionalGeneration
+from blipvino.hf.matcher import OVBlipForImageTextRetrieval
 from blipvino.machine.devices import CPU
 
 _TASK_NAMES = {"vqa": "visual-question-answering"}
@@ -162,6 +164,62 @@ class VisualQuestionAnsweringPipeline(_BlipPipeline):
         return [{"score": score, "answer": answer} for answer, score in ranked]
 
 
+class ZeroShotImageClassificationPipeline(_BlipPipeline):
+    """Labels: ``[{"score": …, "label": …}]``, the likeliest first; scores are of all labels together 1."""
+
+    def _sanitize_parameters(
+        self,
+        candidate_labels: Any = None,
+        hypothesis_template: str = "This is a photo of {}.",
+        timeout: float | None = None,
+        tokenizer_kwargs: Mapping[str, Any] | None = None,
+    ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+        reading = {} if timeout is None else {"timeout": timeout}
+        if candidate_labels is None:
+            return reading, {}, {}
+        given = candidate_labels.split(",") if isinstance(candidate_labels, str) else list(candidate_labels)
+        labels = [label.strip() if isinstance(label, str) else label for label in given]
+        if not labels or not all(isinstance(label, str) and label for label in labels):
+            raise InputError(f"candidate_labels are {shown(candidate_labels)}, expected a list of texts")
+        if "{}" not in hypothesis_template:
+            raise InputError(
+                f"hypothesis_template is {shown(hypothesis_template)}, expected a text with {{}} for the label"
+            )
+        texts = [hypothesis_template.replace("{}", label) for label in labels]
+        tokenizing = {"padding": True, **(tokenizer_kwargs or {})}
+        return reading, {"texts": texts, "tokenizing": tokenizing}, {"labels": labels}
+
+    def __call__(self, image: Any = None, candidate_labels: Any = None, **options: Any) -> Any:
+        """Say which of given labels goes with an image, or with each of a list, a generator or a dataset.
+
+        Args:
+            image: an address, a path, base64 or a PIL image, or several.
+            candidate_labels: a list of texts, or one with commas.
+            **options: ``hypothesis_template`` ("This is a photo of {}."), ``tokenizer_kwargs``, ``timeout``,
+                ``batch_size`` and ``num_workers``.
+        """
+        image = options.pop("images", image)
+        if image is None or candidate_labels is None:
+            raise InputError("zero-shot-image-classification needs an image and candidate_labels")
+        return super().__call__(image, candidate_labels=candidate_labels, **options)
+
+    def preprocess(self, image: Any, timeout: float | None = None) -> dict[str, Any]:
+        """One image."""
+        return self._of_processor(image, timeout)
+
+    def _forward(self, model_inputs: dict[str, Any], texts: list[str], tokenizing: Mapping[str, Any]) -> Any:
+        tokens = self.tokenizer(texts, return_tensors="pt", **tokenizing)
+        of_texts = self.model.get_text_features(tokens["input_ids"], tokens["attention_mask"])
+        cosines = self.model.get_image_features(model_inputs["pixel_values"]) @ of_texts.T
+        return {"logits": cosines * math.exp(self.model.config.logit_scale_init_value)}
+
+    def postprocess(self, model_outputs: Mapping[str, torch.Tensor], labels: list[str]) -> list[dict[str, Any]]:
+        """A dictionary a label."""
+        scores = model_outputs["logits"][0].softmax(dim=-1).tolist()
+        ranked = sorted(zip(scores, labels, strict=True), key=lambda each: -each[0])
+        return [{"score": score, "label": label} for score, label in ranked]
+
+
 @dataclass(frozen=True)
 class _Task:
     """A task: what does it, by what, and by which model where none is named."""
@@ -177,6 +235,9 @@ _TASKS: dict[str, _Task] = {
     ),
     "visual-question-answering": _Task(
         VisualQuestionAnsweringPipeline, OVBlipForQuestionAnswering, "Salesforce/blip-vqa-base"
+    ),
+    "zero-shot-image-classification": _Task(
+        ZeroShotImageClassificationPipeline, OVBlipForImageTextRetrieval, "Salesforce/blip-itm-base-coco"
     ),
 }
 """By name. A new task is a further entry."""
@@ -200,7 +261,8 @@ def pipeline(  # noqa: PLR0913  # transformers' parameters
     """What does a task, as `transformers`' ``pipeline``.
 
     Args:
-        task: "image-to-text", "visual-question-answering" ("vqa"); None is what the model is for.
+        task: "image-to-text", "visual-question-answering" ("vqa") or "zero-shot-image-classification"; None is what
+            the model is for.
         model: a model of `blipvino.hf`, or what its ``from_pretrained`` takes; by default the hub's checkpoint of this
             task that is downloaded most.
         config: `transformers`' configuration, where the model is named.
@@ -282,4 +344,4 @@ def _pairs(image: Any, question: Any) -> Any:
     return [{"image": each, "question": text} for each, text in zip(images, questions, strict=True)]
 
 
-__all__ = ["ImageToTextPipeline", "VisualQuestionAnsweringPipeline", "pipeline"]
+__all__ = ["ImageToTextPipeline", "VisualQuestionAnsweringPipeline", "ZeroShotImageClassificationPipeline", "pipeline"]
