@@ -3,7 +3,7 @@
 import json
 import os
 
-from command_line import run
+from command_line import refused, run
 from typer.testing import CliRunner
 
 from blipvino.cli.main import app
@@ -22,7 +22,7 @@ def test_a_start_fills_the_cache_that_is_named_and_none_without(bundle, photo, t
     assert told.startswith(f"cache: {count} compiled graphs of this bundle, ") and told.endswith(str(kept))
     assert "now" in invoke(app, ["cache", "--cache", str(kept)]).stdout
     cleared = invoke(app, ["cache", "--cache", str(kept), "--clear"]).stdout
-    assert cleared.startswith(f"{kept}: removed {count} compiled graphs, freed ")
+    assert cleared.startswith(f"{kept}: removed 0 bundles and {count} compiled graphs, freed ")
     assert (
         run("caption", bundle, photo, "--no-cache", env={**os.environ, "BLIPVINO_CACHE": str(other)}).stdout == caption
     )
@@ -35,3 +35,35 @@ def test_a_cache_that_cannot_be_made_costs_nothing_but_itself(bundle, photo, tmp
     assert process.stdout.startswith("a ")
     (line,) = process.stderr.splitlines()
     assert line.startswith("blipvino: ") and line.endswith("compiled graphs are not kept (--no-cache does without)")
+
+
+def test_a_checkpoint_in_place_of_a_bundle_is_kept_listed_and_removed(tiny_vqa, photo, tmp_path):
+    kept = tmp_path / "kept"
+    options = ("--recipe", "none", "--cache", kept, "--max-new-tokens", 3)
+    first = run("caption", tiny_vqa.folder, photo, *options)
+    assert "is optimized once" in " ".join(first.stderr.split())
+    second = run("caption", tiny_vqa.folder, photo, *options)
+    assert second.stdout == first.stdout and not second.stderr
+    invoke = CliRunner().invoke
+    listed = json.loads(invoke(app, ["cache", "--cache", str(kept), "--json"]).stdout)
+    (bundle,) = (entry for entry in listed["entries"] if entry["kind"] == "bundle")
+    assert bundle["source"] == str(tiny_vqa.folder) and bundle["recipe"] == "none" and bundle["usable"]
+    assert listed["total_bytes"] == sum(entry["bytes"] for entry in listed["entries"])
+    name = os.path.basename(bundle["path"])  # noqa: PTH119
+    assert name[:20] in invoke(app, ["cache", "--cache", str(kept)]).stdout
+    removed = json.loads(invoke(app, ["cache", "--cache", str(kept), "--remove", name, "--json"]).stdout)
+    assert removed["removed_bundles"] == removed["removed"] == 1 and removed["freed_bytes"] == bundle["bytes"]
+    assert list(kept.glob("*.blob"))
+    assert run("cache", "--cache", kept, "--clear", "--older-than", 1).stdout.startswith(
+        f"{kept}: removed 0 bundles and 0 compiled graphs"
+    )
+    assert list(kept.glob("*.blob"))
+    invoke(app, ["cache", "--cache", str(kept), "--clear"])
+    assert not list(kept.glob("*.blob"))
+
+
+def test_what_has_no_effect_or_is_not_there_is_refused(tmp_path):
+    assert "--older-than has no effect" in str(refused("cache", "--cache", tmp_path, "--older-than", 3))
+    assert "give one of them" in str(refused("cache", "--cache", tmp_path, "--clear", "--remove", "x"))
+    assert "holds nothing called x" in str(refused("cache", "--cache", tmp_path, "--remove", "x"))
+    assert "expected days" in str(refused("cache", "--cache", tmp_path, "--clear", "--older-than", -1))

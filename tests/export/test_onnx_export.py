@@ -232,6 +232,13 @@ def test_a_folder_is_replaced_only_if_it_is_an_export(demo, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
+def test_a_bundle_holds_no_export(demo, tmp_path):
+    for target in (demo.bundle / "onnx", demo.bundle / "deeper/onnx"):
+        with pytest.raises(ExportError, match="is inside the bundle|is not a folder"):
+            export_onnx(demo.bundle, target, show_progress=False)
+    assert not (demo.bundle / "onnx").exists()
+
+
 def test_a_failure_leaves_what_was_there(demo, tmp_path, monkeypatch):
     target = tmp_path / "out"
     export_onnx(demo.bundle, target, show_progress=False)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from blipvino.files.staging import Stage
 
@@ -32,3 +32,17 @@ def test_a_writer_holds_its_lock_and_leaves_none(tmp_path):
         assert [path.suffix for path in tmp_path.iterdir()] == [".lock"]
         stage.partial.mkdir()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_place_without_files_is_refused_at_once(tmp_path, monkeypatch):
+    """Where no file can be made, as below /proc, filelock would try again for ever."""
+    asked = []
+
+    def never(self, *args, blocking=True, **kwargs):
+        asked.append(blocking)
+        raise Timeout(self.lock_file)
+
+    monkeypatch.setattr(FileLock, "acquire", never)
+    with pytest.raises(PermissionError), Stage.beside(tmp_path / "bundle").claimed():
+        raise AssertionError("the block began")
+    assert asked == [False]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from huggingface_hub import constants, errors, snapshot_download
+from huggingface_hub import HfApi, constants, errors, snapshot_download
 from huggingface_hub.errors import (
     GatedRepoError,
     HfHubHTTPError,
@@ -97,6 +97,44 @@ def download(
     except (TransportError, OSError, ValueError, RuntimeError) as error:
         raise CheckpointError(_explain(error, repo_id, revision, endpoint, cached_only)) from error
     return Path(folder)
+
+
+class HubUnreachableError(CheckpointError):
+    """A hub that was not asked, or did not answer: what it said before may serve."""
+
+
+def resolve_commit(repo_id: str, *, revision: str | None = None, token: str | None = None) -> str:
+    """The commit that a revision is now. Nothing is fetched, and no cache is asked.
+
+    Args:
+        repo_id: ``owner/name``.
+        revision: a branch, tag or commit; None is the default branch.
+        token: as of `download_checkpoint`.
+
+    Raises:
+        HubUnreachableError: HF_HUB_OFFLINE is set, there is no connection, or the hub fails.
+        CheckpointError: the id, the revision or the access is at fault.
+    """
+    endpoint = hub_endpoint()
+    wanted = f"{repo_id} at {revision}" if revision else repo_id
+    if _offline():
+        raise HubUnreachableError(f"{wanted}: HF_HUB_OFFLINE is set")
+    try:
+        found = HfApi(endpoint, token=token, library_name="blipvino").model_info(repo_id, revision=revision)
+    except OfflineModeIsEnabled as error:
+        raise HubUnreachableError(f"{wanted}: HF_HUB_OFFLINE is set") from error
+    except HfHubHTTPError as error:
+        told = _explain(error, repo_id, revision, endpoint)
+        raise (HubUnreachableError if error.response.status_code >= 500 else CheckpointError)(told) from error
+    except (TransportError, OSError) as error:
+        raise HubUnreachableError(
+            f"{wanted}: no connection to {endpoint} ({first_line(error)}); check the network and HF_ENDPOINT"
+        ) from error
+    except ValueError as error:  # HFValidationError among them, and answers that are not JSON
+        raise CheckpointError(_explain(error, repo_id, revision, endpoint)) from error
+    if found.sha is None:
+        raise CheckpointError(f"{wanted}: {endpoint} names no commit; check HF_ENDPOINT")
+    return found.sha
 
 
 class _SilentTqdm(tqdm):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from blipvino.cli.completion import complete_source
+from blipvino.cli.given_bundle import bundle_folder
 from blipvino.cli.options import (
     SOURCES_HELP,
     Arithmetic,
@@ -82,6 +83,7 @@ def calibrate(
         return
     if data is None:
         raise InputError("calibrate needs labelled samples: give --data, such as coco:captions.json,images")
+    bundle = bundle_folder(bundle, quiet=quiet)
     fits = calibrate_confidence(
         bundle,
         data,

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from blipvino.cli.given_bundle import bundle_folder
 from blipvino.cli.options import (
     BundleArgument,
     DataOption,
@@ -45,7 +46,7 @@ def compare(
     from blipvino.measure.report.result_folders import write_comparison
 
     options = CompareOptions(samples, latency_samples, max_new_tokens, seed)
-    comparison = compare_with(original, bundle, data, options, show_progress=not quiet)
+    comparison = compare_with(original, bundle_folder(bundle, quiet=quiet), data, options, show_progress=not quiet)
     if as_json:
         print_json(comparison.to_json())
     else:

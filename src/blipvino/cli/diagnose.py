@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from blipvino.cli.given_bundle import bundle_folder
 from blipvino.cli.options import BundleArgument, DataOption, JsonFlag, QuietFlag, SeedOption
 from blipvino.cli.output import print_json, print_tables
 from blipvino.cli.unused_options import refuse_unused
@@ -45,7 +46,9 @@ def diagnose(
     if as_json:
         refuse_unused(context, ("worst",), "with --json, which has every layer")
     options = DiagnoseOptions(samples, seed)
-    diagnosis = diagnose_bundle(bundle, data, options, original=original, show_progress=not quiet)
+    diagnosis = diagnose_bundle(
+        bundle_folder(bundle, quiet=quiet), data, options, original=original, show_progress=not quiet
+    )
     if output is not None:
         write_diagnosis(diagnosis, output)
     if as_json:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from blipvino.cli.given_bundle import bundle_folder
 from blipvino.cli.options import (
     AnswersOption,
     Arithmetic,
@@ -26,9 +27,7 @@ from blipvino.data.samples import DEFAULT_SEED
 from blipvino.errors import InputError
 from blipvino.machine.devices import CPU
 
-OptionalBundle = Annotated[
-    Path | None, typer.Argument(help="A bundle, as `blipvino optimize` writes it; none with --predictions.")
-]
+OptionalBundle = Annotated[Path | None, typer.Argument(help="A bundle or a checkpoint; none with --predictions.")]
 NoOriginalFlag = Annotated[bool, typer.Option("--no-original", help="Evaluate the bundle alone.")]
 SamplesOption = Annotated[int, typer.Option(help="Questions to answer; 0 answers none.")]
 CaptionsOption = Annotated[int, typer.Option(help="Images to caption; 0 captions none.")]
@@ -91,7 +90,11 @@ def evaluate(
             device=device,
         )
         running = RunOptions(output, restart, batch_size, not quiet)
-        evaluation = evaluate_bundle(bundle, data, options, running, original=original, beside_original=not no_original)
+        evaluation = evaluate_bundle(
+            *(bundle_folder(bundle, quiet=quiet), data, options, running),
+            original=original,
+            beside_original=not no_original,
+        )
     if as_json:
         print_json(evaluation.to_json())
     else:

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from blipvino.cli.given_bundle import bundle_folder
 from blipvino.cli.options import BundleArgument, JsonFlag, QuietFlag
 from blipvino.cli.output import print_json, print_sentence, print_tables
 from blipvino.cli.unused_options import refuse_unused
@@ -56,6 +57,7 @@ def export(
     """Write a bundle's models for other programs: ONNX Runtime, or OpenVINO as its tutorial's code runs it."""
     from blipvino.export.export_bundle import export_onnx, export_openvino
 
+    bundle = bundle_folder(bundle, quiet=quiet)
     if format is Format.openvino:
         refuse_unused(context, ("precision",), "with --format openvino, whose models keep the bundle's")
         made = export_openvino(bundle, output, overwrite=force, show_progress=not quiet)

@@ -76,7 +76,7 @@ def _refused(error: Any) -> Exception:
     if type(error).__name__ == "NoArgsIsHelpError":
         refused: Exception = error
         return refused
-    reason = " ".join(error.format_message().split()).removesuffix(".")
+    reason = " ".join(error.format_message().split()).removesuffix(".").replace(": Value error, ", ": ")
     command = "blipvino" if error.ctx is None else error.ctx.command_path
     print_error(f"{reason}; `{command} --help` lists what there is")
     return typer.Exit(2)

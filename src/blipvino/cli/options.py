@@ -8,18 +8,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
 from blipvino.cli.completion import complete_device, complete_recipe, complete_source
+from blipvino.cli.given_bundle import bundle_folder
 from blipvino.cli.output import print_error
 from blipvino.cli.unused_options import refuse_unused
 from blipvino.cli.writing_options import WritingOptions, check_writing
 from blipvino.data.sources import FORMS
 from blipvino.errors import InputError, OutputError
 from blipvino.files.atomic import check_png, make_folder
-from blipvino.graphs.recipes import AUTO, RECIPE_NAMES
+from blipvino.graphs.recipes import AUTO, DEFAULT_RECIPE, RECIPE_NAMES
 from blipvino.machine.devices import CPU
 from blipvino.runtime.blip import Blip
 from blipvino.runtime.compiling.cache import default_cache
@@ -27,6 +28,9 @@ from blipvino.runtime.compiling.engine_options import EngineOptions
 from blipvino.runtime.compiling.selftest import SelfTestMode
 from blipvino.runtime.decoding.generation_options import GenerationOptions
 from blipvino.runtime.results import checked_confidence
+
+if TYPE_CHECKING:
+    from blipvino.pretrained.optimized_once import Wanted
 
 DEFAULT_CACHE = default_cache()
 _FILE_SOURCES = ", ".join(f"{kind}:…" for kind in FORMS if kind != "demo")
@@ -54,8 +58,20 @@ class Arithmetic(StrEnum):
 
 # What is worked on
 
-BundleArgument = Annotated[Path, typer.Argument(help="A bundle, as `blipvino optimize` writes it.")]
+BundleArgument = Annotated[
+    Path,
+    typer.Argument(
+        help="A bundle, as `blipvino optimize` writes it; or a checkpoint, which is optimized once and kept: a "
+        "folder, a hub id, or `demo`."
+    ),
+]
 CheckpointArgument = Annotated[str, typer.Argument(help="A BLIP checkpoint: a folder, a hub id, or `demo`.")]
+OfCheckpointRecipeOption = Annotated[
+    str,
+    typer.Option(
+        help="Of a checkpoint in place of a bundle: by which recipe it is optimized.", autocompletion=complete_recipe
+    ),
+]
 RevisionOption = Annotated[str | None, typer.Option(help="Branch, tag or commit on the hub.")]
 RecipeOption = Annotated[
     str,
@@ -172,6 +188,8 @@ class ImageTextOptions:
     arithmetic: ArithmeticOption = Arithmetic.auto
     device: DeviceOption = CPU
     strict: StrictTextsFlag = False
+    recipe: OfCheckpointRecipeOption = DEFAULT_RECIPE
+    revision: RevisionOption = None
     cache: CacheOption = DEFAULT_CACHE
     no_cache: NoCacheFlag = False
     as_json: JsonFlag = False
@@ -191,13 +209,24 @@ class ImageTextOptions:
         return checked_confidence(self.min_confidence)
 
     def load_model(self, bundle: Path) -> Blip:
-        """The model of a bundle. Where the cache cannot be made, it runs without, which is said on standard error.
+        """The model of a bundle, or of a checkpoint, which is optimized the first time.
+
+        Where the cache of compiled graphs cannot be made, it runs without, which is said on standard error.
 
         Raises:
-            BlipvinoError: as of `Blip.load`.
+            BlipvinoError: as of `bundle_of` and `Blip.load`.
         """
+        bundle = bundle_folder(bundle, cache=self.cache, wanted=self._wanted())
         engine = engine_options(self.precision, self.arithmetic, device=self.device, strict=self.strict)
         return Blip.load(bundle, options=replace(engine, cache=usable_cache(self.cache, self.no_cache)))
+
+    def _wanted(self) -> Wanted | None:
+        """How a checkpoint is optimized, where something is asked for."""
+        if self.recipe == DEFAULT_RECIPE and self.revision is None:
+            return None
+        from blipvino.pretrained.optimized_once import Wanted
+
+        return Wanted(self.recipe, self.revision)
 
 
 def usable_cache(cache: Path, no_cache: bool) -> Path | None:

@@ -9,6 +9,7 @@ import typer
 
 from blipvino.cli.browser import open_page
 from blipvino.cli.completion import complete_source
+from blipvino.cli.given_bundle import bundle_folder
 from blipvino.cli.options import (
     SOURCES_HELP,
     BundleArgument,
@@ -78,7 +79,7 @@ def report(
         refuse_unused(context, evaluated, "with an --evaluation that is complete, which is taken as it is")
     options = ReportOptions(samples, captions, latency_samples, diagnose_samples, max_new_tokens, seed)
     inputs = ReportInputs(original, evaluation, diagnosis)
-    made = write_report(bundle, output, data, options, inputs, show_progress=not quiet)
+    made = write_report(bundle_folder(bundle, quiet=quiet), output, data, options, inputs, show_progress=not quiet)
     if as_json:
         print_json({"report": str(output), **made.cost.to_json(), "evaluation": made.evaluation.to_json()})
     else:

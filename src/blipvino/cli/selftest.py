@@ -9,6 +9,7 @@ from dataclasses import asdict
 import typer
 
 from blipvino.bundle.bundle import open_bundle
+from blipvino.cli.given_bundle import bundle_folder
 from blipvino.cli.options import (
     Arithmetic,
     ArithmeticOption,
@@ -40,6 +41,7 @@ def selftest(
 
     Exit status 1 tells that a graph falls short of what `blipvino optimize` expected of it.
     """
+    bundle = bundle_folder(bundle, quiet=as_json)
     found = run_selftest(open_bundle(bundle), engine_options(precision, arithmetic, device=device))
     if as_json:
         verdicts = [verdict.to_json() for verdict in found.verdicts]

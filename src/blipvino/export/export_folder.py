@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from blipvino.bundle.bundle import sha256_of
+from blipvino.bundle.manifest import MANIFEST_FILE
 from blipvino.errors import ExportError, OutputError
 from blipvino.files.placing import flush, is_taken, place
 from blipvino.files.staging import Stage, sweep
@@ -72,10 +73,15 @@ def check_export_target(target: Path, overwrite: bool) -> None:
         overwrite: whether that may be replaced.
 
     Raises:
-        ExportError: the target is taken, or its parent is missing.
+        ExportError: the target is taken or inside a bundle, or its parent is missing.
     """
     if not target.parent.is_dir():
         raise ExportError(f"{target}: cannot be written, since {target.parent} is not a folder; create it first")
+    inside = next((folder for folder in target.resolve().parents if (folder / MANIFEST_FILE).is_file()), None)
+    if inside is not None:
+        raise ExportError(
+            f"{target} is inside the bundle {inside}, which holds what its manifest lists; choose another"
+        )
     sweep(target)
     if is_taken(target):
         _check_replaceable(target, overwrite)

@@ -71,7 +71,9 @@ class Stage:
         lock = self._lock()
         try:  # from the first moment on: a signal may come when the lock's file is just there
             try:
-                lock.acquire()
+                lock.acquire(blocking=False)  # nobody else has this token
+            except Timeout as error:  # filelock would try again for ever where no file can be made, as below /proc
+                raise OSError(errno.EACCES, os.strerror(errno.EACCES), str(self.target.parent)) from error
             except OSError as error:
                 if error.errno not in _NO_LOCKS:
                     raise

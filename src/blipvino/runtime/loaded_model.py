@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import NoReturn, Self, overload
 
@@ -10,6 +11,9 @@ from blipvino.bundle.bundle import Bundle
 from blipvino.checkpoint.config import BlipConfig
 from blipvino.checks import flag, folder_path, integer, shown
 from blipvino.errors import InputError
+from blipvino.graphs.recipes import DEFAULT_RECIPE
+from blipvino.recipe import Recipe
+from blipvino.runtime.compiling.cache import default_cache
 from blipvino.runtime.compiling.engine_options import EngineOptions
 from blipvino.runtime.components import Components, load_components
 from blipvino.runtime.engine import Engine
@@ -103,6 +107,45 @@ class LoadedModel:
         Raises:
             InputError: it is one.
         """
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        source: str | Path,
+        *,
+        recipe: str | Recipe = DEFAULT_RECIPE,
+        revision: str | None = None,
+        token: str | None = None,
+        cache: str | Path | None = None,
+        options: EngineOptions | None = None,
+        show_progress: bool = True,
+    ) -> Self:
+        """Load a checkpoint: the first time it is optimized into a bundle in the cache, afterwards that is loaded.
+
+        A checkpoint that has changed, another recipe and another version of blipvino, OpenVINO or NNCF have bundles of
+        their own. Of two processes that want the same one makes it, and the other waits. Where the hub cannot be
+        reached, what was loaded last is loaded.
+
+        Args:
+            source: a hub id, a checkpoint's folder, or "demo"; a bundle's folder is loaded as it is.
+            recipe: as `optimize` takes it.
+            revision: branch, tag or commit on the hub.
+            token: access token for the hub; its own settings by default.
+            cache: folder of bundles and compiled graphs; the user's own by default, see ``docs/cache.md``.
+            options: how graphs are compiled; by default compiled graphs are kept in the cache.
+            show_progress: show on standard error what is done.
+
+        Raises:
+            BlipvinoError: as `optimize` and `load`.
+        """
+        # By name: to optimize is of a floor above, on which no module here may stand.
+        optimized_once = import_module("blipvino.pretrained.optimized_once")
+        folder = default_cache() if cache is None else folder_path("cache", cache)
+        wanted = optimized_once.Wanted(recipe, revision, token)
+        show_progress = flag("show_progress", show_progress)
+        bundle: Bundle = optimized_once.bundle_of(source, wanted, cache=folder, show_progress=show_progress)
+        compiled = EngineOptions(cache=folder) if options is None else options
+        return cls.load(bundle.folder, options=compiled)
 
     def __copy__(self) -> Self:
         """Another one with the same graphs, cache and lock."""

@@ -298,7 +298,8 @@ def test_other_files_and_files_that_vanish_are_no_concern(tmp_path, monkeypatch)
     monkeypatch.setattr(Path, "glob", lambda self, _: iter([gone, *self.iterdir()]))
     assert graphs_in(tmp_path) == {"c"}
     cache.save(key("d"), Exported(900))
-    assert [entry.graph for entry in cache.clear()] == ["d"]
+    assert [entry.graph for entry in cache.entries()] == ["d"]
+    cache.remove(cache.entries())
     assert sorted(tmp_path.iterdir()) == sorted(others)
 
 
@@ -433,3 +434,31 @@ def test_the_limit_reaches_the_commands(tiny_captioner, photo, tmp_path):
     assert list(tmp_path.iterdir()) == []
     refused = run(*caption, BLIPVINO_CACHE_BYTES="much", code=2)
     assert refused.stderr.count("\n") == 1 and "BLIPVINO_CACHE_BYTES" in refused.stderr
+
+
+def of_host(graph, host, digest="0"):
+    return GraphKey(graph, digest, {"HINT": "x"}, {"host": host}, bundle="/somewhere/bundle")
+
+
+def test_what_is_compiled_apart_takes_the_place_of_what_a_host_had(tmp_path):
+    """Of these graphs and this host alone; what another host compiled, and other graphs, stay."""
+    cache = CompiledCache(tmp_path, None)
+    for known in (of_host("old", "here"), of_host("old", "there"), of_host("kept", "here", "1")):
+        cache.save(known, Exported(100))
+    with cache.apart() as fresh:
+        CompiledCache(fresh, None).save(of_host("new", "here"), Exported(100))
+        cache.exchange({"0"}, "here", fresh)
+    found = sorted((entry.graph, entry.host) for entry in cache.entries())
+    assert found == [("kept", "here"), ("new", "here"), ("old", "there")]
+    assert not [path for path in tmp_path.iterdir() if path.is_dir()]
+
+
+def test_what_is_stopped_apart_changes_nothing(tmp_path):
+    cache = CompiledCache(tmp_path, None)
+    cache.save(key("a"), Exported(100))
+    with pytest.raises(KeyboardInterrupt), cache.apart() as fresh:
+        CompiledCache(fresh, None).save(key("b"), Exported(100))
+        with pytest.raises(InputError, match="another process is tuning"), CompiledCache(tmp_path, None).apart():
+            raise AssertionError("the block began")
+        raise KeyboardInterrupt
+    assert graphs_in(tmp_path) == {"a"} and not [path for path in tmp_path.iterdir() if path.is_dir()]

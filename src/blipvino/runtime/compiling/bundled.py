@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache as once
 from functools import partial
 
@@ -12,7 +12,7 @@ from blipvino.bundle.golden import GOLDEN_FILE
 from blipvino.checkpoint.config import BlipConfig
 from blipvino.errors import BundleError, InputError
 from blipvino.graphs.specs import graph_names
-from blipvino.machine.host import Choice
+from blipvino.machine.host import Choice, this_host
 from blipvino.runtime.compiling.cache import LIMIT_VARIABLE, CompiledCache, cache_limit
 from blipvino.runtime.compiling.compiler import Compiler
 from blipvino.runtime.compiling.engine_options import EngineOptions
@@ -79,7 +79,9 @@ def run_selftest(bundle: Bundle, options: EngineOptions) -> SelfTestReport:
 
 
 def tune_bundle(bundle: Bundle, options: EngineOptions) -> tuple[MeasuredChoice, ...]:
-    """Forget what is compiled of a bundle, compile its graphs in each way, measure, and keep the fastest.
+    """Compile a bundle's graphs in each way, measure, and keep the fastest, in place of what this host had of it.
+
+    What was compiled before goes when all is measured: a tuning that is stopped changes nothing.
 
     Args:
         bundle: whose graphs are compiled, for one image and one question; others are when they are needed.
@@ -90,8 +92,8 @@ def tune_bundle(bundle: Bundle, options: EngineOptions) -> tuple[MeasuredChoice,
 
     Raises:
         BundleError: the bundle has no golden samples, which are what the graphs run on.
-        InputError: the cache keeps nothing.
-        OutputError: what is in it cannot be removed.
+        InputError: the cache keeps nothing, or another process tunes in it.
+        OutputError: what is in it cannot be written or removed.
     """
     config = read_config(bundle)
     selftest = _required_selftest(bundle, config)
@@ -99,10 +101,12 @@ def tune_bundle(bundle: Bundle, options: EngineOptions) -> tuple[MeasuredChoice,
     cache = None if options.cache is None else CompiledCache(options.cache, cache_limit())
     if cache is None or not cache.keeps:
         raise InputError(f"there is nowhere to keep what is measured: give a cache, and no {LIMIT_VARIABLE} of 0")
-    cache.forget({bundle.graph_digest(name) for name in names})
-    compiler = Compiler(graph_files_of(bundle, names, check=True), config, options, selftest)
-    for name, sizes in cases(config, selftest.golden.inputs).values():
-        compiler.request(name, sizes)
+    with cache.apart() as fresh:
+        measuring = replace(options, cache=fresh)
+        compiler = Compiler(graph_files_of(bundle, names, check=True), config, measuring, selftest)
+        for name, sizes in cases(config, selftest.golden.inputs).values():
+            compiler.request(name, sizes)
+        cache.exchange({bundle.graph_digest(name) for name in names}, this_host().signature, fresh)
     return tuple(in_order(MeasuredChoice(name, sizes, tuning) for (name, sizes), tuning in compiler.tunings.items()))
 
 

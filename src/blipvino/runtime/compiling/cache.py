@@ -12,6 +12,7 @@ import shutil
 import stat
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +20,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import openvino as ov
+from filelock import FileLock, Timeout
 
 from blipvino.errors import InputError, OutputError
 from blipvino.files.sealed import Record, check_content, read_record, sweep, write_sealed
@@ -29,16 +31,20 @@ DEFAULT_LIMIT_BYTES = 4 * 10**9
 LIMIT_VARIABLE = "BLIPVINO_CACHE_BYTES"
 NO_LIMIT = "none"
 
+_APART = ".tuning"
 _NAME = re.compile(r"([a-z0-9_]+)-[0-9a-f]{32}\.blob")
 
 logger = logging.getLogger(__name__)
 
 
 def default_cache() -> Path:
-    """The user's cache folder for compiled graphs: ``$XDG_CACHE_HOME/blipvino``, else ``~/.cache/blipvino``.
+    """The user's cache folder: ``$BLIPVINO_CACHE``, else ``$XDG_CACHE_HOME/blipvino``, else ``~/.cache/blipvino``.
 
-    Its files are named after all that they depend on, so nothing goes stale; it may be deleted at any time.
+    What is in it is named after all that it depends on, so nothing goes stale; it may be deleted at any time.
     """
+    given = os.environ.get("BLIPVINO_CACHE")
+    if given:
+        return Path(given).expanduser()
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "blipvino"
 
 
@@ -135,6 +141,11 @@ class CacheEntry:
     def bundle(self) -> str | None:
         """The folder of the bundle that it was compiled of."""
         return None if self.record is None else self.record.fields["bundle"]
+
+    @property
+    def host(self) -> str | None:
+        """The signature of the host that compiled it."""
+        return None if self.record is None else json.loads(self.record.fields["key"])["details"].get("host")
 
     @property
     def made(self) -> str | None:
@@ -234,13 +245,46 @@ class CompiledCache:
         """Whether what is saved is kept, as far as is known."""
         return self._saves
 
-    def forget(self, digests: Collection[str]) -> None:
-        """Remove every graph that was compiled of these graphs' files, by their digests.
+    @contextmanager
+    def apart(self) -> Iterator[Path]:
+        """A folder of its own beside the compiled graphs, to fill with others before they take the place of these.
 
         Raises:
-            OutputError: a file cannot be removed.
+            InputError: another process has one.
+            OutputError: it cannot be made.
         """
-        self._remove([entry for entry in self.entries() if entry.digest in digests])
+        apart, lock = self.folder / _APART, FileLock(self.folder / f"{_APART}.lock")
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            lock.acquire(blocking=False)
+        except Timeout as error:
+            raise InputError(f"{self.folder}: another process is tuning; wait for it, and try again") from error
+        except OSError as error:
+            raise OutputError(f"{self.folder}: cannot be written ({error.strerror}); choose another cache") from error
+        try:
+            shutil.rmtree(apart, ignore_errors=True)  # of one that was killed
+            yield apart
+        finally:
+            shutil.rmtree(apart, ignore_errors=True)
+            lock.release()
+
+    def exchange(self, digests: Collection[str], host: str, apart: Path) -> None:
+        """Take compiled graphs from a folder of `apart`, in place of all that a host had of these graphs.
+
+        Args:
+            digests: of the graphs' files.
+            host: its signature; what others compiled stays.
+            apart: the folder; it is empty afterwards.
+
+        Raises:
+            OutputError: a file cannot be moved or removed.
+        """
+        self.remove([entry for entry in self.entries() if entry.digest in digests and entry.host == host])
+        try:
+            for path in sorted(apart.glob("*.blob")):
+                path.replace(self.folder / path.name)
+        except OSError as error:
+            raise OutputError(f"{error.filename}: cannot be moved ({error.strerror}); check its permissions") from error
 
     def entries(self) -> list[CacheEntry]:
         """What is in the folder, last used first. Contents are not compared with their digests."""
@@ -256,21 +300,8 @@ class CompiledCache:
             "entries": [entry.to_json() for entry in entries],
         }
 
-    def clear(self) -> list[CacheEntry]:
-        """Remove everything; a process that uses a graph keeps it until it ends.
-
-        Returns:
-            What was removed.
-
-        Raises:
-            OutputError: a file cannot be removed.
-        """
-        removed = list(self._files())
-        self._remove(removed)
-        return removed
-
-    def _remove(self, entries: Iterable[CacheEntry]) -> None:
-        """Remove files, and what killed processes left.
+    def remove(self, entries: Iterable[CacheEntry]) -> None:
+        """Remove compiled graphs, and what killed processes left; a process that uses one keeps it until it ends.
 
         Raises:
             OutputError: a file cannot be removed.

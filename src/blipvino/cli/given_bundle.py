@@ -1,0 +1,31 @@
+"""The bundle that a command is given: a folder, or a checkpoint, which is optimized into one the first time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from blipvino.bundle.manifest import MANIFEST_FILE
+from blipvino.runtime.compiling.cache import default_cache
+
+if TYPE_CHECKING:
+    from blipvino.pretrained.optimized_once import Wanted
+
+
+def bundle_folder(given: Path, *, quiet: bool = False, cache: Path | None = None, wanted: Wanted | None = None) -> Path:
+    """The folder of the bundle.
+
+    Args:
+        given: on the command line: a bundle's folder, a checkpoint's, a hub id, or an embedded checkpoint's name.
+        quiet: whether optimizing shows no progress.
+        cache: where bundles of checkpoints are kept; by default where the user keeps them.
+        wanted: how a checkpoint is optimized.
+
+    Raises:
+        BlipvinoError: it is neither, or cannot be optimized.
+    """
+    if wanted is None and (given / MANIFEST_FILE).is_file():
+        return given
+    from blipvino.pretrained.optimized_once import bundle_of
+
+    return bundle_of(str(given), wanted, cache=cache or default_cache(), show_progress=not quiet).folder
