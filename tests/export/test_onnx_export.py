@@ -234,7 +234,7 @@ def test_a_folder_is_replaced_only_if_it_is_an_export(demo, tmp_path):
 
 def test_a_bundle_holds_no_export(demo, tmp_path):
     for target in (demo.bundle / "onnx", demo.bundle / "deeper/onnx"):
-        with pytest.raises(ExportError, match="is inside the bundle|is not a folder"):
+        with pytest.raises(ExportError, match=r"is inside the bundle|is not a folder"):
             export_onnx(demo.bundle, target, show_progress=False)
     assert not (demo.bundle / "onnx").exists()
 

@@ -18,9 +18,9 @@ _LINES = {
 _PRECISIONS = {
     "fp32": "weights in float32, nothing rounded.",
     "fp16": "weights in float16, which are widened when a model is loaded: half the size, computed in float32.",
-    "int8": "weights in 8 bits (or 4, where the bundle has them) with their scales; the bundle's 8-bit activations. On a\n"
-    "CPU without VNNI, ONNX Runtime's 8-bit products are cut off: there, export fp32 or fp16, or set\n"
-    "`session.disable_quant_qdq` to 1 in its session options.",
+    "int8": """weights in 8 bits (or 4, where the bundle has them) with their scales; the bundle's 8-bit activations.
+On a CPU without VNNI, ONNX Runtime's 8-bit products are cut off: export fp32 or fp16 for it, or set
+`session.disable_quant_qdq` to 1 in the session's options.""",
 }
 
 
