@@ -31,8 +31,8 @@ def complete(monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("words", "offered"),
     [
-        (["ca"], ["caption", "cache"]),
-        (["caption", "b", "--pre"], ["--precision"]),
+        (["ca"], ["caption", "calibrate", "cache"]),
+        (["caption", "b", "--pre"], ["--precision", "--prefix"]),
         (["optimize", "demo", "--recipe", ""], ["int8", "int8-int4", "minmax", "none", "auto"]),
         (["demo", "--recipe", "int8-"], ["int8-int4"]),
         (["optimize", "demo", "--decide-by", ""], ["estimate", "bound"]),
