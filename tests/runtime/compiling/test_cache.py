@@ -416,7 +416,10 @@ def test_the_cache_is_listed_and_cleared(tiny_captioner, compiled, folder, tmp_p
     cleared = json.loads(run("cache", "--clear", "--json", "--cache", folder).stdout)
     assert cleared == {"folder": str(folder), "removed": 3, "removed_bundles": 0, "freed_bytes": size}
     assert list(folder.iterdir()) == []
-    assert "removed 0 bundles and 0 compiled graphs, freed 0.0 MB" in run("cache", "--clear", "--cache", tmp_path / "nowhere").stdout
+    assert (
+        "removed 0 bundles and 0 compiled graphs, freed 0.0 MB"
+        in run("cache", "--clear", "--cache", tmp_path / "nowhere").stdout
+    )
     assert "cache: 0 compiled graphs" in run("cache", "--cache", tmp_path / "nowhere").stdout
 
 
