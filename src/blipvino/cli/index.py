@@ -38,7 +38,7 @@ FoldersArgument = Annotated[
 OutputOption = Annotated[Path, typer.Option("--output", "-o", help="The index's folder.")]
 BundleOption = Annotated[
     Path | None,
-    typer.Option("--bundle", "-b", help="A bundle of a checkpoint for retrieval; by default that of the index."),
+    typer.Option("--bundle", "-b", help="A bundle or a checkpoint for retrieval; by default the index's own."),
 ]
 ForgetOption = Annotated[
     list[Path] | None,

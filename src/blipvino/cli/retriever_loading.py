@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from blipvino.cli.given_bundle import bundle_folder
 from blipvino.cli.options import Arithmetic, Precision, engine_options, usable_cache
 from blipvino.cli.unused_options import refuse_unused
 from blipvino.errors import BundleError
@@ -21,7 +22,7 @@ class ModelOptions:
     """How a model for retrieval is loaded.
 
     Attributes:
-        bundle: a bundle; None is the one that an index was made with.
+        bundle: a bundle or a checkpoint; None is the bundle that an index was made with.
         precision: arithmetic of what is not quantized.
         arithmetic: of quantized graphs.
         device: what computes.
@@ -55,7 +56,7 @@ class ModelOptions:
                 raise IndexManifest.missing(index)
             source = Path(manifest.bundle.source)
         try:
-            bundle = find_bundle(source)
+            bundle = find_bundle(source if self.bundle is None else bundle_folder(source, cache=self.cache))
         except BundleError as error:
             if self.bundle is not None:
                 raise
