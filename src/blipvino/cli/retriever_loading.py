@@ -65,4 +65,4 @@ class ModelOptions:
             manifest.check_bundle(bundle, index)  # before the seconds that loading it takes
         engine = engine_options(self.precision, self.arithmetic, device=self.device)
         cache = usable_cache(self.cache, self.no_cache)
-        return BlipRetriever.load(source, options=replace(engine, cache=cache))
+        return BlipRetriever.load(bundle.folder, options=replace(engine, cache=cache))
