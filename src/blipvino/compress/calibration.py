@@ -9,22 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from blipvino.arrays import FloatArray, Pixels
-from blipvino.data import Sample
+from blipvino.data import Sample, bank_questions
 from blipvino.progress import Reporter
 from blipvino.runtime.inputs.images import ImageProcessor
 from blipvino.runtime.inputs.texts import TextProcessor
 
 Inputs = Mapping[str, npt.NDArray[np.generic]]
-
-FALLBACK_QUESTIONS = (
-    "what is in the picture?",
-    "how many people are there?",
-    "what color is it?",
-    "where was this taken?",
-    "is there an animal in the picture?",
-    "what is the person doing?",
-)
-"""Asked of images that come without questions, so that the question encoder sees text at all."""
 
 
 @dataclass(frozen=True)
@@ -108,15 +98,14 @@ class CalibrationSet:
 def prepare_calibration(
     samples: Sequence[Sample], images: ImageProcessor, texts: TextProcessor, reporter: Reporter
 ) -> CalibrationSet:
-    """Decode, resize and tokenize the samples; an image without questions gets one of `FALLBACK_QUESTIONS`."""
+    """Decode, resize and tokenize the samples; an image without questions gets one of the bank."""
     numbered = reporter.track(enumerate(samples), "Preparing calibration data", len(samples))
     return CalibrationSet([_prepare_image(sample, number, images, texts) for number, sample in numbered])
 
 
 def _prepare_image(sample: Sample, number: int, images: ImageProcessor, texts: TextProcessor) -> CalibrationImage:
-    asked = [question.text for question in sample.questions] or [FALLBACK_QUESTIONS[number % len(FALLBACK_QUESTIONS)]]
     questions = []
-    for text in asked:
-        tokens = texts.questions([text])
+    for question in sample.questions or bank_questions(number, 1):
+        tokens = texts.questions([question.text])
         questions.append({"input_ids": tokens.input_ids, "attention_mask": tokens.attention_mask})
     return CalibrationImage(images.pixels([sample.image()]), tuple(questions))

@@ -10,6 +10,7 @@ from blipvino.data.coco import CocoSource
 from blipvino.data.demo import DemoSource
 from blipvino.data.folder import FolderSource
 from blipvino.data.huggingface import HuggingFaceSource
+from blipvino.data.natural import NaturalSource
 from blipvino.data.samples import SampleSource
 from blipvino.data.vqav2 import Vqav2Source
 from blipvino.demo.scenes import Split
@@ -17,12 +18,17 @@ from blipvino.errors import DataError
 
 FORMS = {
     "demo": "demo[:SPLIT]",
+    "natural": "natural",
     "vqav2": "vqav2:QUESTIONS.json[,ANNOTATIONS.json],IMAGES_DIR",
     "coco": "coco:CAPTIONS.json,IMAGES_DIR",
     "folder": "folder:PATH",
     "hf": "hf:NAME[,CONFIG][@SPLIT]",
 }
 """The form of each kind of source."""
+GENERATED = ("demo", "natural")
+"""Kinds that need nothing more than their name."""
+AUTO_SOURCE = "auto"
+"""Stands for the source of calibration samples that fits a checkpoint; `open_source` does not know checkpoints."""
 
 
 def open_source(spec: str) -> SampleSource:
@@ -34,7 +40,7 @@ def open_source(spec: str) -> SampleSource:
         DataError: The description has none of the forms, or what it names cannot be found.
     """
     kind, _, rest = spec.partition(":")
-    if kind in FORMS and (rest or spec == "demo"):
+    if kind in FORMS and (rest or spec in GENERATED):
         return _OPENERS[kind](rest)
     path = _path(spec)
     if spec and path.is_dir():
@@ -64,6 +70,12 @@ def _open_demo(rest: str) -> SampleSource:
     return DemoSource(splits[split])
 
 
+def _open_natural(rest: str) -> SampleSource:
+    if rest:
+        raise DataError(f"natural:{rest}: expected {FORMS['natural']} and no more")
+    return NaturalSource()
+
+
 def _open_vqav2(rest: str) -> SampleSource:
     questions, *annotations, images = _paths("vqav2", rest, (2, 3))
     return Vqav2Source(questions, images, annotations[0] if annotations else None)
@@ -86,6 +98,7 @@ def _open_huggingface(rest: str) -> SampleSource:
 
 _OPENERS: dict[str, Callable[[str], SampleSource]] = {
     "demo": _open_demo,
+    "natural": _open_natural,
     "vqav2": _open_vqav2,
     "coco": _open_coco,
     "folder": _open_folder,

@@ -11,13 +11,13 @@ import numpy as np
 import openvino as ov
 from PIL import Image
 
-from blipvino.arrays import DoubleArray, IntArray, Pixels
+from blipvino.arrays import IntArray
 from blipvino.bundle.golden import LONGEST, Expected, Golden, GoldenInputs, Results, rounded_to_8_bits
 from blipvino.checkpoint.config import BlipConfig
 from blipvino.checkpoint.tensors import Checkpoint
-from blipvino.compress.calibration import FALLBACK_QUESTIONS
-from blipvino.data import Sample
+from blipvino.data import QUESTIONS, Sample
 from blipvino.data.caption_texts import FALLBACK_CAPTIONS
+from blipvino.data.natural_pictures import Camera, natural_picture
 from blipvino.graphs.building import build_graph
 from blipvino.graphs.handover import handover_scales
 from blipvino.graphs.specs import GRAPHS, graph_names, specs_of
@@ -38,8 +38,10 @@ TEXT_TOKENS = 4
 LARGE_PICTURE = 2**18
 """Bytes of a picture above which there is only one, so that a bundle's golden samples stay below 2 MB."""
 
-NATURAL_SIZE = 384
-"""Pixels of a side of a generated picture."""
+NATURAL_SIZE = (384, 384)
+"""Of a generated picture, in pixels."""
+BRIGHT = Camera(exposure=0.45, contrast=0.6, saturation=0.4, cast=(0.0, 0.0), grain=1.0)
+"""What takes generated pictures: of bright ones the products add up to most, which kernels that overflow get wrong."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,7 @@ def _question(processors: Processors, config: BlipConfig) -> IntArray | None:
     """The golden question, or statement, int64 ``[1, T]``."""
     if not any(spec.reads == "questions" for spec in specs_of(config.architecture)):
         return None
-    tokens = processors.texts.question((FALLBACK_CAPTIONS if config.retrieves else FALLBACK_QUESTIONS)[0])
+    tokens = processors.texts.question((FALLBACK_CAPTIONS if config.retrieves else QUESTIONS)[0])
     return np.array([[*tokens[: LONGEST - 1], tokens[-1]] if len(tokens) > LONGEST else tokens], np.int64)
 
 
@@ -169,37 +171,4 @@ def golden_pictures(source: str | None, samples: Sequence[Sample]) -> list[Image
     """
     if source is not None and source.partition(":")[0] == "demo" and len(samples) > 1:
         return [load_image(sample.image()) for sample in samples[:2]]
-    return [Image.fromarray(natural_picture(NATURAL_SIZE, seed)) for seed in (0, 1)]
-
-
-def natural_picture(size: int, seed: int) -> Pixels:
-    """A picture with the statistics of bright photographs: a 1/f spectrum, and edges of things before one another.
-
-    Field (1987, "Relations between the statistics of natural images and the response properties of cortical cells")
-    found the spectrum; Lee, Mumford and Huang (2001, "Occlusion models for natural images") model the edges.
-
-    Args:
-        size: of a side, in pixels.
-        seed: of all that is drawn.
-
-    Returns:
-        uint8 ``[size, size, 3]``.
-    """
-    rng = np.random.default_rng(seed)
-    rows, columns = np.indices((size, size)) / size
-    picture = np.stack([_one_over_f(size, rng) for _ in range(3)], -1) * 0.4 + _one_over_f(size, rng)[..., None] * 0.6
-    for radius in 0.4 / np.arange(1, 25):
-        x, y = rng.random(2)
-        leaf = (columns - x) ** 2 + (rows - y) ** 2 < radius**2
-        picture[leaf] = 0.3 * picture[leaf] + 0.5 * rng.standard_normal(3)
-    return np.clip(176 + 48 * picture, 0, 255).astype(np.uint8)
-
-
-def _one_over_f(size: int, rng: np.random.Generator) -> DoubleArray:
-    """Noise whose amplitude falls with frequency, ``[size, size]``, of mean 0 and variance 1."""
-    frequencies = np.hypot(np.fft.fftfreq(size)[:, None], np.fft.rfftfreq(size)[None])
-    frequencies[0, 0] = np.inf
-    shape = (size, size // 2 + 1)
-    spectrum = (rng.standard_normal(shape) + 1j * rng.standard_normal(shape)) / frequencies
-    noise = np.fft.irfft2(spectrum, (size, size))
-    return np.asarray((noise - noise.mean()) / noise.std())
+    return [Image.fromarray(natural_picture(seed, NATURAL_SIZE, BRIGHT)) for seed in (0, 1)]

@@ -26,10 +26,11 @@ from blipvino.bundle.golden import GOLDEN_FILE, Golden, sampled
 from blipvino.bundle.manifest import FileEntry
 from blipvino.cli.main import app
 from blipvino.compress.storage import save_graph
+from blipvino.data import Sample
 from blipvino.demo import CHECKPOINT
 from blipvino.graphs.arithmetic import in_float
 from blipvino.machine.host import VARIABLE
-from blipvino.optimization.golden_samples import natural_picture
+from blipvino.optimization.golden_samples import golden_pictures
 from blipvino.optimization.optimize import CalibrationOptions
 from blipvino.runtime.compiling.bundled import run_selftest
 from blipvino.runtime.compiling.selftest import Verdict
@@ -446,12 +447,21 @@ def test_samples_of_an_output_meet_every_channel():
 
 
 def test_generated_pictures_are_bright_and_have_the_spectrum_of_photographs():
-    picture = natural_picture(128, 0).mean(axis=-1)
-    assert 140 < picture.mean() < 210
-    power = np.abs(np.fft.rfft2(picture - picture.mean())) ** 2
-    radius = np.hypot(np.fft.fftfreq(128)[:, None], np.fft.rfftfreq(128)[None])
-    low, high = (power[(radius > a) & (radius < b)].mean() for a, b in ((0.02, 0.04), (0.2, 0.4)))
-    assert 50 < low / high < 2000  # 1/f² of power: a factor of a hundred
+    for image in golden_pictures(None, ()):
+        picture = np.asarray(image).mean(axis=-1)
+        assert 140 < picture.mean() < 210
+        power = np.abs(np.fft.rfft2(picture - picture.mean())) ** 2
+        radius = np.hypot(np.fft.fftfreq(image.height)[:, None], np.fft.rfftfreq(image.width)[None])
+        low, high = (power[(radius > a) & (radius < b)].mean() for a, b in ((0.02, 0.04), (0.2, 0.4)))
+        assert 20 < low / high < 2000  # 1/f² of power: a factor of a hundred
+
+
+def test_golden_pictures_are_nobodys_photographs():
+    photograph = Image.new("RGB", (8, 8), "red")
+    seen = [Sample(number, lambda: photograph) for number in range(2)]
+    for source in ("folder:album", "photos", "natural", "hf:some"):
+        assert golden_pictures(source, seen)[0].size == (384, 384)
+    assert golden_pictures("demo:validation", seen)[0].size == (8, 8)
 
 
 def test_verdicts_in_json():

@@ -17,9 +17,9 @@ from blipvino.bundle.manifest import SourceInfo
 from blipvino.bundle.search_record import Race, Score, Treatments
 from blipvino.bundle.writing import BundleDetails, write_bundle
 from blipvino.checkpoint.tensors import Checkpoint
-from blipvino.compress.calibration import FALLBACK_QUESTIONS, CalibrationSet
+from blipvino.compress.calibration import CalibrationSet
 from blipvino.compress.noise.measure import rank_layers
-from blipvino.data import Sample
+from blipvino.data import QUESTIONS, Sample
 from blipvino.graphs.specs import graph_names
 from blipvino.machine.core import openvino_core
 from blipvino.optimization.search.options import Search
@@ -149,7 +149,7 @@ class TrialRunner:
     def _timed(self) -> list[tuple[Image.Image, str]]:
         """Images, each with a question."""
         samples = self._samples[: self._options.latency_samples]
-        asked = [next((question.text for question in sample.questions), FALLBACK_QUESTIONS[0]) for sample in samples]
+        asked = [next((question.text for question in sample.questions), QUESTIONS[0]) for sample in samples]
         return [(load_image(sample.image()), question) for sample, question in zip(samples, asked, strict=True)]
 
 
