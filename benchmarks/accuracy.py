@@ -69,7 +69,7 @@ def measure(source: str, recipe: str | Recipe, options: argparse.Namespace) -> l
     make_folder(folder)
     if not (folder / "bundle" / MANIFEST_FILE).exists():
         asked = Search(max_drop=options.max_drop, minutes=options.minutes) if recipe == AUTO else recipe
-        calibration = CalibrationOptions(samples=options.calibration_samples)
+        calibration = CalibrationOptions("demo", options.calibration_samples)
         optimize(source, folder / "bundle", recipe=asked, calibration=calibration)
     diagnosis, rows = _diagnose(folder, options.diagnose_samples), []
     for arithmetic in options.arithmetics.split(","):

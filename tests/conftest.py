@@ -89,7 +89,7 @@ def compressed(tiny_vqa, tmp_path_factory):
 def int8(tmp_path_factory):
     """The folder of the demo checkpoint's bundle in 8 bits, the answer graph in 4."""
     folder = tmp_path_factory.mktemp("evaluation") / "int8"
-    calibration = CalibrationOptions(samples=30)
+    calibration = CalibrationOptions("demo", 30)
     return optimize(CHECKPOINT, folder, recipe="int8-int4", calibration=calibration, show_progress=False).folder
 
 
@@ -97,7 +97,7 @@ def int8(tmp_path_factory):
 def tiny_int8(tiny_vqa, tmp_path_factory):
     """The folder of the tiny checkpoint's bundle in 8 bits."""
     folder = tmp_path_factory.mktemp("diagnose") / "int8"
-    calibration = CalibrationOptions(samples=8)
+    calibration = CalibrationOptions("demo", 8)
     return optimize(tiny_vqa.folder, folder, recipe="int8", calibration=calibration, show_progress=False).folder
 
 
@@ -105,5 +105,5 @@ def tiny_int8(tiny_vqa, tmp_path_factory):
 def retrieval_int8(tmp_path_factory):
     """The folder of the embedded retrieval checkpoint's bundle in 8 bits."""
     folder = tmp_path_factory.mktemp("retrieval") / "int8"
-    calibration = CalibrationOptions(samples=40)
+    calibration = CalibrationOptions("demo", 40)
     return optimize(RETRIEVAL_CHECKPOINT, folder, recipe="int8", calibration=calibration, show_progress=False).folder

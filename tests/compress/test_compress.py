@@ -453,7 +453,7 @@ def test_encoders_may_have_compressed_weights_and_answer_kv_may_be_quantized(tin
     bundle = optimize(
         *(tiny_vqa.folder, tmp_path / "mixed"),
         recipe=Recipe("mixed", "", treatments),
-        calibration=CalibrationOptions(samples=4),
+        calibration=CalibrationOptions("demo", 4),
         show_progress=False,
     )
     core = ov.Core()
@@ -500,7 +500,7 @@ folder, cores, *recipes = sys.argv[1:]
 os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: int(cores)])
 from blipvino import CalibrationOptions, optimize
 for recipe in recipes:
-    options = CalibrationOptions(samples=4)
+    options = CalibrationOptions("demo", 4)
     optimize("demo", f"{folder}/{recipe}", recipe=recipe, calibration=options, show_progress=False)
 """
 

@@ -70,7 +70,7 @@ def tinting(monkeypatch, tiny_captioner, tmp_path):
 def test_a_graph_from_outside_is_optimized_and_run(tinting, tmp_path, recipe):
     from blipvino.checkpoint.tensors import load_checkpoint
 
-    calibration = CalibrationOptions(samples=6)
+    calibration = CalibrationOptions("demo", 6)
     optimize(tinting, tmp_path / "bundle", recipe=recipe, calibration=calibration, show_progress=False)
     bundle = open_bundle(tmp_path / "bundle")
     assert all(map(bundle.has, graph_files("tint")))
@@ -88,7 +88,7 @@ def test_a_graph_from_outside_is_optimized_and_run(tinting, tmp_path, recipe):
 
 
 def test_a_graph_from_outside_is_tested_and_diagnosed(tinting, tmp_path):
-    bundle = optimize(tinting, tmp_path / "bundle", calibration=CalibrationOptions(samples=6), show_progress=False)
+    bundle = optimize(tinting, tmp_path / "bundle", calibration=CalibrationOptions("demo", 6), show_progress=False)
     report = run_selftest(bundle, EXACT)
     assert report.passed
     assert "tint" in [verdict.graph for verdict in report.verdicts]
@@ -172,7 +172,7 @@ def test_a_class_without_a_decoder_is_optimized_tested_and_diagnosed(monkeypatch
     shutil.copytree(tiny_vqa.folder, folder)
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**config, "architectures": [LOOKING]}))
-    calibration = CalibrationOptions(samples=6)
+    calibration = CalibrationOptions("demo", 6)
     bundle = optimize(folder, tmp_path / "bundle", recipe=recipe, calibration=calibration, show_progress=False)
 
     report = run_selftest(bundle, EXACT)

@@ -111,7 +111,7 @@ def test_the_rule_for_captions():
 def test_a_ruined_model_knows_that_it_is_often_wrong(tmp_path):
     """Outliers in the demo that plain min-max quantization does not survive, as docs/accuracy.md has it."""
     add_outliers(CHECKPOINT, tmp_path / "stressed", factor=50, channels=4)
-    options = {"calibration": CalibrationOptions(samples=100), "show_progress": False}
+    options = {"calibration": CalibrationOptions("demo", 100), "show_progress": False}
     bundle = optimize(tmp_path / "stressed", tmp_path / "ruined", recipe="minmax", **options)
     fits = calibrate_confidence(bundle, "demo:validation", samples=600, show_progress=False)
     blip = Blip.load(bundle.folder)

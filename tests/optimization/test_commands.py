@@ -17,5 +17,8 @@ def test_commands_say_how_a_bundle_was_made():
     made = details(recipe=Recipe("int8-int4", "", grouped))
     assert "--group-size 32" in optimize_command(made, "out")
     assert not list(remarks(made))
+    generated = details(calibration=CalibrationRecord("natural", 300, 300, 42))
+    assert "--calibration natural" in optimize_command(generated, "out")
+    assert "write it out in full" not in " ".join(remarks(generated))
     photos = CalibrationRecord("folder:photos", 10, 10, 1)
     assert "write it out in full" in " ".join(remarks(details(calibration=photos)))

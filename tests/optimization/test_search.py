@@ -441,7 +441,7 @@ def test_ctrl_c_in_a_real_search_writes_the_best_so_far(tiny_vqa, tmp_path, monk
     bundle = optimize(
         *(tiny_vqa.folder, tmp_path / "bundle"),
         recipe=Search(max_drop=99.0, validation_samples=8, latency_samples=2),
-        calibration=CalibrationOptions(samples=4),
+        calibration=CalibrationOptions("demo", 4),
         show_progress=False,
     )
     record = bundle.manifest.measurements.search.to_json()
@@ -469,7 +469,7 @@ def test_a_real_search_leaves_the_worst_layers_in_float(tiny_captioner, tmp_path
     bundle = optimize(
         *(tiny_captioner.folder, tmp_path / "bundle"),
         recipe=Search(validation_samples=4, latency_samples=2),
-        calibration=CalibrationOptions(samples=4),
+        calibration=CalibrationOptions("demo", 4),
         show_progress=False,
     )
     trials = bundle.manifest.measurements.search.to_json()["trials"]
@@ -486,7 +486,7 @@ def test_a_captioner_is_searched_by_its_captions(tiny_captioner, tmp_path, monke
     bundle = optimize(
         *(tiny_captioner.folder, tmp_path / "bundle"),
         recipe=Search(validation_samples=4, latency_samples=2, max_drop=30.0, minutes=1.0),
-        calibration=CalibrationOptions(samples=4),
+        calibration=CalibrationOptions("demo", 4),
         show_progress=False,
     )
     record = bundle.manifest.measurements.search.to_json()

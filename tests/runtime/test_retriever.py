@@ -180,7 +180,7 @@ def test_each_class_names_the_other_for_bundles_that_are_not_its(tiny_retriever,
 
 @pytest.mark.parametrize("recipe", ["minmax", "int8-int4"])
 def test_a_compressed_bundle_passes_its_self_test(tiny_retriever, tmp_path, recipe):
-    calibration = CalibrationOptions(samples=4)
+    calibration = CalibrationOptions("demo", 4)
     checkpoint = tiny_retriever.folder
     bundle = optimize(checkpoint, tmp_path / "b", recipe=recipe, calibration=calibration, show_progress=False)
     report = run_selftest(bundle, EXACT)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import get_args
 
-from blipvino.data.sources import FORMS
+from blipvino.data.sources import AUTO_SOURCE, FORMS, GENERATED
 from blipvino.demo.scenes import Split
 from blipvino.graphs.recipes import AUTO, RECIPE_NAMES, SEARCH_SUMMARY, find_recipe
 
@@ -34,9 +34,15 @@ def complete_contenders(incomplete: str) -> Completions:
 
 
 def complete_source() -> Completions:
-    """Sample sources: the demo's splits in full, and how those of other kinds begin."""
+    """Sample sources: the demo's splits and generated pictures in full, and how those of other kinds begin."""
     splits = [(f"demo:{split}", "") for split in get_args(Split)]
-    return [*splits, *((f"{kind}:", form) for kind, form in FORMS.items() if kind != "demo")]
+    others = [(f"{kind}:", form) for kind, form in FORMS.items() if kind not in GENERATED]
+    return [*splits, ("natural", "generated pictures with the statistics of photographs"), *others]
+
+
+def complete_calibration() -> Completions:
+    """Sources of calibration: that which fits the checkpoint, and any other."""
+    return [(AUTO_SOURCE, "demo for the demo, natural for all others"), *complete_source()]
 
 
 def complete_device() -> Completions:

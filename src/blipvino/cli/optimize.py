@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from blipvino.cli.completion import complete_decide_by, complete_source
+from blipvino.cli.completion import complete_calibration, complete_decide_by, complete_source
 from blipvino.cli.info import print_info
 from blipvino.cli.options import (
     CALIBRATION_HELP,
@@ -20,6 +20,7 @@ from blipvino.cli.options import (
 )
 from blipvino.cli.unused_options import refuse_unused
 from blipvino.data.samples import DEFAULT_SAMPLES, DEFAULT_SEED
+from blipvino.data.sources import AUTO_SOURCE
 from blipvino.errors import InputError
 from blipvino.graphs.recipes import AUTO, DEFAULT_RECIPE, find_recipe
 from blipvino.recipe import Recipe
@@ -30,7 +31,7 @@ CalibrationOption = Annotated[
     str,
     typer.Option(
         help=f"Samples for calibration: {CALIBRATION_HELP}; see docs/data.md.",
-        autocompletion=complete_source,
+        autocompletion=complete_calibration,
     ),
 ]
 SamplesOption = Annotated[int, typer.Option(help="Calibration samples.")]
@@ -63,7 +64,7 @@ def optimize(
     output: OutputOption,
     recipe: RecipeOption = DEFAULT_RECIPE,
     group_size: GroupSizeOption = None,
-    calibration: CalibrationOption = "demo",
+    calibration: CalibrationOption = AUTO_SOURCE,
     samples: SamplesOption = DEFAULT_SAMPLES,
     seed: SeedOption = DEFAULT_SEED,
     max_drop: MaxDropOption = None,

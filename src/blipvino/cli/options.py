@@ -17,7 +17,7 @@ from blipvino.cli.given_bundle import bundle_folder
 from blipvino.cli.output import print_error
 from blipvino.cli.unused_options import refuse_unused
 from blipvino.cli.writing_options import WritingOptions, check_writing
-from blipvino.data.sources import FORMS
+from blipvino.data.sources import FORMS, GENERATED
 from blipvino.errors import InputError, OutputError
 from blipvino.files.atomic import check_png, make_folder
 from blipvino.graphs.recipes import AUTO, DEFAULT_RECIPE, RECIPE_NAMES
@@ -33,8 +33,9 @@ if TYPE_CHECKING:
     from blipvino.pretrained.optimized_once import Wanted
 
 DEFAULT_CACHE = default_cache()
-_FILE_SOURCES = ", ".join(f"{kind}:…" for kind in FORMS if kind != "demo")
-SOURCES_HELP, CALIBRATION_HELP = f"demo:test, {_FILE_SOURCES}", f"demo, {_FILE_SOURCES}"
+_FILE_SOURCES = ", ".join(f"{kind}:…" for kind in FORMS if kind not in GENERATED)
+SOURCES_HELP = f"demo:test, {_FILE_SOURCES}"
+CALIBRATION_HELP = f"auto (demo for the demo, natural for all others), natural, demo, {_FILE_SOURCES}"
 
 
 class Precision(StrEnum):

@@ -27,6 +27,11 @@ FOLDER = "bundle"
 """What the card calls the folder that it is in."""
 PRECISIONS = {"ptq_int8": "int8", "weights_int8": "int8", "weights_int4": "int4", "fp16": "fp16"}
 """Tags by the method of a graph."""
+_SHOWN = {
+    "demo": " These are drawings of coloured shapes, not photographs.",
+    "natural": " These are generated pictures with the statistics of photographs, which show nothing.",
+}
+"""What samples of a kind of source are, where that is not plain."""
 _FRONT_MATTER = re.compile(r"\s*---\r?\n(.*?)\n---", re.DOTALL)
 _LICENSE = re.compile(r"^(license|license_name|license_link): *[\"']?(\w[^\"'\s#]*)[\"']?[ \r]*$", re.MULTILINE)
 """Lines of YAML, whose values are plain words there: identifiers and an address."""
@@ -152,8 +157,7 @@ def _calibration(details: BundleDetails) -> str:
     if record is None:
         return "No calibration data was used."
     drawn = f"{record.samples} samples ({record.images} images) of `{record.source}`, seed {record.seed}"
-    demo = " These are drawings of coloured shapes, not photographs." if record.source.startswith("demo") else ""
-    return f"Calibrated on {drawn}.{demo}"
+    return f"Calibrated on {drawn}.{_SHOWN.get(record.source.partition(':')[0], '')}"
 
 
 def _use(details: BundleDetails) -> Iterator[str]:

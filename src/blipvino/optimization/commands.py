@@ -9,6 +9,7 @@ from typing import Any
 
 from blipvino.bundle.manifest import Manifest
 from blipvino.bundle.writing import BundleDetails
+from blipvino.data.sources import GENERATED
 from blipvino.graphs.recipes import AUTO, RECIPE_NAMES, find_recipe
 from blipvino.recipe import Recipe
 
@@ -42,7 +43,7 @@ def remarks(made: Made) -> Iterator[str]:
     if name != AUTO and (name not in RECIPE_NAMES or not _is_listed(made.recipe)):
         yield "The recipe is not one of the command line's: manifest.json has every option of it."
     sources = [record.source for record in (made.calibration, made.measurements.search) if record]
-    if any(not source.startswith("demo") for source in sources):
+    if any(source.partition(":")[0] not in GENERATED for source in sources):
         yield "Of sample sources a short name is kept; write it out in full, with the folder of its images."
 
 

@@ -20,7 +20,7 @@ from blipvino.checks import shown
 from blipvino.compress.calibration import CalibrationSet, prepare_calibration
 from blipvino.compress.compressor import Compressor
 from blipvino.compress.storage import save_graph
-from blipvino.data import DEFAULT_SAMPLES, DEFAULT_SEED, Sample, SampleSource, count_items, open_source, take
+from blipvino.data import DEFAULT_SEED, Sample, SampleSource, count_items, take
 from blipvino.data.caption_texts import read_by
 from blipvino.demo import NAMES as EMBEDDED
 from blipvino.demo import resolve
@@ -29,6 +29,7 @@ from blipvino.graphs.handover import hand_over_in_8_bits
 from blipvino.graphs.recipes import AUTO, DEFAULT_RECIPE, RECIPE_NAMES, check_recipe, find_recipe
 from blipvino.graphs.specs import graph_names, handing_over
 from blipvino.optimization.calibrate_confidence import calibrate_confidence
+from blipvino.optimization.calibration_source import CalibrationOptions, calibration_source
 from blipvino.optimization.card import write_card
 from blipvino.optimization.golden_samples import golden_pictures, golden_samples, with_expectations
 from blipvino.optimization.preprocessing import Processors, write_preprocessing
@@ -38,27 +39,14 @@ from blipvino.optimization.search.trial_runner import Materials
 from blipvino.progress import Reporter
 from blipvino.recipe import Recipe
 
+__all__ = ["CalibrationOptions", "Search", "make_bundle", "optimize"]
+
 DEMO_DATA, DEMO_TEXTS, DEMO_SEED = "demo:validation", 300, DEFAULT_SEED + 1
 """What the confidence of a bundle of the demo is fitted on: questions, of as many images, which are captioned; not in
 calibration's order.
 """
 _TRIED_AT_ONCE = 4
 """How many times a bundle's bytes a search needs on disk, about."""
-
-
-@dataclass(frozen=True)
-class CalibrationOptions:
-    """Which samples quantization sees.
-
-    Attributes:
-        source: as `blipvino.data.open_source` takes it.
-        samples: (image, question) pairs, or images of a source without questions.
-        seed: of the shuffle.
-    """
-
-    source: str = "demo"
-    samples: int = DEFAULT_SAMPLES
-    seed: int = DEFAULT_SEED
 
 
 def optimize(
@@ -82,7 +70,8 @@ def optimize(
         recipe: a recipe, or the name of one (`blipvino.graphs.recipes`); or `Search`, which "auto" is with its
             defaults: the fastest that a search finds within a limit of accuracy. Ctrl-C ends the search, and its best
             so far is written.
-        calibration: the samples that quantization sees; the demo world's by default.
+        calibration: the samples that quantization sees; by default the demo world's for the demo, and for any other
+            checkpoint generated pictures with the statistics of photographs.
         overwrite: replace an existing bundle.
         revision: branch, tag or commit on the hub.
         token: access token for the hub; its own settings by default.
@@ -157,7 +146,7 @@ def _fill(
     """Put everything that a bundle holds into its folder, and what there is to say of it into its details."""
     processors = write_preprocessing(checkpoint, folder)
     needs_samples = isinstance(plan, Search) or plan.needs_calibration
-    seen = _calibrate(processors, calibration, details.architecture, reporter) if needs_samples else None
+    seen = _calibrate(checkpoint, processors, calibration, reporter) if needs_samples else None
     compressor = Compressor(checkpoint, seen.inputs if seen else None, reporter)
     details.calibration = seen.record if seen else None
     if isinstance(plan, Search):
@@ -225,9 +214,9 @@ class _Calibration:
 
 
 def _calibrate(
-    processors: Processors, options: CalibrationOptions, architecture: str, reporter: Reporter
+    checkpoint: Checkpoint, processors: Processors, options: CalibrationOptions, reporter: Reporter
 ) -> _Calibration:
-    source = read_by(architecture, open_source(options.source))
+    source = read_by(checkpoint.config.architecture, calibration_source(options, checkpoint, reporter))
     # Of many images one question each: the tutorial's shuffle scatters them too, and vision sees more images so.
     samples = take(source, options.samples, options.seed, spread=True)
     inputs = prepare_calibration(samples, processors.images, processors.texts, reporter)

@@ -81,7 +81,7 @@ def _computes_in_bf16():
 
 
 def test_a_captioning_checkpoint(tiny_captioner, tmp_path):
-    calibration = CalibrationOptions(samples=4)
+    calibration = CalibrationOptions("demo", 4)
     recipe = find_recipe("int8-int4").with_group_size(16)
     folder = optimize(
         tiny_captioner.folder, tmp_path / "b", recipe=recipe, calibration=calibration, show_progress=False
@@ -103,7 +103,7 @@ def test_what_cannot_be_diagnosed_is_refused(tiny_vqa, tiny_captioner, tiny_int8
 
 def test_the_demo_is_diagnosed_as_its_scenes_are_answered(tmp_path):
     """The handover in 8 bits and the 8-bit word table are undone before layers are compared."""
-    calibration = CalibrationOptions(samples=20)
+    calibration = CalibrationOptions("demo", 20)
     folder = optimize("demo", tmp_path / "b", recipe="int8", calibration=calibration, show_progress=False).folder
     graphs = {graph.graph: graph for graph in diagnosed(folder).graphs}
     assert {node.get_element_type() for node in ov.Core().read_model(folder / "question.xml").get_parameters()} >= {

@@ -45,7 +45,7 @@ GRAPHS = ("vision", "question_kv", "question", "answer_kv", "answer")
 def bundle(tmp_path_factory):
     """The demo in 8 bits."""
     folder = tmp_path_factory.mktemp("selftest") / "int8"
-    calibration = CalibrationOptions(samples=40)
+    calibration = CalibrationOptions("demo", 40)
     return optimize(CHECKPOINT, folder, recipe="int8", calibration=calibration, show_progress=False).folder
 
 
@@ -136,7 +136,7 @@ def test_every_recipe_has_one(recipe, tiny_captioner, tmp_path):
     from blipvino import find_recipe
 
     chosen = find_recipe(recipe) if recipe == "none" else find_recipe(recipe).with_group_size(16)
-    calibration = CalibrationOptions(samples=4)
+    calibration = CalibrationOptions("demo", 4)
     made = optimize(tiny_captioner.folder, tmp_path / "b", recipe=chosen, calibration=calibration, show_progress=False)
     report = run_selftest(made, FLOAT)
     assert report.passed
