@@ -26,6 +26,7 @@ from blipvino.runtime.decoding.ranking import AnswerList, Ranking
 from blipvino.runtime.features import ImageFeatures
 from blipvino.runtime.inputs.images import ImageProcessor
 from blipvino.runtime.loaded_model import DEFAULT_BATCH_SIZE
+from blipvino.runtime.reranking import Matcher, best_captions
 
 AHEAD = 2 * DEFAULT_BATCH_SIZE
 """Images that are read, and resized, before they are asked for."""
@@ -127,12 +128,21 @@ def _names_images(text: str) -> bool:
     return glob.has_magic(text) and any(glob.iglob(text, recursive=True))  # noqa: PTH207  # absolute ones too
 
 
+@dataclass(frozen=True)
+class Reranker:
+    """What chooses among captions: a model that matches, and how many captions are drawn of each image."""
+
+    matcher: Matcher
+    best_of: int
+
+
 def caption_images(
     blip: Blip,
     images: Iterator[Listed],
     prompt: str | None,
     options: Mapping[str, Any],
     min_confidence: float = 0.0,
+    reranker: Reranker | None = None,
 ) -> Generator[ImageText]:
     """Caption images one by one, as they are ready.
 
@@ -143,6 +153,7 @@ def caption_images(
         options: of `GenerationOptions`. With ``seed``, captions are drawn as `Blip.caption` draws them, images that
             cannot be read left out.
         min_confidence: captions that are less sure are withheld.
+        reranker: chooses among several captions that are drawn; None takes the one that is generated.
 
     Raises:
         InputError: the prompt or an option is not allowed.
@@ -151,10 +162,12 @@ def caption_images(
     together = max(1, len(first))  # one image needs no graph for several
     reader = _Reader(blip.images, chain(first, images))
     with closing(reader.pixels()) as readable:
-        stream = blip.caption_stream(
-            readable, prompt, batch_size=together, return_scores=True, min_confidence=min_confidence, **options
-        )
-        texts = ([_described(made)] for made in stream)
+        given = {"prompt": prompt, "batch_size": together, "min_confidence": min_confidence, **options}
+        if reranker is None:
+            texts = ([_described(made)] for made in blip.caption_stream(readable, return_scores=True, **given))
+        else:
+            best = best_captions(blip, reranker.matcher, readable, best_of=reranker.best_of, **given)
+            texts = ([_described(found.best, found.match)] for found in best)
         yield from _in_order(reader, texts, [None])
 
 
@@ -208,8 +221,8 @@ def _answers(
         yield answered[first : first + len(questions)]
 
 
-def _described(made: Generated) -> tuple[str, FinishReason, Sureness]:
-    return made.text, made.finish_reason, Sureness.of_generated(made)
+def _described(made: Generated, match: float | None = None) -> tuple[str, FinishReason, Sureness]:
+    return made.text, made.finish_reason, Sureness.of_generated(made, match)
 
 
 def _chosen(ranking: Ranking, min_confidence: float) -> tuple[str, None, Sureness]:

@@ -14,7 +14,7 @@ from rich.table import Table
 from blipvino.bundle.bundle import Bundle, open_bundle
 from blipvino.bundle.records import ConfidenceRecord, FittedConfidence
 from blipvino.bundle.search_record import SearchRecord
-from blipvino.checkpoint.architectures import answers_questions
+from blipvino.checkpoint.architectures import answers_questions, retrieves
 from blipvino.cli import output
 from blipvino.cli.cache import bundle_line, cache_line
 from blipvino.cli.options import DEFAULT_CACHE, CacheOption, JsonFlag
@@ -80,7 +80,8 @@ def print_info(bundle: Bundle, as_json: bool, measured: Sequence[MeasuredChoice]
     fitted = manifest.confidence or ConfidenceRecord()
     if answers_questions(manifest.architecture):
         typer.echo(f"confidence of answers: {_fitted(fitted.answers)}")
-    typer.echo(f"confidence of captions: {_fitted(fitted.captions)}")
+    if not retrieves(manifest.architecture):
+        typer.echo(f"confidence of captions: {_fitted(fitted.captions)}")
     if manifest.measurements.search is not None:
         _print_search(manifest.measurements.search)
 

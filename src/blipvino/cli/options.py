@@ -7,6 +7,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
@@ -28,6 +29,7 @@ from blipvino.runtime.compiling.engine_options import EngineOptions
 from blipvino.runtime.compiling.selftest import SelfTestMode
 from blipvino.runtime.decoding.generation_options import GenerationOptions
 from blipvino.runtime.results import checked_confidence
+from blipvino.runtime.retriever import BlipRetriever
 
 if TYPE_CHECKING:
     from blipvino.pretrained.optimized_once import Wanted
@@ -218,8 +220,20 @@ class ImageTextOptions:
             BlipvinoError: as of `bundle_of` and `Blip.load`.
         """
         bundle = bundle_folder(bundle, cache=self.cache, wanted=self._wanted())
+        return Blip.load(bundle, options=self._engine)
+
+    def load_retriever(self, bundle: Path) -> BlipRetriever:
+        """The model of a bundle or checkpoint for retrieval, likewise.
+
+        Raises:
+            BlipvinoError: as of `bundle_of` and `BlipRetriever.load`.
+        """
+        return BlipRetriever.load(bundle_folder(bundle, cache=self.cache), options=self._engine)
+
+    @cached_property
+    def _engine(self) -> EngineOptions:
         engine = engine_options(self.precision, self.arithmetic, device=self.device, strict=self.strict)
-        return Blip.load(bundle, options=replace(engine, cache=usable_cache(self.cache, self.no_cache)))
+        return replace(engine, cache=usable_cache(self.cache, self.no_cache))
 
     def _wanted(self) -> Wanted | None:
         """How a checkpoint is optimized, where something is asked for."""
