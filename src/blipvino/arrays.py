@@ -11,5 +11,6 @@ AnyArray = npt.NDArray[Any]
 FloatArray = npt.NDArray[np.float32]
 DoubleArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
 Pixels = npt.NDArray[np.uint8]
 """Pixels of one image ``[height, width, 3]`` or of several ``[B, size, size, 3]``."""

@@ -44,3 +44,41 @@ def test_the_command_line_asks_by_a_list(demo, tmp_path, run):
     answers.write_text("seven\neight\n")
     code, printed = run("ask", demo.bundle, image, "how many objects are there?", "--answers", answers)
     assert not code and printed.out.strip() in ("seven", "eight")
+
+
+def test_the_command_line_evaluates_retrieval(tiny_retriever, tmp_path, run):
+    out = tmp_path / "out"
+    few = ["--images", 12, "--candidates", 10, "--quiet"]
+    beside = ["--original", tiny_retriever.bundle, "--precision", "f32", "-o", out]
+    code, printed = run("evaluate", tiny_retriever.bundle, *few, *beside, "--json")
+    found = json.loads(printed.out)
+    assert not code and found == json.loads((out / "evaluation.json").read_text())
+    assert found["data"]["images"] == 12 and len(found["recall"]) == 12
+    assert all(row["drop"]["value"] == 0 for row in found["recall"])
+    code, printed = run("evaluate", tiny_retriever.bundle, *few, "--no-original")
+    assert not code and "Recall at k, %" in printed.out and "Claims judged rightly" in printed.out
+    assert "drop" not in printed.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--captions", 5], "--captions has no effect with a bundle for retrieval: it generates no text"),
+        (["--candidates", 5], "candidates is 5, expected at least 10"),
+        (["--data", "folder:{folder}"], "0 images with captions of their own in it"),
+    ],
+)
+def test_what_retrieval_cannot_be_evaluated_on_is_a_line(tiny_retriever, tmp_path, run, arguments, message):
+    demo_sample("test", 2).image().save(tmp_path / "scene.png")
+    given = [str(each).format(folder=tmp_path) for each in arguments]
+    code, printed = run("evaluate", tiny_retriever.bundle, "--quiet", *given)
+    assert code == 2 and message in " ".join(printed.err.split())
+
+
+def test_measurements_of_texts_say_what_there_is_for_retrieval(tiny_retriever, tmp_path, run):
+    demo_sample("test", 2).image().save(tmp_path / "scene.png")
+    for verb, *more in (("compare",), ("report", "-o", tmp_path / "report.html")):
+        code, printed = run(verb, tiny_retriever.bundle, *more, "--quiet")
+        assert code == 2 and "`blipvino evaluate` measures its recall" in " ".join(printed.err.split())
+    code, printed = run("caption", tiny_retriever.bundle, tmp_path, "--no-cache")
+    assert code == 2 and "BlipRetriever" in printed.err

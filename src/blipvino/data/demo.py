@@ -8,8 +8,10 @@ from functools import partial
 
 from PIL import Image
 
+from blipvino.data.claims import Claim
 from blipvino.data.samples import Question, Sample, shuffled
 from blipvino.demo.captions import references
+from blipvino.demo.contrasts import CONTRAST_TYPES
 from blipvino.demo.questions import sample_questions
 from blipvino.demo.scenes import Split, render, sample_scene, scene_rng
 
@@ -19,6 +21,7 @@ QUESTIONS_PER_SCENE = 8
 ANNOTATORS = 10
 """VQAv2 has ten answers to a question; here all ten agree."""
 _QUESTION_STREAM = 1
+_CLAIM_STREAM = 2
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,15 @@ class DemoSource:
         """Yield one sample a scene. See `SampleSource.samples`."""
         for index in shuffled(range(SCENES), seed):
             yield demo_sample(self.split, index)
+
+    def claims(self, sample: Sample) -> tuple[Claim, ...]:
+        """A true and a false claim of each type about a sample's scene, as far as it allows; see `ClaimSource`."""
+        scene = sample_scene(self.split, int(sample.image_id))
+        rng = scene_rng(self.split, scene.index, _CLAIM_STREAM)
+        pairs = [pair for ask in CONTRAST_TYPES.values() if (pair := ask(scene, rng)) is not None]
+        return tuple(
+            Claim(text, holds, pair.kind) for pair in pairs for text, holds in ((pair.true, True), (pair.false, False))
+        )
 
 
 def demo_sample(split: Split, index: int, questions: int = QUESTIONS_PER_SCENE) -> Sample:

@@ -13,6 +13,7 @@ from typing import Any
 from PIL import Image
 
 from blipvino.bundle.bundle import Bundle
+from blipvino.checkpoint.architectures import retrieves
 from blipvino.data import DEFAULT_SEED, Sample, SampleSource, count_items, open_source, take
 from blipvino.errors import InputError
 from blipvino.measure.cost import Cost, load_pair, measure_cost
@@ -144,7 +145,13 @@ def compare_with(
         BlipvinoError: a bundle, the checkpoint or the data cannot be used, or the original is of other weights.
     """
     reporter = Reporter(show_progress)
-    bundle, source = opened_bundle(compressed), open_source(data)
+    bundle = opened_bundle(compressed)
+    if retrieves(bundle.manifest.architecture):
+        raise InputError(
+            f"{bundle.folder}: compare is about answers and captions, and this bundle is for retrieval; `blipvino "
+            "evaluate` measures its recall and matching beside its original's"
+        )
+    source = open_source(data)
     with open_original(original, bundle, reporter) as reference:
         return compare(reference, bundle, source, options, reporter)
 

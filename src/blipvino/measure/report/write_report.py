@@ -10,6 +10,7 @@ from pathlib import Path
 
 from blipvino.bundle.bundle import Bundle
 from blipvino.bundle.manifest import MANIFEST_FILE
+from blipvino.checkpoint.architectures import retrieves
 from blipvino.data import open_source, take
 from blipvino.errors import BundleError, DataError, InputError, OutputError
 from blipvino.files.atomic import make_folder, write_text
@@ -73,6 +74,11 @@ def write_report(
     if output.suffix.lower() not in (".html", ".htm"):
         raise OutputError(f"{output}: a report is an HTML file; give a name that ends in .html")
     compressed = opened_bundle(bundle)
+    if retrieves(compressed.manifest.architecture):
+        raise InputError(
+            f"{compressed.folder}: a report is about answers and captions, and this bundle is for retrieval; `blipvino "
+            "evaluate` measures its recall and matching beside its original's"
+        )
     found = None if inputs.evaluation is None else _complete(inputs.evaluation, compressed)
     diagnosis = None if inputs.diagnosis is None else _diagnosis_of(inputs.diagnosis, compressed)
     chosen = data or (found.data.source if found else DEFAULT_DATA)

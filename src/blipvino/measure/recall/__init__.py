@@ -1,0 +1,1 @@
+"""How well a bundle for retrieval finds and matches, beside its original."""

@@ -1,0 +1,188 @@
+"""What an evaluation of a bundle for retrieval found: `RetrievalEvaluation`, all of ``evaluation.json``.
+
+Shares are from 0 to 1; tables show them times 100. Every figure is an `Estimate`: ``value``, ``low``, ``high``, a 95%
+interval over images that are drawn with replacement, while the gallery stays as it is.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal, Self, get_args
+
+from blipvino.checks import choice
+from blipvino.data import DEFAULT_SEED
+from blipvino.errors import InputError
+from blipvino.files.atomic import write_text
+from blipvino.files.json_records import decode
+from blipvino.machine.devices import CPU, device_name
+from blipvino.machine.host import ArithmeticOption
+from blipvino.machine.record import Machine
+from blipvino.measure.evaluation.evaluation import RESULTS_FILE, Model
+from blipvino.metrics.bootstrap import Estimate
+from blipvino.metrics.recall import RECALL_AT
+from blipvino.runtime.compiling.engine_options import Precision
+
+Direction = Literal["text to image", "image to text"]
+
+
+@dataclass(frozen=True)
+class RetrievalOptions:
+    """What to evaluate on.
+
+    Attributes:
+        images: of the gallery.
+        texts: captions of each image that are looked for and found, at the most; COCO's protocol has 5.
+        candidates: that matching puts in order, of the most similar.
+        precision: of the evaluated bundle's arithmetic that is not quantized. The original computes in float32.
+        arithmetic: of what is quantized.
+        seed: of the data's shuffle, and of the bootstrap.
+        device: that the evaluated bundle runs on. The original runs on the CPU.
+    """
+
+    images: int = 1000
+    texts: int = 1
+    candidates: int = 32
+    precision: Precision = "auto"
+    arithmetic: ArithmeticOption = "auto"
+    seed: int = DEFAULT_SEED
+    device: str = CPU
+
+    def __post_init__(self) -> None:
+        """Check the ranges.
+
+        Raises:
+            InputError: a number is too small.
+        """
+        choice("arithmetic", self.arithmetic, get_args(ArithmeticOption))
+        object.__setattr__(self, "device", device_name(self.device))
+        for name, least in {"images": 2, "texts": 1, "candidates": max(RECALL_AT)}.items():
+            value = getattr(self, name)
+            if value < least:
+                raise InputError(f"{name} is {value}, expected at least {least}")
+
+
+@dataclass(frozen=True)
+class GalleryInfo:
+    """The samples.
+
+    Attributes:
+        source: as it was named for `open_source`.
+        name: the source's own name.
+        images: of the gallery.
+        texts: of all images.
+        claims: about all images.
+    """
+
+    source: str
+    name: str
+    images: int
+    texts: int
+    claims: int
+
+
+@dataclass(frozen=True)
+class RecallScore:
+    """How often the right one is among the first ``k``.
+
+    Attributes:
+        direction: what finds what.
+        reranked: whether matching put the most similar in order; else they are as similarity has them.
+        k: how many are looked at.
+        original: None without an original, as ``drop``.
+        compressed: of the bundle.
+        drop: original minus compressed, over the same draws of images.
+    """
+
+    direction: Direction
+    reranked: bool
+    k: int
+    original: Estimate | None
+    compressed: Estimate
+    drop: Estimate | None
+
+
+@dataclass(frozen=True)
+class FirstAgreement:
+    """How often both models find the same one first."""
+
+    direction: Direction
+    reranked: bool
+    agreement: Estimate
+
+
+@dataclass(frozen=True)
+class MatchingScore:
+    """How often claims of a kind are judged rightly; ``original``, ``drop`` and ``agreement`` may be None.
+
+    Attributes:
+        kind: of claims; "all" for all.
+        claims: how many.
+        original: share of them.
+        compressed: share of them.
+        drop: original minus compressed.
+        agreement: share that both judge alike.
+    """
+
+    kind: str
+    claims: int
+    original: Estimate | None
+    compressed: Estimate
+    drop: Estimate | None
+    agreement: Estimate | None
+
+
+@dataclass(frozen=True)
+class RetrievalEvaluation:
+    """All that an evaluation found.
+
+    Attributes:
+        compressed: what was evaluated.
+        original: what it is compared with; None without.
+        data: the gallery.
+        options: what was asked for.
+        recall: both directions, by similarity and re-ranked, each at 1, 5 and 10.
+        agreement: both directions, by similarity and re-ranked; empty without an original.
+        matching: "all", then by kind of claims.
+        machine: that it ran on.
+        started: ISO 8601, UTC.
+        confidence: of the intervals, 0.95.
+        resamples: of the bootstrap.
+    """
+
+    compressed: Model
+    original: Model | None
+    data: GalleryInfo
+    options: RetrievalOptions
+    recall: tuple[RecallScore, ...]
+    agreement: tuple[FirstAgreement, ...]
+    matching: tuple[MatchingScore, ...]
+    machine: Machine
+    started: str
+    confidence: float
+    resamples: int
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What to call the models, the original first."""
+        return tuple(model.name for model in (self.original, self.compressed) if model is not None)
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Self:
+        """What `to_json` gave, after its way through JSON."""
+        return decode(cls, content)
+
+
+def write_retrieval_evaluation(evaluation: RetrievalEvaluation, folder: Path) -> None:
+    """Write ``evaluation.json``.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    write_text(folder / RESULTS_FILE, json.dumps(evaluation.to_json(), indent=2, ensure_ascii=False) + "\n")
