@@ -31,10 +31,11 @@ from blipvino.retrieval import PhotoIndex, neighbours, update_index
 from blipvino.retrieval.index_manifest import is_index
 from blipvino.retrieval.photo_reader import content_digest
 from blipvino.retrieval.photo_records import PhotoRecords
+from blipvino.runtime.loaded_model import DEFAULT_BATCH_SIZE
 from blipvino.runtime.retriever import BlipRetriever
 
 READY, GO, DONE = "ready", "go", "done"
-ADDED, CHANGED, MOVED, COPIED, DELETED = 16, 4, 4, 2, 6
+ADDED, CHANGED, MOVED, COPIED, DELETED = 32, 6, 6, 2, 24
 FRESH = 0.08
 """How often the index is removed before an update."""
 
@@ -227,7 +228,10 @@ def main() -> None:
     parser.add_argument("--work", nargs=2, type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.work is not None:
-        work(BlipRetriever.load(options.bundle, verify=False), *options.work)
+        model = BlipRetriever.load(options.bundle, verify=False)
+        # Graphs are compiled when they are first run, which is not what is to be interrupted.
+        model.embed_images([np.full((9, 9, 3), shade, np.uint8) for shade in range(DEFAULT_BATCH_SIZE)])
+        work(model, *options.work)
         return
     with TemporaryDirectory() as name:
         worker = [sys.executable, "-m", __spec__.name, str(options.bundle), "--work"]
