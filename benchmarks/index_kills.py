@@ -166,11 +166,13 @@ def kill_often(worker: Sequence[str], folder: Path, kills: int, seed: int) -> Co
     while happened["kills"] < kills:
         library.change()
         if rng.random() < FRESH:
-            shutil.rmtree(index)
+            shutil.rmtree(index, ignore_errors=True)  # there is none where making it was killed
             before = {}
             happened["indexes removed"] += 1
         seconds = _update(worker, photos, index, rng.uniform(0, 1.1 * duration))
         happened["kills" if seconds == 0 else "updates that were faster"] += 1
+        if seconds == 0 and happened["kills"] % 25 == 0:
+            print(f"{happened['kills']:5} kills of {kills} so far, nothing lost", file=sys.stderr, flush=True)
         duration = duration if seconds == 0 else 0.5 * (duration + seconds)
         after = check_killed(index, before, library, vectors)
         happened["kills between two batches"] += bool(set(after) - set(before)) and seconds == 0
