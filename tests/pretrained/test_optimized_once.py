@@ -255,3 +255,34 @@ def test_a_killed_process_leaves_a_cache_that_the_next_one_uses(checkpoint, tmp_
     assert [entry.folder for entry in BundleCache(tmp_path).entries()] == [bundle.folder]
     left = {path.name for path in (tmp_path / "bundles").iterdir()} - {bundle.folder.name}
     assert left == {f".{bundle.folder.name}.lock"}
+
+
+# Photos
+
+
+def test_photos_that_are_given_are_calibrated_on_but_do_not_decide_what_is_found(checkpoint, tmp_path, monkeypatch):
+    seen, asked = [], []
+
+    def optimize(source, output, *, calibration, **_):
+        seen.append(calibration)
+        raise CheckpointError("enough")
+
+    def photos():
+        asked.append(True)
+        return [tmp_path / "a.jpg"]
+
+    monkeypatch.setattr(optimizing, "optimize", optimize)
+    monkeypatch.setattr("blipvino.data.photographs.photo_source", lambda paths, reporter: list(paths))
+    for source, wanted in ((checkpoint, Wanted("none", photos=photos)), ("demo", Wanted(photos=photos))):
+        with pytest.raises(CheckpointError, match="enough"):
+            quietly(source, tmp_path / "cache", wanted)
+    assert seen[0].source == [tmp_path / "a.jpg"] and seen[1] is None and len(asked) == 1
+
+
+def test_a_bundle_that_is_there_asks_for_no_photos(checkpoint, made, tmp_path):
+    first = quietly(checkpoint, tmp_path)
+
+    def never():
+        raise AssertionError("photos were asked for")
+
+    assert quietly(checkpoint, tmp_path, Wanted("none", photos=never)).folder == first.folder

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from blipvino.cli.image_texts import ImageText, answer_images, split_inputs
+from blipvino.cli.looked_ahead import LookedAhead
 from blipvino.cli.options import (
     AnswersOption,
     BundleArgument,
@@ -50,7 +51,8 @@ def ask(
     choice = None if answers is None else read_answers(answers)
 
     def answered(listed: Iterator[Listed]) -> Generator[ImageText]:
-        blip = options.load_model(bundle)
-        return answer_images(blip, listed, questions, choice, options.generation, options.least)
+        ahead = LookedAhead(listed)
+        blip = options.load_model(bundle, ahead.paths)
+        return answer_images(blip, ahead, questions, choice, options.generation, options.least)
 
     show_texts(images, questions, options, answered)

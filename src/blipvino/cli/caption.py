@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from blipvino.cli.image_texts import ImageText, Reranker, caption_images
+from blipvino.cli.looked_ahead import LookedAhead
 from blipvino.cli.options import BundleArgument, ImageTextOptions, with_image_text_options
 from blipvino.cli.texts_of_photos import show_texts
 from blipvino.cli.unused_options import refuse_unused
@@ -51,8 +52,9 @@ def caption(
         raise InputError("--rerank chooses among captions that are drawn; add --do-sample")
 
     def captions(listed: Iterator[Listed]) -> Generator[ImageText]:
-        blip = options.load_model(bundle)
+        ahead = LookedAhead(listed)
+        blip = options.load_model(bundle, ahead.paths)
         reranker = None if rerank is None else Reranker(options.load_retriever(rerank), best_of)
-        return caption_images(blip, listed, prompt, options.generation, options.least, reranker)
+        return caption_images(blip, ahead, prompt, options.generation, options.least, reranker)
 
     show_texts(images, (), options, captions)

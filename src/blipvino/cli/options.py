@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from functools import cached_property
@@ -211,15 +211,15 @@ class ImageTextOptions:
         """
         return checked_confidence(self.min_confidence)
 
-    def load_model(self, bundle: Path) -> Blip:
-        """The model of a bundle, or of a checkpoint, which is optimized the first time.
+    def load_model(self, bundle: Path, photos: Callable[[], Sequence[Path]]) -> Blip:
+        """The model of a bundle, or of a checkpoint, which is optimized the first time, on the photos that are given.
 
         Where the cache of compiled graphs cannot be made, it runs without, which is said on standard error.
 
         Raises:
             BlipvinoError: as of `bundle_of` and `Blip.load`.
         """
-        bundle = bundle_folder(bundle, cache=self.cache, wanted=self._wanted())
+        bundle = bundle_folder(bundle, cache=self.cache, wanted=self._wanted(photos))
         return Blip.load(bundle, options=self._engine)
 
     def load_retriever(self, bundle: Path) -> BlipRetriever:
@@ -235,13 +235,11 @@ class ImageTextOptions:
         engine = engine_options(self.precision, self.arithmetic, device=self.device, strict=self.strict)
         return replace(engine, cache=usable_cache(self.cache, self.no_cache))
 
-    def _wanted(self) -> Wanted | None:
-        """How a checkpoint is optimized, where something is asked for."""
-        if self.recipe == DEFAULT_RECIPE and self.revision is None:
-            return None
+    def _wanted(self, photos: Callable[[], Sequence[Path]]) -> Wanted:
+        """How a checkpoint is optimized."""
         from blipvino.pretrained.optimized_once import Wanted
 
-        return Wanted(self.recipe, self.revision)
+        return Wanted(self.recipe, self.revision, photos=photos)
 
 
 def usable_cache(cache: Path, no_cache: bool) -> Path | None:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from blipvino.bundle.bundle import Bundle
 from blipvino.bundle.manifest import MANIFEST_FILE, SCHEMA_VERSION
-from blipvino.checkpoint.hub import HubUnreachableError, resolve_commit
 from blipvino.checkpoint.tensors import load_checkpoint
+from blipvino.demo import NAMES as EMBEDDED
 from blipvino.errors import CheckpointError, InputError
 from blipvino.graphs.recipes import DEFAULT_RECIPE
 from blipvino.machine.versions import installed_version
@@ -22,7 +23,7 @@ from blipvino.runtime.compiling.cache import default_cache
 from blipvino.runtime.reading import find_bundle
 
 if TYPE_CHECKING:
-    from blipvino.optimization.optimize import CalibrationOptions
+    from blipvino.optimization.calibration_source import CalibrationOptions
     from blipvino.optimization.search.options import Search
 
 
@@ -35,12 +36,20 @@ class Wanted:
         revision: branch, tag or commit on the hub.
         token: access token for the hub; its own settings by default.
         calibration: the samples that quantization sees; None is what `optimize` takes by itself.
+        photos: gives files to calibrate on instead, asked when the checkpoint is optimized, unless it is the demo, which
+            knows no photographs. They do not decide which bundle is found.
     """
 
     recipe: str | Recipe | Search = DEFAULT_RECIPE
     revision: str | None = None
     token: str | None = None
     calibration: CalibrationOptions | None = None
+    photos: Callable[[], Sequence[str | Path]] | None = None
+
+    @property
+    def is_default(self) -> bool:
+        """Whether nothing is asked for that a bundle may not be."""
+        return replace(self, photos=None) == Wanted()
 
 
 def bundle_of(
@@ -67,7 +76,7 @@ def bundle_of(
         InputError: options of a checkpoint were given for a bundle.
     """
     if (Path(source).expanduser() / MANIFEST_FILE).is_file():
-        if wanted is not None and wanted != Wanted():
+        if wanted is not None and not wanted.is_default:
             raise InputError(f"{source} is a bundle, made already: recipe, revision and calibration are of checkpoints")
         return find_bundle(Path(source).expanduser())
     wanted = wanted or Wanted()
@@ -92,12 +101,22 @@ def _optimize(source: Source, wanted: Wanted, place: Path, reporter: Reporter) -
         source.name,
         place,
         recipe=wanted.recipe,
-        calibration=wanted.calibration,
+        calibration=wanted.calibration or _photos(source, wanted, reporter),
         overwrite=place.exists(),  # one that is damaged
         revision=source.revision,
         token=wanted.token,
         show_progress=reporter.show,
     )
+
+
+def _photos(source: Source, wanted: Wanted, reporter: Reporter) -> CalibrationOptions | None:
+    """The photos that were given, as samples; None where none were, or they are no use."""
+    if wanted.photos is None or source.name in EMBEDDED:
+        return None
+    from blipvino.data.photographs import photo_source  # noqa: PLC0415  # beside the next
+    from blipvino.optimization.calibration_source import CalibrationOptions  # noqa: PLC0415  # brings NNCF
+
+    return CalibrationOptions(photo_source(wanted.photos(), reporter))
 
 
 def _source(name: str | Path, wanted: Wanted, kept: BundleCache, reporter: Reporter) -> Source:
@@ -114,6 +133,8 @@ def _source(name: str | Path, wanted: Wanted, kept: BundleCache, reporter: Repor
 
 
 def _hub_source(repo_id: str, wanted: Wanted, kept: BundleCache, reporter: Reporter) -> Source:
+    from blipvino.checkpoint.hub import HubUnreachableError, resolve_commit  # noqa: PLC0415  # takes long to import
+
     if is_commit(wanted.revision):
         return Source(repo_id, str(wanted.revision), wanted.revision)
     try:

@@ -116,6 +116,7 @@ class LoadedModel:
         recipe: str | Recipe = DEFAULT_RECIPE,
         revision: str | None = None,
         token: str | None = None,
+        photos: Sequence[str | Path] | None = None,
         cache: str | Path | None = None,
         options: EngineOptions | None = None,
         show_progress: bool = True,
@@ -131,6 +132,8 @@ class LoadedModel:
             recipe: as `optimize` takes it.
             revision: branch, tag or commit on the hub.
             token: access token for the hub; its own settings by default.
+            photos: image files like those to come: 32 of them or more are calibrated on when the checkpoint is
+                optimized, else pictures that are generated.
             cache: folder of bundles and compiled graphs; the user's own by default, see ``docs/cache.md``.
             options: how graphs are compiled; by default compiled graphs are kept in the cache.
             show_progress: show on standard error what is done.
@@ -141,7 +144,8 @@ class LoadedModel:
         # By name: to optimize is of a floor above, on which no module here may stand.
         optimized_once = import_module("blipvino.pretrained.optimized_once")
         folder = default_cache() if cache is None else folder_path("cache", cache)
-        wanted = optimized_once.Wanted(recipe, revision, token)
+        given = None if photos is None else list(photos)
+        wanted = optimized_once.Wanted(recipe, revision, token, photos=None if given is None else lambda: given)
         show_progress = flag("show_progress", show_progress)
         bundle: Bundle = optimized_once.bundle_of(source, wanted, cache=folder, show_progress=show_progress)
         compiled = EngineOptions(cache=folder) if options is None else options
