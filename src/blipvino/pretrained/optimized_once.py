@@ -36,7 +36,7 @@ class Wanted:
         revision: branch, tag or commit on the hub.
         token: access token for the hub; its own settings by default.
         calibration: the samples that quantization sees; None is what `optimize` takes by itself.
-        photos: gives files to calibrate on instead, asked when the checkpoint is optimized, unless it is the demo, which
+        photos: gives files to calibrate on instead, asked when the checkpoint is optimized; not of the demo, which
             knows no photographs. They do not decide which bundle is found.
     """
 
