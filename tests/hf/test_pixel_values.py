@@ -49,9 +49,7 @@ def test_tokens_are_those_of_the_image_itself(model, tiny_captioner, dtype):
     images = [scene_image(index) for index in range(3)]
     found = model.generate(tiny_captioner.pixel_values(images).to(dtype), max_new_tokens=8)
     expected = tiny_captioner.blip.caption_ids(images, max_new_tokens=8)
-    padded = [ids + [3] * (found.shape[1] - len(ids)) for ids in expected]
     assert [row[: len(ids)] for row, ids in zip(found.tolist(), expected, strict=True)] == expected
-    assert len(padded) == len(found)
     assert len(model.blip.extractor.cache._known) >= 3  # known by their content from now on
 
 

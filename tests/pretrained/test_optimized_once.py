@@ -110,6 +110,8 @@ def test_what_is_neither_says_what_was_looked_for(tmp_path, monkeypatch):
         tmp_path / "empty": "neither a bundle",
         tmp_path / "file": "is a file",
         tmp_path / "missing": "no such folder",
+        "~no-such-user/x": "can be no folder",
+        "x" * 300: "can be no folder",
         "missing": "no such folder; expected a bundle, a checkpoint's folder, or a hub id",
         "out/missing": "is no folder here, so it was asked of the hub",
     }.items():

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from blipvino.bundle.manifest import MANIFEST_FILE
 from blipvino.runtime.compiling.cache import default_cache
 
 if TYPE_CHECKING:
@@ -24,8 +23,6 @@ def bundle_folder(given: Path, *, quiet: bool = False, cache: Path | None = None
     Raises:
         BlipvinoError: it is neither, or cannot be optimized.
     """
-    if wanted is None and (given / MANIFEST_FILE).is_file():
-        return given
     from blipvino.pretrained.optimized_once import bundle_of
 
     return bundle_of(str(given), wanted, cache=cache or default_cache(), show_progress=not quiet).folder

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from blipvino.checkpoint.tensors import CONFIG_FILE
+from blipvino.checks import shown
 from blipvino.demo import resolve
 from blipvino.errors import CheckpointError
 from blipvino.files.staging import moved_aside
@@ -38,9 +39,27 @@ class Source:
         return re.sub("[^A-Za-z0-9._-]+", "-", Path(self.name).name) or "checkpoint"
 
 
+def named_path(name: str | Path) -> Path:
+    """What is called so here: an embedded checkpoint's folder, or a path, from the user's home where it begins so.
+
+    Raises:
+        CheckpointError: it can be no path.
+    """
+    try:
+        path = Path(resolve(name)).expanduser()
+        path.is_dir()
+    except (OSError, RuntimeError, ValueError) as error:  # too long a name, a user that is unknown, a zero byte
+        raise CheckpointError(f"{shown(str(name))} can be no folder ({error})") from error
+    return path
+
+
 def is_checkpoint_folder(name: str | Path) -> bool:
-    """Whether this is a checkpoint in a folder, the embedded ones included, and not on a hub."""
-    return Path(resolve(name)).expanduser().is_dir()
+    """Whether this is a checkpoint in a folder, the embedded ones included, and not on a hub.
+
+    Raises:
+        CheckpointError: it can be no path.
+    """
+    return named_path(name).is_dir()
 
 
 def folder_source(name: str | Path) -> Source:
@@ -49,7 +68,7 @@ def folder_source(name: str | Path) -> Source:
     Raises:
         CheckpointError: it holds no checkpoint, or cannot be read.
     """
-    folder = Path(resolve(name)).expanduser()
+    folder = named_path(name)
     if not (folder / CONFIG_FILE).is_file():
         raise CheckpointError(
             f"{name}: neither a bundle (it has no manifest.json, as `blipvino optimize` writes one) nor a checkpoint "
@@ -70,7 +89,7 @@ def check_hub_id(name: str | Path) -> None:
     Raises:
         CheckpointError: it is a file, or a path to nothing.
     """
-    path, expected = Path(name).expanduser(), "expected a bundle, a checkpoint's folder, or a hub id (owner/name)"
+    path, expected = named_path(name), "expected a bundle, a checkpoint's folder, or a hub id (owner/name)"
     if path.exists():
         raise CheckpointError(f"{name} is a file; {expected}")
     aside = moved_aside(path)

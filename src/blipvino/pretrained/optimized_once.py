@@ -16,7 +16,14 @@ from blipvino.errors import CheckpointError, InputError
 from blipvino.graphs.recipes import DEFAULT_RECIPE
 from blipvino.machine.versions import installed_version
 from blipvino.pretrained.bundle_cache import BundleCache
-from blipvino.pretrained.checkpoint_state import Source, check_hub_id, folder_source, is_checkpoint_folder, is_commit
+from blipvino.pretrained.checkpoint_state import (
+    Source,
+    check_hub_id,
+    folder_source,
+    is_checkpoint_folder,
+    is_commit,
+    named_path,
+)
 from blipvino.progress import Reporter
 from blipvino.recipe import Recipe
 from blipvino.runtime.compiling.cache import default_cache
@@ -75,10 +82,10 @@ def bundle_of(
         BlipvinoError: the source is neither, the hub refuses it, or as `optimize`.
         InputError: options of a checkpoint were given for a bundle.
     """
-    if (Path(source).expanduser() / MANIFEST_FILE).is_file():
+    if (named_path(source) / MANIFEST_FILE).is_file():
         if wanted is not None and not wanted.is_default:
             raise InputError(f"{source} is a bundle, made already: recipe, revision and calibration are of checkpoints")
-        return find_bundle(Path(source).expanduser())
+        return find_bundle(named_path(source))
     wanted = wanted or Wanted()
     kept, reporter = BundleCache(cache or default_cache()), Reporter(show_progress)
     found = _source(source, wanted, kept, reporter)
