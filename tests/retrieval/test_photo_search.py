@@ -2,12 +2,15 @@
 
 import os
 import sqlite3
+from pathlib import Path
 
 import pytest
-from retrieval_subjects import ColorEmbedder, bad_photo, photo
+from retrieval_subjects import ColorEmbedder, bad_photo, later, photo
 
 from blipvino.errors import ImageError, InputError, RetrievalError
-from blipvino.retrieval import PhotoIndex, SearchOptions, search_photos, update_index
+from blipvino.retrieval import PhotoIndex, SearchOptions, photo_search, search_photos, update_index
+from blipvino.retrieval.kept_features import KeptFeatures
+from blipvino.runtime.inputs.images import ImageProcessor
 
 
 @pytest.fixture
@@ -84,6 +87,69 @@ def test_photos_that_have_gone_since_are_passed_over(index, folder, model):
     assert names(found)[0] == "red-80.png"
     assert len(found.hits) == 2
     assert sorted(path.name for path in found.missing) == ["red-0.png", "red-40.png"]
+
+
+def test_a_photo_that_was_replaced_is_not_taken_for_its_copy(index, folder, model):
+    (folder / "a.png").write_bytes((folder / "red-0.png").read_bytes())
+    update_index(index.folder, [], model)
+    photo(folder / "a.png", "blue", 7)
+    found = search_photos(index, model, "red", options=SearchOptions(hits=1))
+    assert (names(found), found.hits[0].copies) == (["red-0.png"], ())
+    assert [path.name for path in found.missing] == ["a.png"]
+    update_index(index.folder, [], model)
+    again = search_photos(index, model, "red", options=SearchOptions(hits=1))
+    assert (again.hits, again.missing) == (found.hits, [])
+    assert again.hits[0].probability == pytest.approx(1)
+
+
+def test_a_photo_that_is_replaced_while_it_is_read_is_not_taken_for_its_copy(index, folder, model, monkeypatch):
+    (folder / "a.png").write_bytes((folder / "red-0.png").read_bytes())
+    update_index(index.folder, [], model)
+    read = ImageProcessor.pixels
+
+    def replaced(images, paths):
+        if isinstance(paths[0], Path) and paths[0].name == "a.png":
+            photo(folder / "a.png", "blue", 7)
+        return read(images, paths)
+
+    monkeypatch.setattr(ImageProcessor, "pixels", replaced)
+    found = search_photos(index, model, "red", options=SearchOptions(hits=1))
+    assert (names(found), [path.name for path in found.missing]) == (["red-0.png"], ["a.png"])
+    assert found.hits[0].probability == pytest.approx(1)
+
+
+def test_a_photo_of_the_same_content_is_found_whenever_it_was_written(index, folder, model):
+    later(folder / "red-0.png")
+    found = search_photos(index, model, "red", options=SearchOptions(hits=1))
+    assert (names(found), found.missing) == (["red-0.png"], [])
+
+
+def test_no_more_than_a_few_batches_are_held(index, model, monkeypatch):
+    """Neither as pixels nor as kept features, however many are ranked."""
+    monkeypatch.setattr(photo_search, "DEFAULT_BATCH_SIZE", 1)
+    read, get, match = ImageProcessor.pixels, KeptFeatures.get, model.match
+    begun, done, held, asked = [], [], [], []
+
+    def reading(images, paths):
+        if isinstance(paths[0], Path):
+            begun.append(paths)
+            held.append(len(begun) - len(done))
+        return read(images, paths)
+
+    def matching(images, text):
+        done.append(images)
+        return match(images, text)
+
+    def getting(kept, images):
+        asked.append(len(images))
+        return get(kept, images)
+
+    monkeypatch.setattr(ImageProcessor, "pixels", reading)
+    monkeypatch.setattr(model, "match", matching)
+    monkeypatch.setattr(KeptFeatures, "get", getting)
+    assert len(search_photos(index, model, "red", options=SearchOptions(hits=12, rerank=12)).hits) == 12
+    assert max(held) <= photo_search._AHEAD + 1
+    assert asked == [1] * 12
 
 
 def test_more_than_there_is_finds_all(index, model):

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -61,6 +62,23 @@ class Counts:
     photos: int
     images: int
     unreadable: int
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """A file as it was when it was indexed.
+
+    Attributes:
+        path: of the file.
+        size: in bytes.
+        mtime_ns: when it was changed.
+        digest: of its content.
+    """
+
+    path: Path
+    size: int
+    mtime_ns: int
+    digest: bytes
 
 
 class PhotoRecords:
@@ -199,13 +217,18 @@ class PhotoRecords:
 
     def photos_of(self, images: Sequence[int]) -> dict[int, list[Path]]:
         """The files of some images, by id; an image whose files have gone has none."""
+        return {image: [file.path for file in files] for image, files in self.recorded_of(images).items()}
+
+    def recorded_of(self, images: Sequence[int]) -> dict[int, list[Recorded]]:
+        """The same, with what they were when they were indexed."""
         query = (
-            "SELECT image, roots.path, photos.path FROM photos JOIN roots ON roots.id = root WHERE image IN ({}) "
+            "SELECT image, roots.path, photos.path, size, mtime_ns, digest FROM photos "
+            "JOIN roots ON roots.id = root JOIN images ON images.id = image WHERE image IN ({}) "
             "ORDER BY root, photos.path"
         )
-        found: dict[int, list[Path]] = {}
-        for image, root, path in self._of(query, images):
-            found.setdefault(image, []).append(Path(os.fsdecode(root)) / os.fsdecode(path))
+        found: dict[int, list[Recorded]] = {}
+        for image, root, path, *state in self._of(query, images):
+            found.setdefault(image, []).append(Recorded(Path(os.fsdecode(root)) / os.fsdecode(path), *state))
         return found
 
     def roots(self) -> list[Path]:
@@ -238,8 +261,8 @@ class PhotoRecords:
             db.execute(DROP_IMAGES)
         return gone
 
-    def _of(self, query: str, images: Sequence[int]) -> list[tuple[int, bytes, bytes]]:
-        rows: list[tuple[int, bytes, bytes]] = []
+    def _of(self, query: str, images: Sequence[int]) -> list[tuple[Any, ...]]:
+        rows: list[tuple[Any, ...]] = []
         with self.lock:
             for first in range(0, len(images), _PLACES):
                 some = [int(image) for image in images[first : first + _PLACES]]

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Generator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +20,16 @@ from blipvino.errors import ImageError, InputError
 from blipvino.retrieval.embedder import Embedder
 from blipvino.retrieval.kept_features import DEFAULT_LIMIT_BYTES, KeptFeatures
 from blipvino.retrieval.photo_index import PhotoIndex
+from blipvino.retrieval.photo_reader import content_digest
+from blipvino.retrieval.photo_records import Recorded
+from blipvino.retrieval.update_plan import file_state
 from blipvino.runtime.features import ImageFeatures
 from blipvino.runtime.inputs.images import ImageSource
 from blipvino.runtime.loaded_model import DEFAULT_BATCH_SIZE
 
 DEFAULT_HITS, DEFAULT_RERANKED = 10, 32
+_AHEAD = 3
+"""Batches that are read before their turn."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +62,7 @@ class Found:
 
     Attributes:
         hits: best first.
-        missing: files that the index has and that cannot be read any more; they were passed over.
+        missing: files of the index that cannot be read any more, or were changed since; they were passed over.
     """
 
     hits: list[Hit]
@@ -117,7 +125,7 @@ def search_photos(
     ranked = chosen.rerank if text is not None else 0
     missing: list[Path] = []
     near = _there(index, np.asarray(vectors[0]), max(chosen.hits, ranked), missing)
-    hits = [hit for _, hit in near]
+    hits = [one.hit() for one in near]
     if text is not None and ranked:
         kept = KeptFeatures(index.folder, model.bundle.fingerprint, chosen.keep_bytes)
         hits = _ranked(model, text, near[:ranked], kept, missing) + hits[ranked:]
@@ -130,18 +138,35 @@ def _one(image: ImageSource | None) -> ImageSource:
     return image
 
 
-def _there(index: PhotoIndex, vector: np.ndarray, count: int, missing: list[Path]) -> list[tuple[int, Hit]]:
-    """The nearest images whose files are still there, by id."""
+@dataclass(frozen=True)
+class _Near:
+    """A near image, with its files that are as they were when they were indexed."""
+
+    image: int
+    similarity: float
+    files: list[Recorded]
+
+    def hit(self, first: int = 0) -> Hit:
+        """It as a hit, of that file of its; those before it are left out."""
+        path, *copies = (file.path for file in self.files[first:])
+        return Hit(path, self.similarity, copies=tuple(copies))
+
+
+def _there(index: PhotoIndex, vector: np.ndarray, count: int, missing: list[Path]) -> list[_Near]:
+    """The nearest images whose files are still there, and still what they were."""
     asked = count
     while True:
         near = []
         missing.clear()
         nearest = index.nearest(vector, asked)
-        for image, similarity, files in nearest:
-            there = [file for file in files if file.is_file()]
-            missing += [file for file in files if file not in there]
+        with index.records.refusals():
+            recorded = index.records.recorded_of([image for image, _, _ in nearest])
+        for image, similarity, _ in nearest:
+            files = recorded.get(image, [])
+            there = [file for file in files if _is_unchanged(file)]
+            missing += [file.path for file in files if file not in there]
             if there:
-                near.append((image, Hit(there[0], similarity, copies=tuple(there[1:]))))
+                near.append(_Near(image, similarity, there))
             if len(near) == count:
                 return near
         if len(nearest) < asked:
@@ -149,36 +174,79 @@ def _there(index: PhotoIndex, vector: np.ndarray, count: int, missing: list[Path
         asked *= 2
 
 
-def _ranked(
-    model: Embedder, text: str, near: Sequence[tuple[int, Hit]], kept: KeptFeatures, missing: list[Path]
-) -> list[Hit]:
+def _is_unchanged(file: Recorded) -> bool:
+    """Whether a file has the content that was indexed; it is read where its time alone is another."""
+    size, mtime_ns = file_state(file.path)
+    if size != file.size or mtime_ns == file.mtime_ns:
+        return size == file.size and file.path.is_file()
+    try:
+        return content_digest(file.path) == file.digest
+    except ImageError:
+        return False
+
+
+def _ranked(model: Embedder, text: str, near: Sequence[_Near], kept: KeptFeatures, missing: list[Path]) -> list[Hit]:
     """Those that can be read, likeliest first."""
-    known = kept.get([image for image, _ in near])
+    kept.put({}, [one.image for one in near])  # so that what later batches need is not what has to go for the first
     ranked: list[Hit] = []
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        reading = {image: pool.submit(_pixels, model, hit.path) for image, hit in near if image not in known}
-        for first in range(0, len(near), DEFAULT_BATCH_SIZE):
-            batch = near[first : first + DEFAULT_BATCH_SIZE]
-            pixels = {image: reading.pop(image).result() for image, _ in batch if image in reading}
-            made = _features(model, {image: read for image, read in pixels.items() if read is not None}, kept)
-            there = [(image, hit) for image, hit in batch if image in known or image in made]
-            missing += [hit.path for image, hit in batch if image not in known and image not in made]
-            if there:
-                seen = [known.pop(image) if image in known else made[image] for image, _ in there]
-                fits = model.match(seen, text)
-                ranked += [replace(hit, probability=float(fit)) for fit, (_, hit) in zip(fits, there, strict=True)]
-            kept.put(made, [image for image, _ in there])
+    for batch in _batches(model, near, kept):
+        made = _features(model, {one.near.image: one.pixels for one in batch if one.pixels is not None}, kept)
+        seen: list[ImageFeatures] = []
+        hits: list[Hit] = []
+        for one in batch:
+            features = made.get(one.near.image) if one.kept is None else one.kept
+            missing += [file.path for file in one.near.files[: one.failed]]
+            if features is not None:
+                seen.append(features)
+                hits.append(one.near.hit(one.failed))
+        if hits:
+            fits = model.match(seen, text)
+            ranked += [replace(hit, probability=float(fit)) for fit, hit in zip(fits, hits, strict=True)]
+        kept.put(made, [])
     return sorted(ranked, key=lambda hit: (-(hit.probability or 0), -hit.similarity))
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """A near image with its kept features, or the pixels of its first file that can be read, or neither."""
+
+    near: _Near
+    kept: ImageFeatures | None = None
+    pixels: Pixels | None = None
+    failed: int = 0
+    """Its files before that one, which cannot be read or have been changed just now."""
+
+
+def _batches(model: Embedder, near: Sequence[_Near], kept: KeptFeatures) -> Generator[list[_Seen]]:
+    """All in batches, read ahead on all cores; no more than `_AHEAD` batches are held."""
+    batches = (near[first : first + DEFAULT_BATCH_SIZE] for first in range(0, len(near), DEFAULT_BATCH_SIZE))
+    pool = ThreadPoolExecutor(os.cpu_count())
+
+    def submitted(batch: Sequence[_Near]) -> list[Future[_Seen]]:
+        known = kept.get([one.image for one in batch])
+        return [pool.submit(_look, model, one, known.get(one.image)) for one in batch]
+
+    try:
+        waiting = deque(submitted(batch) for batch in islice(batches, _AHEAD))
+        while waiting:
+            yield [one.result() for one in waiting.popleft()]
+            waiting.extend(submitted(batch) for batch in islice(batches, 1))
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _look(model: Embedder, near: _Near, known: ImageFeatures | None) -> _Seen:
+    if known is not None:
+        return _Seen(near, known)
+    for failed, file in enumerate(near.files):
+        with suppress(ImageError):  # it was one when the index was made; a copy may be one still
+            pixels = model.images.pixels([file.path])[0]
+            if _is_unchanged(file):  # features of another content would be kept as this one's
+                return _Seen(near, pixels=pixels, failed=failed)
+    return _Seen(near, failed=len(near.files))
 
 
 def _features(model: Embedder, pixels: Mapping[int, Pixels], kept: KeptFeatures) -> dict[int, ImageFeatures]:
     """What the model sees, by id."""
     made = model.features(list(pixels.values())) if pixels else []
     return {image: kept.rounded(features) for image, features in zip(pixels, made, strict=True)}
-
-
-def _pixels(model: Embedder, path: Path) -> Pixels | None:
-    try:
-        return model.images.pixels([path])[0]
-    except ImageError:  # it was one when the index was made
-        return None
