@@ -59,6 +59,7 @@ def demo(
 
 def _print_demo(found: DemoRun) -> None:
     """Print the demo model's texts and how it stands; latencies in words, since a model so small gains no speed."""
+    from blipvino.measure.evaluation.evaluation import Evaluation
     from blipvino.measure.report.comparison_tables import size_table
     from blipvino.measure.report.evaluation_tables import answer_tables, caption_table
     from blipvino.measure.report.page.overview import sentences
@@ -67,6 +68,7 @@ def _print_demo(found: DemoRun) -> None:
     for sample in found.samples:
         typer.echo(f"{sample.image}\n  caption: {sample.caption}\n  {sample.question} {sample.answer}")
     evaluation = found.report.evaluation
+    assert isinstance(evaluation, Evaluation)  # the demo's model answers and captions
     by_answer_type = list(answer_tables(evaluation))[:2]
     tables = (size_table(found.report.cost), *by_answer_type, caption_table(evaluation))
     print_tables(table for table in tables if table.rows)

@@ -40,6 +40,7 @@ LatencySamplesOption = Annotated[int, typer.Option(help="Samples that are timed;
 DiagnoseSamplesOption = Annotated[
     int, typer.Option(help="Samples that error by layer is measured on; 0 leaves it out.")
 ]
+ImagesOption = Annotated[int, typer.Option(help="Of a bundle for retrieval: images that both models look through.")]
 EvaluationOption = Annotated[
     Path | None, typer.Option(help="A folder of `blipvino evaluate`: taken as it is, or gone on with.")
 ]
@@ -63,6 +64,7 @@ def report(
     seed: SeedOption = DEFAULT_SEED,
     evaluation: EvaluationOption = None,
     diagnosis: DiagnosisOption = None,
+    images: ImagesOption = 500,
     show: OpenFlag = False,
     as_json: JsonFlag = False,
     quiet: QuietFlag = False,
@@ -75,9 +77,9 @@ def report(
     if diagnosis is not None:
         refuse_unused(context, ("diagnose_samples",), "with --diagnosis, which is taken as it is")
     if evaluation is not None and (evaluation / RESULTS_FILE).is_file():
-        evaluated = ("samples", "captions", "max_new_tokens", "seed")
+        evaluated = ("samples", "captions", "images", "max_new_tokens", "seed")
         refuse_unused(context, evaluated, "with an --evaluation that is complete, which is taken as it is")
-    options = ReportOptions(samples, captions, latency_samples, diagnose_samples, max_new_tokens, seed)
+    options = ReportOptions(samples, captions, latency_samples, diagnose_samples, max_new_tokens, seed, images)
     inputs = ReportInputs(original, evaluation, diagnosis)
     made = write_report(bundle_folder(bundle, quiet=quiet), output, data, options, inputs, show_progress=not quiet)
     if as_json:

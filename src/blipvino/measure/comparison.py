@@ -149,7 +149,7 @@ def compare_with(
     if retrieves(bundle.manifest.architecture):
         raise InputError(
             f"{bundle.folder}: compare is about answers and captions, and this bundle is for retrieval; `blipvino "
-            "evaluate` measures its recall and matching beside its original's"
+            "report` sets it beside its original, `blipvino evaluate` measures recall and matching alone"
         )
     source = open_source(data)
     with open_original(original, bundle, reporter) as reference:

@@ -6,7 +6,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from PIL import Image
 
@@ -84,6 +84,31 @@ class Cost:
 
 
 @dataclass(frozen=True)
+class Task:
+    """Calls that are timed.
+
+    Attributes:
+        name: of the task.
+        run: takes 0 (the original) or 1, the decoded image, and what follows the sample in an input.
+        inputs: of each call, the sample first.
+        prepare: makes of 0 or 1 and the decoded image what ``run`` takes in its place, off the clock.
+    """
+
+    name: str
+    run: Callable[..., Any]
+    inputs: Sequence[tuple[Any, ...]]
+    prepare: Callable[[int, Image.Image], Any] | None = None
+
+
+class TimedPair(Protocol):
+    """Two models whose calls can be timed."""
+
+    def tasks(self, samples: Sequence[Sample]) -> Iterator[Task]:
+        """The calls, on samples."""
+        ...
+
+
+@dataclass(frozen=True)
 class Pair:
     """The two models, and the calls that are timed."""
 
@@ -99,9 +124,12 @@ class Pair:
         """The answer by the original (0) or the compressed model (1)."""
         return (self.original, self.compressed)[which].answer(image, question, max_new_tokens=self.max_new_tokens)
 
-    def can_answer(self, sample: Sample) -> bool:
-        """Whether a sample has questions and the models answer any."""
-        return bool(sample.questions) and self.original.config.answers_questions
+    def tasks(self, samples: Sequence[Sample]) -> Iterator[Task]:
+        """Whole calls, from the decoded image to the text."""
+        yield Task("captioning", self.caption, [(sample,) for sample in samples])
+        if self.original.config.answers_questions:
+            asked = [(sample, question.text) for sample in samples for question in sample.questions]
+            yield Task("question answering", self.answer, asked)
 
 
 def load_pair(original: Bundle, compressed: Bundle, max_new_tokens: int) -> Pair:
@@ -114,7 +142,7 @@ def load_pair(original: Bundle, compressed: Bundle, max_new_tokens: int) -> Pair
 
 
 def measure_cost(
-    original: Bundle, compressed: Bundle, pair: Pair, samples: Sequence[Sample], reporter: Reporter
+    original: Bundle, compressed: Bundle, pair: TimedPair, samples: Sequence[Sample], reporter: Reporter
 ) -> Cost:
     """Compare sizes, and time the pair that was loaded of the two bundles on samples."""
     return Cost(
@@ -141,26 +169,26 @@ def _group_sizes(original: Bundle, compressed: Bundle) -> Iterator[GroupSize]:
             yield GroupSize(name, tuple(m.name for m in members), bytes_before, bytes_after)
 
 
-def _latencies(pair: Pair, samples: Sequence[Sample], reporter: Reporter) -> Iterator[Latency]:
-    """Time whole calls, from the decoded image to the text; the two take turns at going first."""
-    if not samples:
-        return
-    yield _latency("captioning", pair.caption, [(sample,) for sample in samples], reporter)
-    asked = [(sample, question.text) for sample in samples if pair.can_answer(sample) for question in sample.questions]
-    if asked:
-        yield _latency("question answering", pair.answer, asked, reporter)
+def _latencies(pair: TimedPair, samples: Sequence[Sample], reporter: Reporter) -> Iterator[Latency]:
+    """Time whole calls; the two take turns at going first."""
+    if samples:
+        yield from (_latency(task, reporter) for task in pair.tasks(samples) if task.inputs)
 
 
-def _latency(task: str, run: Callable[..., str], inputs: Sequence[tuple[Any, ...]], reporter: Reporter) -> Latency:
-    """``run`` takes 0 or 1, the decoded image, and what follows the sample in an input."""
-    first, *rest = inputs[0]
+def _latency(task: Task, reporter: Reporter) -> Latency:
+    first, *rest = task.inputs[0]
     for which in (0, 1):  # compiles the graphs and warms the caches
-        run(which, first.image(), *rest)
+        task.run(which, _given(task, which, first.image()), *rest)
     seconds: tuple[list[float], list[float]] = ([], [])
-    for number, (sample, *more) in enumerate(reporter.track(inputs, f"Timing {task}", len(inputs))):
+    for number, (sample, *more) in enumerate(reporter.track(task.inputs, f"Timing {task.name}", len(task.inputs))):
         image = sample.image()
         for which in (0, 1) if number % 2 == 0 else (1, 0):
+            given = _given(task, which, image)
             started = time.perf_counter()
-            run(which, image, *more)
+            task.run(which, given, *more)
             seconds[which].append(time.perf_counter() - started)
-    return Latency(task, len(inputs), statistics.median(seconds[0]), statistics.median(seconds[1]))
+    return Latency(task.name, len(task.inputs), statistics.median(seconds[0]), statistics.median(seconds[1]))
+
+
+def _given(task: Task, which: int, image: Image.Image) -> Any:
+    return image if task.prepare is None else task.prepare(which, image)

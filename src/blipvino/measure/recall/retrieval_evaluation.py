@@ -14,9 +14,10 @@ from typing import Any, Literal, Self, get_args
 
 from blipvino.checks import choice
 from blipvino.data import DEFAULT_SEED
-from blipvino.errors import InputError
+from blipvino.errors import DataError, InputError
 from blipvino.files.atomic import write_text
 from blipvino.files.json_records import decode
+from blipvino.files.sample_files import read_json
 from blipvino.machine.devices import CPU, device_name
 from blipvino.machine.host import ArithmeticOption
 from blipvino.machine.record import Machine
@@ -186,3 +187,18 @@ def write_retrieval_evaluation(evaluation: RetrievalEvaluation, folder: Path) ->
         OutputError: it cannot be written.
     """
     write_text(folder / RESULTS_FILE, json.dumps(evaluation.to_json(), indent=2, ensure_ascii=False) + "\n")
+
+
+def read_retrieval_evaluation(folder: Path) -> RetrievalEvaluation:
+    """Read the ``evaluation.json`` in a folder.
+
+    Raises:
+        DataError: it cannot be read, or is something else.
+    """
+    file = folder / RESULTS_FILE
+    try:
+        return RetrievalEvaluation.from_json(read_json(file))
+    except (KeyError, TypeError) as error:
+        raise DataError(
+            f"{file}: not an evaluation of retrieval of this version ({error}); run `blipvino evaluate` again"
+        ) from error

@@ -12,6 +12,7 @@ from blipvino.errors import InputError
 from blipvino.measure.cost import Cost
 from blipvino.measure.diagnosis.diagnosis import Diagnosis
 from blipvino.measure.evaluation.evaluation import AnswerExample, CaptionExample, Evaluation
+from blipvino.measure.recall.retrieval_evaluation import RetrievalEvaluation
 
 __all__ = ["Example", "Report", "ReportOptions"]
 
@@ -23,6 +24,7 @@ class ReportOptions:
     Attributes:
         samples: questions that both models answer.
         captions: images that both models caption.
+        images: that both models of a bundle for retrieval look through.
         latency_samples: images that are captioned, and questions that are answered, against the clock.
         diagnose_samples: samples that error by layer is measured on.
         max_new_tokens: of every text; None is the checkpoint's own number.
@@ -35,6 +37,7 @@ class ReportOptions:
     diagnose_samples: int = 20
     max_new_tokens: int | None = None
     seed: int = DEFAULT_SEED
+    images: int = 500
 
     def __post_init__(self) -> None:
         """Check the ranges that nothing else checks.
@@ -79,7 +82,7 @@ class Report:
     bundle: Bundle
     cost: Cost
     data: str
-    evaluation: Evaluation
+    evaluation: Evaluation | RetrievalEvaluation
     diagnosis: Diagnosis | None
     examples: tuple[Example, ...]
     options: ReportOptions

@@ -24,6 +24,7 @@ from blipvino.measure.opened import new_tokens, opened_bundle
 from blipvino.measure.report.page.gallery import find_examples
 from blipvino.measure.report.page.page import report_page
 from blipvino.measure.report.report import Report, ReportOptions
+from blipvino.measure.report.retrieval_report import evaluated, known_evaluation, retrieval_cost
 from blipvino.optimization.original import open_original
 from blipvino.progress import Reporter
 
@@ -75,10 +76,10 @@ def write_report(
         raise OutputError(f"{output}: a report is an HTML file; give a name that ends in .html")
     compressed = opened_bundle(bundle)
     if retrieves(compressed.manifest.architecture):
-        raise InputError(
-            f"{compressed.folder}: a report is about answers and captions, and this bundle is for retrieval; `blipvino "
-            "evaluate` measures its recall and matching beside its original's"
-        )
+        report = _on_retrieval(compressed, data, options, inputs, reporter)
+        make_folder(output.parent)
+        write_text(output, report_page(report))
+        return report
     found = None if inputs.evaluation is None else _complete(inputs.evaluation, compressed)
     diagnosis = None if inputs.diagnosis is None else _diagnosis_of(inputs.diagnosis, compressed)
     chosen = data or (found.data.source if found else DEFAULT_DATA)
@@ -106,6 +107,32 @@ def write_report(
     )
     write_text(output, report_page(report))
     return report
+
+
+def _on_retrieval(
+    compressed: Bundle, data: str | None, options: ReportOptions, inputs: ReportInputs, reporter: Reporter
+) -> Report:
+    """What there is to tell of a bundle for retrieval."""
+    found = known_evaluation(inputs.evaluation, compressed)
+    diagnosis = None if inputs.diagnosis is None else _diagnosis_of(inputs.diagnosis, compressed)
+    chosen = data or (found.data.source if found else DEFAULT_DATA)
+    with open_original(inputs.original, compressed, reporter) as original:
+        found = found or evaluated(compressed, original, chosen, options, inputs.evaluation, reporter.show)
+        cost = retrieval_cost(original, compressed, chosen, options, reporter)
+        checkpoint = _checkpoint_of(inputs.original, original)
+    if diagnosis is None and options.diagnose_samples and compressed_graphs(compressed):
+        asked = DiagnoseOptions(options.diagnose_samples, options.seed)
+        diagnosis = diagnose_bundle(compressed, chosen, asked, original=checkpoint, show_progress=reporter.show)
+    return Report(
+        bundle=compressed,
+        cost=cost,
+        data=chosen,
+        evaluation=found,
+        diagnosis=diagnosis,
+        examples=(),
+        options=options,
+        made=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
 
 
 def read_diagnosis(path: Path) -> Diagnosis:

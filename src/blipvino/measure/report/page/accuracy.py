@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from blipvino.measure.evaluation.evaluation import AnswerScore, Evaluation
+from blipvino.measure.recall.retrieval_evaluation import RetrievalEvaluation
 from blipvino.measure.report.charts.charts import Whisker, whiskers
 from blipvino.measure.report.evaluation_tables import KINDS, caption_table, interval
 from blipvino.measure.report.page.parts import Section, figure, note, table, typeset
+from blipvino.measure.report.page.recall_section import recall_and_matching
 from blipvino.measure.report.report import Report
 from blipvino.optimization.search.options import Search
 from blipvino.text.markup import Markup, element, join
@@ -20,6 +22,8 @@ CHARTED_TYPES = 16
 def accuracy(report: Report) -> Section | None:
     """Accuracy, its drop and agreement, by type of answer and of question; caption metrics."""
     evaluation = report.evaluation
+    if isinstance(evaluation, RetrievalEvaluation):
+        return recall_and_matching(evaluation)
     parts = [*_answers(evaluation, report), *_captions(evaluation)]
     if not parts:
         return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from blipvino.measure.evaluation.reliability_scores import Reliability
+from blipvino.measure.recall.retrieval_evaluation import RetrievalEvaluation
 from blipvino.measure.report.evaluation_tables import confidence_table, coverage_tables
 from blipvino.measure.report.page.parts import Section, note, table
 from blipvino.measure.report.report import Report
@@ -15,17 +16,18 @@ from blipvino.text.tables import TextTable
 
 def confidence(report: Report) -> Section | None:
     """Calibration error, accuracy of the surest texts, and the bins; nothing where it is not known what is right."""
-    scores = report.evaluation.reliability
-    if not scores:
+    evaluation = report.evaluation
+    if isinstance(evaluation, RetrievalEvaluation) or not evaluation.reliability:
         return None
+    scores = evaluation.reliability
     rules = "; ".join(f"{score.kind}: {score.rule}" for score in scores)
     parts: list[Markup] = [
         element(
             "p",
             f"How sure the bundle is of its texts, beside how many of them are right. What counts as right: {rules}.",
         ),
-        table(confidence_table(report.evaluation)),
-        *(table(content) for content in coverage_tables(report.evaluation)),
+        table(confidence_table(evaluation)),
+        *(table(content) for content in coverage_tables(evaluation)),
         *_bins(scores),
         note(_about()),
     ]

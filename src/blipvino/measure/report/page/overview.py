@@ -6,8 +6,10 @@ from collections.abc import Iterator
 
 from blipvino.measure.cost import Cost, Latency
 from blipvino.measure.evaluation.evaluation import AnswerScore, Evaluation
+from blipvino.measure.recall.retrieval_evaluation import RetrievalEvaluation
 from blipvino.measure.report.evaluation_tables import interval
 from blipvino.measure.report.page.parts import typeset
+from blipvino.measure.report.page.recall_section import figures_of_recall, sentences_on_recall
 from blipvino.measure.report.report import Report
 from blipvino.metrics.bootstrap import Estimate
 from blipvino.text.markup import Markup, element, join
@@ -17,7 +19,13 @@ SAME_SPEED = 0.03
 """A difference of latency that is not worth a word."""
 SMALL = 25_000_000
 """Parameters below which a model's time goes into calls and not into arithmetic: 8 bits have little to speed up."""
-TASKS = {"captioning": ("captions an image", "Captions"), "question answering": ("answers a question", "Answers")}
+TASKS = {
+    "captioning": ("captions an image", "Captions"),
+    "question answering": ("answers a question", "Answers"),
+    "embedding an image": ("embeds an image", "Images"),
+    "embedding a text": ("embeds a text", "Texts"),
+    "matching": ("matches a text", "Matching"),
+}
 
 
 def headline(report: Report) -> str:
@@ -34,6 +42,8 @@ def verdict(report: Report) -> Markup:
 def sentences(report: Report) -> tuple[str, ...]:
     """The verdict: size, answers, captions, speed."""
     cost, evaluation = report.cost, report.evaluation
+    if isinstance(evaluation, RetrievalEvaluation):
+        return (_size(cost), *sentences_on_recall(evaluation), *_speed(cost))
     return (_size(cost), *_accuracy(evaluation), *_captions(evaluation), *_speed(cost))
 
 
@@ -110,6 +120,17 @@ def _figures(report: Report) -> Iterator[tuple[str, str, str]]:
     cost, evaluation = report.cost, report.evaluation
     total = cost.total
     yield "Weights", f"{total.rate:.2f}×", f"smaller: {megabytes(total.original)} → {megabytes(total.compressed)}"
+    yield from figures_of_recall(evaluation) if isinstance(evaluation, RetrievalEvaluation) else _said(evaluation)
+    for latency in cost.latencies:
+        times = f"{milliseconds(latency.original)} → {milliseconds(latency.compressed)}"
+        if _as_fast(latency):
+            yield TASKS[latency.task][1], "≈ 1×", f"about as fast: {times}"
+        else:
+            yield TASKS[latency.task][1], f"{latency.speed_up:.2f}×", f"as fast: {times}"
+
+
+def _said(evaluation: Evaluation) -> Iterator[tuple[str, str, str]]:
+    """Of answers and captions."""
     whole = overall(evaluation)
     if whole is not None and whole.agreement is not None:
         yield (
@@ -126,12 +147,6 @@ def _figures(report: Report) -> Iterator[tuple[str, str, str]]:
     elif evaluation.caption_agreement is not None:
         same = evaluation.caption_agreement
         yield "Same captions", _percent(same), f"{_range(same, 1)} of {evaluation.data.captioned:,} images"
-    for latency in cost.latencies:
-        times = f"{milliseconds(latency.original)} → {milliseconds(latency.compressed)}"
-        if _as_fast(latency):
-            yield TASKS[latency.task][1], "≈ 1×", f"about as fast: {times}"
-        else:
-            yield TASKS[latency.task][1], f"{latency.speed_up:.2f}×", f"as fast: {times}"
 
 
 def _tile(name: str, figure: str, of: str) -> Markup:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from blipvino.machine.record import machine_rows
 from blipvino.measure.cost import Cost
+from blipvino.measure.recall.retrieval_evaluation import RetrievalEvaluation
 from blipvino.measure.report.charts.charts import BarPair, paired_bars
 from blipvino.measure.report.comparison_tables import latency_table, size_table
 from blipvino.measure.report.page.accuracy import accuracy
@@ -78,6 +79,11 @@ def latency(report: Report) -> Section | None:
     ]
     chart = paired_bars("Median latency of each task", cost.names, pairs)
     told = "Median time of a whole call, from the decoded image to the text; one image at a time."
+    if isinstance(report.evaluation, RetrievalEvaluation):
+        told = (
+            "Median time of a whole call: a decoded image or a text to its embedding, and the match of one text with "
+            "an image that was seen before."
+        )
     method = (
         f"Timed on {cost.machine.cpu}, {cost.machine.cores} cores. The two models take turns on every sample, and at "
         "going first, so that whatever else the machine does meets both. Both compute in the precision that is the "
