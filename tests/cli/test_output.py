@@ -11,6 +11,7 @@ from command_line import run
 from PIL import Image
 from rich.console import Console
 
+from blipvino.cli.output import print_error, print_line
 from blipvino.demo.scenes import render, sample_scene
 from blipvino.text.tables import TextTable
 from blipvino.text.terminal import rich_table
@@ -89,3 +90,11 @@ def test_json_of_stopped_work_has_what_was_done(bundle, photo, tmp_path, number,
     rows = json.loads(output)
     assert "error" in rows[0]
     assert len(rows) < 5001
+
+
+def test_what_is_printed_is_one_line_whatever_names_have(capsys):
+    print_error("b\nc\x1b[2J\x9b.png: no such image file")
+    print_line("d\r\te\u2028é\x7f.png: a dog", sys.stdout)
+    printed = capsys.readouterr()
+    assert printed.err == "blipvino: b\\nc\\x1b[2J\\x9b.png: no such image file\n"
+    assert printed.out == "d\\r\\te\\u2028é\\x7f.png: a dog\n"

@@ -12,7 +12,7 @@ from typing import Any, TextIO
 import typer
 
 from blipvino.cli.image_texts import ImageText
-from blipvino.cli.output import print_error, print_json, print_json_line
+from blipvino.cli.output import print_error, print_json, print_json_line, print_line
 from blipvino.errors import BlipvinoError
 from blipvino.files.atomic import write_png
 from blipvino.progress import Reporter
@@ -131,7 +131,7 @@ def _print_text(text: ImageText, form: Form, output: TextIO) -> None:
         image = f"{text.image}: " if form.names_images else ""
         question = f"{text.question} " if form.names_questions else ""
         sure = f" {text.sureness}" if form.scores else ""
-        typer.echo(f"{image}{question}{text.marked}{sure}", file=output)
+        print_line(f"{image}{question}{text.marked}{sure}", output)
 
 
 def write_picture(tally: Tally, path: Path) -> None:
