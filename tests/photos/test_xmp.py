@@ -29,6 +29,12 @@ DESCRIBED = {
     "another language first": f'<rdf:Description rdf:about="">{alt(("de", "old"))}</rdf:Description>',
     "an attribute": '<rdf:Description rdf:about="" dc:description="old" foo:bar="1&#10;2"/>',
     "plain text": '<rdf:Description rdf:about=""><dc:description>old</dc:description></rdf:Description>',
+    "fields": '<rdf:Description rdf:about=""><dc:description rdf:parseType="Resource"><rdf:value>old</rdf:value>'
+    "</dc:description></rdf:Description>",
+    "two blocks": f'<rdf:Description rdf:about="">{alt(("x-default", "old"))}</rdf:Description>'
+    f'<rdf:Description rdf:about="" foo:bar="1">{alt(("x-default", "older"))}</rdf:Description>',
+    "two blocks and an attribute": f'<rdf:Description rdf:about="">{alt(("x-default", "old"))}</rdf:Description>'
+    '<rdf:Description rdf:about="" dc:description="older"/>',
     "a second block": '<rdf:Description rdf:about="" foo:bar="1"/>'
     f'<rdf:Description rdf:about="">{alt(("x-default", "old"))}</rdf:Description>',
 }
@@ -41,6 +47,7 @@ def test_a_description_in_any_form_is_read_and_replaced(form):
     changed = with_texts(content, BOTH)
     assert read_xmp(changed) == BOTH
     assert with_texts(changed, BOTH) == changed.rstrip() + b"\n"
+    assert b"description rdf:parseType" not in changed and b"older" not in changed
     assert changed.count(b"description") in (2, 3)  # once, and not beside the old one
 
 

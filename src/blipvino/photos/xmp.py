@@ -34,6 +34,7 @@ def _name(prefix: str, local: str) -> str:
     return f"{{{_NAMESPACES[prefix]}}}{local}"
 
 
+_PARSE_TYPE = _name("rdf", "parseType")
 DESCRIPTION, ALT_TEXT = _name("dc", "description"), _name("Iptc4xmpCore", "AltTextAccessibility")
 
 
@@ -134,13 +135,19 @@ def _set_text(rdf: Element, name: str, text: str) -> None:
     described = next((each for each in all_described if each.find(name) is not None or name in each.attrib), None)
     if described is None:
         described = all_described[0] if all_described else etree.SubElement(rdf, _name("rdf", "Description"), _ABOUT)
-    described.attrib.pop(name, None)
     found = described.find(name)
+    for each in all_described:  # of several values, which the specification has not, one would stay as it was
+        each.attrib.pop(name, None)
+        for other in each.findall(name):
+            if other is not found:
+                each.remove(other)
     if found is None:
         found = etree.SubElement(described, name, nsmap={p: n for p, n in _NAMESPACES.items() if n in name})
     languages = found.find(_name("rdf", "Alt"))
+    found.attrib.pop(_PARSE_TYPE, None)  # it says that there is no Alt but fields
     if languages is None:  # a plain text, against the specification: it becomes the default language's
         found[:] = []
+        found.attrib.clear()
         found.text = None
         languages = etree.SubElement(found, _name("rdf", "Alt"))
     item = _default_item(found)
