@@ -51,3 +51,19 @@ def test_nothing_to_look_at(tmp_path):
     assert "empty: no images in it" in run("caption", "no bundle", tmp_path / "empty", code=2).stderr
     assert "no image matches this pattern" in run("caption", "no bundle", f"{tmp_path}/*", code=2).stderr
     assert "give one of them" in str(refused("caption", "no bundle", "-", "--json", "--jsonl"))
+
+
+def test_bad_lines_of_standard_input_are_told_and_passed_over(bundle, photo, tmp_path):
+    first, second = tmp_path / "a.png", tmp_path / "b\nc.png"
+    for copy in (first, second):
+        copy.write_bytes(photo.read_bytes())
+    lines = f"a\0b.jpg\n{'x' * 300}.jpg\n{first}\n"
+    options = ("--sidecar", "txt", "--sidecar", "xmp", "--write-metadata", "--sidecar-name", "full", "--skip-existing")
+    process = run("caption", bundle, "-", tmp_path, *options, code=3, input=lines, cwd=tmp_path)
+    assert process.stderr.splitlines()[:2] == [
+        "blipvino: a\\x00b.jpg: no such image file",
+        f"blipvino: {'x' * 300}.jpg: no such image file: the name is too long for one",
+    ]
+    assert process.stderr.endswith("2 of 4 images could not be read\n")
+    assert [line.split(": ")[0] for line in process.stdout.splitlines()] == [str(first), f"{tmp_path}/b\\nc.png"]
+    assert second.with_name("b\nc.png.txt").is_file()

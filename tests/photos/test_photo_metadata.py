@@ -237,3 +237,24 @@ def test_the_extra_is_named_where_it_is_missing(monkeypatch):
     monkeypatch.setitem(sys.modules, "pyexiv2", None)
     with pytest.raises(InputError, match=r"--write-metadata needs pyexiv2 \(.*\): pip install 'blipvino\[metadata\]'"):
         place()
+
+
+@pytest.mark.parametrize("text", ["a dog é 日本", "a" * 23, "a" * 279])
+def test_a_png_whose_iptc_would_not_be_read_again_does_without(tmp_path, text):
+    path = tmp_path / "photo.png"
+    path.write_bytes(encoded(NOISE, "PNG"))
+    assert place().write(path, text, overwrite=False) == path
+    found = metadata(path)
+    assert found["Xmp.dc.description"] == {'lang="x-default"': text}
+    assert found["Exif.Image.ImageDescription"] == text
+    assert place().write(path, text, overwrite=False) is None
+
+
+def test_an_error_without_a_message_is_told_by_its_kind(jpeg):
+    def refuse(content):
+        raise MemoryError
+
+    broken = place()
+    broken._exiv2 = SimpleNamespace(ImageData=refuse)
+    with pytest.raises(OutputError, match=r"its metadata cannot be read \(MemoryError\)"):
+        broken.write(jpeg, "a dog", overwrite=False)

@@ -6,6 +6,7 @@ import pytest
 
 from blipvino.errors import OutputError
 from blipvino.files.beside import FileWriter
+from blipvino.photos.photo_metadata import PhotoMetadata
 from blipvino.photos.places import Describer
 from blipvino.photos.sidecar_names import Naming
 from blipvino.photos.text_sidecars import TextSidecars
@@ -150,3 +151,31 @@ def test_a_full_disk_ends_the_work(photo, monkeypatch):
     with pytest.raises(OutputError, match=r"photo\.v2\.txt: cannot be written \(No space left on device\)"):
         Describer([text_sidecars()]).describe(photo, "a dog")
     assert names(photo.parent) == ["photo.v2.jpg"]
+
+
+@pytest.mark.parametrize("place", [text_sidecars(), XmpSidecars(FileWriter()), PhotoMetadata(FileWriter())])
+@pytest.mark.parametrize("name", ["a\0b.jpg", f"{'x' * 300}.jpg"])
+def test_names_that_no_file_has_are_not_done(tmp_path, place, name):
+    describer = Describer([place], skip_existing=True)
+    assert not describer.is_done(tmp_path / name)
+    assert len(describer.describe(tmp_path / name, "a dog").problems) == 1
+
+
+def test_a_folder_that_may_not_be_entered_does_not_end_the_work(photo, monkeypatch):
+    def closed(path):
+        raise PermissionError(13, os.strerror(13))
+
+    monkeypatch.setattr(type(photo), "is_file", closed)
+    assert not Describer([PhotoMetadata(FileWriter())], skip_existing=True).is_done(photo)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no such files")
+def test_a_pipe_in_place_of_a_sidecar_is_not_waited_for(photo):
+    for place, sidecar in (
+        (text_sidecars(), photo.with_suffix(".txt")),
+        (XmpSidecars(FileWriter()), photo.with_name(f"{photo.name}.xmp")),
+    ):
+        os.mkfifo(sidecar)
+        assert not Describer([place], skip_existing=True).is_done(photo)
+        with pytest.raises(OutputError, match=r"cannot be read \(no regular file\)"):
+            place.write(photo, "a dog", overwrite=True)

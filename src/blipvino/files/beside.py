@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,12 +43,17 @@ def take_snapshot(path: Path) -> Snapshot:
     """Read a file, so that it can be replaced.
 
     Raises:
-        OSError: it cannot be read.
+        OSError: it cannot be read, or is none: a pipe would be waited for.
     """
-    real = path.resolve()
-    with real.open("rb") as file:
-        status = os.fstat(file.fileno())
-        return Snapshot(real, file.read(), status)
+    try:
+        real = path.resolve()
+        with open(real, "rb", opener=_open_at_once) as file:  # Path.open takes no opener
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise OSError(errno.EINVAL, "no regular file")
+            return Snapshot(real, file.read(), status)
+    except ValueError as error:  # a character that no path has
+        raise OSError(errno.EINVAL, str(error)) from error
 
 
 class FileWriter:
@@ -119,6 +125,10 @@ class FileWriter:
         if folder not in self._swept:
             self._swept.add(folder)
             sweep_partials(folder)
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def _write(descriptor: int, content: bytes) -> None:

@@ -26,6 +26,8 @@ _DESCRIPTION, _ALT_TEXT = "Xmp.dc.description", "Xmp.iptc.AltTextAccessibility"
 _DEFAULT = 'lang="x-default"'
 _CAMERAS_OWN = re.compile(r"(\w+ )*DIGITAL CAMERA|SONY DSC|Exif[ _]JPEG[ _]PICTURE", re.IGNORECASE)
 """What cameras put in place of a description."""
+_LEFT_OUT = (frozenset[str](), frozenset({_IPTC}), frozenset({_EXIF}), frozenset({_IPTC, _EXIF}))
+"""Texts of older formats that are done without where they cannot be written, the fewest first."""
 _OURS = frozenset({_EXIF, _IPTC, _IPTC_CHARACTERS, _DESCRIPTION, _ALT_TEXT})
 _PLACES_OF_THINGS = (
     "ExifTag",
@@ -118,15 +120,32 @@ class PhotoMetadata:
             missing -= {_ALT_TEXT}  # somebody's own
         if not missing or (missing == {_EXIF} and _DESCRIPTION in before.texts and not overwrite):
             return None
-        try:
-            content = self._changed(photo, old.content, before, dict.fromkeys(missing, text))
-        except OutputError:
-            if _EXIF in before.texts or missing == {_EXIF}:
-                raise
-            missing -= {_EXIF}
-            content = self._changed(photo, old.content, before, dict.fromkeys(missing, text), keep_exif=True)
+        content = self._described(photo, old.content, before, dict.fromkeys(missing, text))
+        if content is None:
+            return None
         self._files.replace(old, content, keep_mtime=self._keep_mtime)
         return photo
+
+    def _described(self, photo: Path, content: bytes, before: _Read, texts: Mapping[str, str]) -> bytes | None:
+        """A photo with other texts, without those of the older formats that Exiv2 cannot write into this one: EXIF
+        beside the notes of some cameras, and IPTC in PNG where its length is one of some, which is then not read again.
+        None where no text is left to be written.
+
+        Raises:
+            OutputError: as of `_changed`.
+        """
+        refusals = list[OutputError]()
+        for left_out in _LEFT_OUT:
+            if left_out - texts.keys() or left_out & before.texts.keys():
+                continue
+            kept = {name: text for name, text in texts.items() if name not in left_out}
+            if not kept:
+                return None
+            try:
+                return self._changed(photo, content, before, kept, keep_exif=_EXIF in left_out)
+            except OutputError as error:
+                refusals.append(error)
+        raise refusals[0]
 
     def _changed(
         self, photo: Path, content: bytes, before: _Read, texts: Mapping[str, str], *, keep_exif: bool = False
@@ -180,7 +199,7 @@ class PhotoMetadata:
             with self._opened(photo, photo.read_bytes()) as image:  # Exiv2 takes no such name, but its content
                 yield image
         except (RuntimeError, ValueError, MemoryError) as error:
-            reason = str(error).strip().splitlines()[0]
+            reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
             raise OutputError(f"{photo}: its metadata cannot be read ({reason})") from error
 
 

@@ -81,6 +81,8 @@ class Describer:
                 continue
             try:
                 path = place.write(photo, text, overwrite=self._overwrite)
+            except (OSError, ValueError) as error:
+                problems.append(OutputError(f"{photo}: its description cannot be written ({error})"))
             except OutputError as error:
                 if isinstance(error.__cause__, OSError) and error.__cause__.errno in _HOPELESS:
                     raise
@@ -92,5 +94,5 @@ class Describer:
     def _has_description(self, place: Place, photo: Path) -> bool:
         try:
             return place.has_description(photo)
-        except OutputError:  # writing says what is wrong
+        except (OutputError, OSError, ValueError):  # looking at the photo says what is wrong, or writing does
             return False

@@ -30,7 +30,7 @@ class TextSidecars:
         path = self._names.path(photo)
         try:
             self._files.visit(path.parent)
-            return bool(path.read_bytes().strip())
+            return bool(take_snapshot(path).content.strip())
         except FileNotFoundError:
             return False
         except OSError as error:
