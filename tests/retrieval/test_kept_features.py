@@ -72,6 +72,25 @@ def test_what_is_wrong_with_it_costs_time_alone(tmp_path, damage):
         assert 2 in kept.get([1, 2])
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        *("image_embeds = X'00'", "image_embeds = X''", "image_embeds = substr(image_embeds, 7)"),
+        *("image_embeds = 'text'", "positions = 7", "positions = 0", "positions = 'x'", "bytes = 2"),
+    ],
+)
+def test_features_of_another_length_are_taken_for_none(tmp_path, damage):
+    kept = KeptFeatures(tmp_path, MODEL)
+    kept.put({1: features(1), 2: features(2)}, [])
+    connection = sqlite3.connect(tmp_path / "features.sqlite")
+    with connection:
+        connection.execute(f"UPDATE features SET {damage} WHERE image = 1")
+    connection.close()
+    assert set(kept.get([1, 2])) == {2}
+    kept.put({1: features(1)}, [])
+    assert set(kept.get([1, 2])) == {1, 2}
+
+
 def test_a_second_search_looks_at_no_photo_again_and_finds_the_same(tmp_path):
     for shade in range(12):
         photo(tmp_path / "photos" / f"{shade}.png", "red", 3 * shade)

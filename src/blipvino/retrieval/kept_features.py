@@ -49,7 +49,7 @@ class KeptFeatures:
         if not self._limit or not images or not self._file.is_file():
             return {}
         places = ",".join("?" * len(images))
-        query = f"SELECT image, positions, image_embeds FROM features WHERE model = ? AND image IN ({places})"
+        query = f"SELECT image, positions, bytes, image_embeds FROM features WHERE model = ? AND image IN ({places})"
         try:
             connection = sqlite3.connect(self._file, timeout=_BUSY_SECONDS)
             try:
@@ -59,7 +59,11 @@ class KeptFeatures:
         except sqlite3.Error as error:
             logger.info("%s: is not used (%s)", self._file, error)
             return {}
-        return {image: self._unpacked(positions, packed) for image, positions, packed in rows}
+        return {
+            image: self._unpacked(positions, packed)
+            for image, positions, size, packed in rows
+            if _is_whole(positions, size, packed)
+        }
 
     def put(self, made: Mapping[int, ImageFeatures], used: Sequence[int]) -> None:
         """Keep features, and those that were used; others go, longest unused first, as far as the limit needs it."""
@@ -106,3 +110,10 @@ class KeptFeatures:
 
 def _packed(features: ImageFeatures) -> bytes:
     return features.image_embeds.astype(np.float16).tobytes()
+
+
+def _is_whole(positions: object, size: object, packed: object) -> bool:
+    """Whether a row is as it was written, as far as its numbers tell: SQLite keeps anything in any column."""
+    if not (isinstance(positions, int) and isinstance(packed, bytes) and positions > 0):
+        return False
+    return 0 < len(packed) == size and len(packed) % (positions * np.dtype(np.float16).itemsize) == 0
