@@ -1,5 +1,7 @@
 """The graph of neighbours: what is found in it, when it is made, and what is not taken for it."""
 
+import sqlite3
+
 import numpy as np
 import pytest
 from retrieval_subjects import ColorEmbedder, photo
@@ -109,6 +111,54 @@ def test_a_graph_that_is_not_whole_is_not_used_and_made_anew(index, folder, mode
     update_index(index, [], model)
     assert graphs(index) == [name]
     assert nearest(index, red, 10) == exact(model, folder.resolve(), red, 10)
+
+
+def test_records_that_a_power_failure_set_back_are_not_searched_by_the_graph_of_later_ones(index, folder, model):
+    """The records issue ids again that the graph has given to images that they have lost."""
+    last = max(int(name.split("-")[1]) for name in graphs(index))
+    connection = sqlite3.connect(index / "photos.sqlite")
+    with connection:
+        for table, column in (("photos", "image"), ("images", "id")):
+            connection.execute(f"DELETE FROM {table} WHERE {column} > ?", (last - 50,))
+        connection.execute("UPDATE sqlite_sequence SET seq = ? WHERE name = 'images'", (last - 50,))
+    connection.close()
+    with PhotoIndex(index) as opened:
+        opened.nearest(model.embed_texts(["red"])[0], 1)
+        assert opened._neighbours is None
+    for number in range(10):
+        photo(folder / f"later-{number}.png", (200, 100, number))
+    update_index(index, [], model)
+    assert len(graphs(index)) == 1
+    for query in model.embed_images([folder / "later-3.png", folder / "7.png"]):
+        assert nearest(index, query, 20) == exact(model, folder.resolve(), query, 20)
+
+
+def test_a_graph_without_images_of_the_records_is_made_anew(index, folder, model):
+    connection = sqlite3.connect(index / "photos.sqlite")
+    gone, vector = connection.execute("SELECT id, vector FROM images LIMIT 1").fetchone()
+    (name,) = graphs(index)
+    graph = neighbours._opened(index / name, 4, view=False)
+    graph.remove(gone)
+    (index / name).unlink()
+    neighbours._save(graph, index, int(name.split("-")[1]), 4)
+    connection.close()
+    update_index(index, [], model)
+    query = np.frombuffer(vector, np.float32)
+    assert nearest(index, query, 10) == exact(model, folder.resolve(), query, 10)
+
+
+def test_the_records_are_on_disk_before_a_graph_of_them_is(index, folder, model, monkeypatch):
+    logs, save = [], neighbours._save
+
+    def saving(*arguments):
+        logs.append((index / "photos.sqlite-wal").stat().st_size)
+        save(*arguments)
+
+    monkeypatch.setattr(neighbours, "_save", saving)
+    (index / graphs(index)[0]).unlink()
+    photo(folder / "later.png", (200, 100, 50))
+    update_index(index, [], model)
+    assert logs == [0]
 
 
 def test_without_the_library_all_are_compared(index, folder, model, monkeypatch):

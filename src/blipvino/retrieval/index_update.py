@@ -13,7 +13,7 @@ from blipvino.files.atomic import new_folder
 from blipvino.retrieval.embedder import Embedder
 from blipvino.retrieval.index_lock import writing
 from blipvino.retrieval.index_manifest import IndexManifest, is_index
-from blipvino.retrieval.neighbours import update_neighbours
+from blipvino.retrieval.neighbours import drop_strange, update_neighbours
 from blipvino.retrieval.photo_records import PhotoRecords
 from blipvino.retrieval.update_work import IndexSummary, UpdateOptions, update_records
 
@@ -58,6 +58,7 @@ def update_index(
     with _writable(folder) as records:
         if manifest.bundle.source != place:
             replace(manifest, bundle=replace(manifest.bundle, source=place)).write(folder)
+        drop_strange(folder, records, manifest.width)
         summary = update_records(records, manifest.width, given, model, options or UpdateOptions())
         update_neighbours(folder, records, manifest.width)
     return summary

@@ -59,9 +59,13 @@ class Neighbours:
         return np.asarray(found.keys, np.int64)
 
 
-def open_neighbours(index: Path, width: int) -> Neighbours | None:
-    """The latest graph of an index; None where there is none, or no `usearch` to read it."""
-    for last_image, file in sorted(_files(index), reverse=True):
+def open_neighbours(index: Path, records: PhotoRecords, width: int) -> Neighbours | None:
+    """The latest graph of an index; None where there is none of its records, or no `usearch` to read it."""
+    files = sorted(_files(index), reverse=True)
+    issued = records.last_issued()  # after the files are listed: the records are never behind a graph that was written
+    for last_image, file in files:
+        if last_image > issued:
+            continue
         graph = _opened(file, width, view=True)
         if graph is not None:
             return Neighbours(last_image, graph)
@@ -71,6 +75,23 @@ def open_neighbours(index: Path, width: int) -> Neighbours | None:
 def can_find_neighbours() -> bool:
     """Whether `usearch` is installed."""
     return _library() is not None
+
+
+def drop_strange(index: Path, records: PhotoRecords, width: int) -> None:
+    """Remove graphs that are not of these records, before these give an id to an image that a graph has given another.
+
+    A power failure may cost the records their last moments, and others may be put in their place.
+    """
+    for last_image, file in _files(index):
+        graph = _opened(file, width, view=True)
+        if graph is None:
+            continue
+        if last_image > records.last_issued() or not all(
+            bool(np.all(graph.contains(ids))) for ids in records.image_ids(last_image)
+        ):
+            logger.warning("%s: is not of the photos of this index, and is made anew", file)
+            del graph  # Windows removes no file that is mapped
+            _sweep(index, [kept for _, kept in _files(index) if kept != file])
 
 
 def update_neighbours(index: Path, records: PhotoRecords, width: int) -> None:
@@ -101,6 +122,7 @@ def update_neighbours(index: Path, records: PhotoRecords, width: int) -> None:
         graph.add(ids, vectors)
         last_image = int(ids[-1])
     try:
+        records.flush()  # or a power failure may leave the graph with images that the records have lost
         _save(graph, index, last_image, width)
     except (OSError, RuntimeError) as error:  # what the library raises is the latter
         (index / _PARTIAL).unlink(missing_ok=True)

@@ -112,7 +112,7 @@ class PhotoIndex:
         state = (self.records.changes(), self.records.last_image())
         if state == self._seen:
             return
-        self._neighbours = open_neighbours(self.folder, self.manifest.width)
+        self._neighbours = open_neighbours(self.folder, self.records, self.manifest.width)
         after = 0 if self._neighbours is None else self._neighbours.last_image
         chunks = list(self.records.vectors(after))
         self._ids = np.concatenate([np.zeros(0, np.int64), *(ids for ids, _ in chunks)])

@@ -19,6 +19,7 @@ import numpy as np
 
 from blipvino.arrays import FloatArray
 from blipvino.errors import RetrievalError
+from blipvino.files.placing import flush
 
 RECORDS_FILE = "photos.sqlite"
 CHUNK = 20_000
@@ -180,6 +181,26 @@ class PhotoRecords:
         """The greatest id of an image; 0 where there is none."""
         return self.value("SELECT MAX(id) FROM images")
 
+    def last_issued(self) -> int:
+        """The greatest id that an image has ever had; 0 where there was none."""
+        return self.value("SELECT seq FROM sqlite_sequence WHERE name = 'images'")
+
+    def flush(self) -> None:
+        """Wait until all that was committed is on disk: what is made of it may then be kept beside it.
+
+        Raises:
+            OSError: the disk is full, or fails.
+        """
+        with self.lock:
+            self.db.execute("PRAGMA synchronous = FULL")
+            try:
+                busy = self.value("PRAGMA wal_checkpoint(TRUNCATE)")
+            finally:
+                self.db.execute("PRAGMA synchronous = NORMAL")
+        log = self._file.with_name(f"{self._file.name}-wal")
+        if busy and log.exists():  # a reader holds the log up; on disk it is as good
+            flush([log])
+
     def image_with(self, digest: bytes) -> int | None:
         """The id of the image of a content, where it is known."""
         return self.value("SELECT id FROM images WHERE digest = ?", digest) or None
@@ -187,6 +208,18 @@ class PhotoRecords:
     def changes(self) -> int:
         """A number that is another one after another process has changed the records."""
         return self.value("PRAGMA data_version")
+
+    def image_ids(self, last: int) -> Iterator[np.ndarray]:
+        """Ids of images up to one, in their order, by the thousand: int64 ``[n]``."""
+        after = 0
+        query = "SELECT id FROM images WHERE id > ? AND id <= ? ORDER BY id LIMIT ?"
+        while True:
+            with self.lock:
+                rows = self.db.execute(query, (after, last, CHUNK)).fetchall()
+            if not rows:
+                return
+            after = rows[-1][0]
+            yield np.array([row[0] for row in rows], np.int64)
 
     def vectors(self, after: int = 0) -> Iterator[tuple[np.ndarray, FloatArray]]:
         """Images in the order of their ids, by the thousand.
