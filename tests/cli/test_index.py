@@ -1,7 +1,9 @@
 """`blipvino index` and `blipvino search`, from photos to a page."""
 
 import json
+import os
 import re
+import shutil
 import sys
 from pathlib import Path
 
@@ -9,10 +11,12 @@ import pytest
 from command_line import run
 from PIL import Image
 
+from blipvino.bundle.bundle import open_bundle
 from blipvino.cli.main import app, main
 from blipvino.demo.captions import caption
 from blipvino.demo.scenes import render, sample_scene
 from blipvino.errors import BlipvinoError
+from blipvino.pretrained import optimized_once
 
 
 @pytest.fixture(scope="session")
@@ -111,6 +115,33 @@ def test_a_bundle_that_was_moved_is_given(index, retrieval_bundle, tmp_path, cap
         assert (code, len(json.loads(printed.out))) == (0, 10)
     finally:
         elsewhere.rename(retrieval_bundle)
+
+
+def test_the_bundle_of_a_checkpoint_is_made_again_when_the_cache_has_it_no_more(
+    retrieval_bundle, scenes, tmp_path, capsys, monkeypatch
+):
+    made, own, cache, photos = [], tmp_path / "index", tmp_path / "cache", tmp_path / "photos"
+
+    def optimized(source, wanted, place, reporter):
+        made.append(place)
+        return open_bundle(shutil.copytree(retrieval_bundle, place))
+
+    monkeypatch.setattr(optimized_once, "_optimize", optimized)
+    photos.mkdir()
+    for number in range(2):
+        shutil.copy(scenes / f"{number:02}.png", photos)
+    given = ("-o", own, "--cache", cache, "--quiet")
+    assert in_process(capsys, "index", photos, "-b", "demo-retrieval", *given)[0] == 0
+    assert in_process(capsys, "index", *given)[0] == 0
+    assert json.loads((own / "index.json").read_text())["bundle"]["source"] == "demo-retrieval"
+    (place,) = made
+    os.utime(place / "manifest.json", (0, 0))
+    assert in_process(capsys, "search", own, "a circle", "--cache", cache)[0] == 0
+    assert made == [place]
+    assert (place / "manifest.json").stat().st_mtime > 0, "its use is not renewed"
+    shutil.rmtree(cache)
+    code, printed = in_process(capsys, "search", own, "a circle", "--cache", cache, "--json")
+    assert (code, len(json.loads(printed.out)), made) == (0, 2, [place, place])
 
 
 def test_a_folder_is_forgotten(retrieval_bundle, scenes, tmp_path, capsys, cached):

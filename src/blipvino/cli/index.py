@@ -77,10 +77,11 @@ def index(
         refuse_unused(context, unused, "with --forget, which looks at no photo")
         _forget(output, forget, as_json)
         return
-    model = ModelOptions(bundle, precision, arithmetic, device, cache, no_cache).load(context, output)
+    loading = ModelOptions(bundle, precision, arithmetic, device, cache, no_cache)
+    model = loading.load(context, output)
     reporter = Reporter(not quiet)
     options = UpdateOptions(batch_size, again, reporter, print_error)
-    summary = update_index(output, folders or [], model, options=options)
+    summary = update_index(output, folders or [], model, source=loading.source(output), options=options)
     if as_json:
         print_json({"index": str(output), **summary.to_json()})
     else:

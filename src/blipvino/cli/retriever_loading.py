@@ -11,9 +11,11 @@ import typer
 from blipvino.cli.given_bundle import bundle_folder
 from blipvino.cli.options import Arithmetic, Precision, engine_options, usable_cache
 from blipvino.cli.unused_options import refuse_unused
-from blipvino.errors import BundleError
+from blipvino.demo import resolve
+from blipvino.errors import BlipvinoError, BundleError
 
 if TYPE_CHECKING:
+    from blipvino.bundle.bundle import Bundle
     from blipvino.runtime.retriever import BlipRetriever
 
 
@@ -50,19 +52,45 @@ class ModelOptions:
         if self.no_cache:
             refuse_unused(context, ("cache",), "with --no-cache")
         manifest = IndexManifest.read(index) if is_index(index) else None
-        source = self.bundle
-        if source is None:
-            if manifest is None:
-                raise IndexManifest.missing(index)
-            source = Path(manifest.bundle.source)
-        try:
-            bundle = find_bundle(source if self.bundle is None else bundle_folder(source, cache=self.cache))
-        except BundleError as error:
-            if self.bundle is not None:
-                raise
-            raise BundleError(f"{error}; {index} was made with it: say with --bundle where it is now") from error
+        if self.bundle is not None:
+            bundle = find_bundle(bundle_folder(self.bundle, cache=self.cache))
+        elif manifest is not None:
+            bundle = self._recorded(manifest.bundle.source, index)
+        else:
+            raise IndexManifest.missing(index)
         if manifest is not None:
             manifest.check_bundle(bundle, index)  # before the seconds that loading it takes
         engine = engine_options(self.precision, self.arithmetic, device=self.device)
         cache = usable_cache(self.cache, self.no_cache)
         return BlipRetriever.load(bundle.folder, options=replace(engine, cache=cache))
+
+    def source(self, index: Path) -> str:
+        """What an index records, to find the model by: the bundle's folder, or the checkpoint as it was given.
+
+        A checkpoint's bundle is in the cache, where it may be removed; of the checkpoint it is made again.
+
+        Raises:
+            RetrievalError: there is no bundle, and the index is damaged.
+        """
+        from blipvino.pretrained.checkpoint_state import named_path
+        from blipvino.retrieval.index_manifest import IndexManifest
+
+        if self.bundle is None:
+            return IndexManifest.read(index).bundle.source
+        given = str(self.bundle)
+        if resolve(given) != given:  # an embedded checkpoint's name
+            return given
+        folder = named_path(given)
+        return str(folder.resolve()) if folder.is_dir() else given
+
+    def _recorded(self, source: str, index: Path) -> Bundle:
+        """The bundle that an index records."""
+        from blipvino.runtime.reading import find_bundle
+
+        place = Path(source)
+        try:
+            # A folder that has gone is no id of the hub.
+            gone = place.is_absolute() and not place.exists()
+            return find_bundle(place if gone else bundle_folder(place, cache=self.cache))
+        except BlipvinoError as error:
+            raise BundleError(f"{error}; {index} was made with it: say with --bundle where it is now") from error
