@@ -31,7 +31,7 @@ from blipvino.progress import Reporter
 from blipvino.recipe import FP16, PTQ_INT8, PTQ_MINMAX, WEIGHTS_INT4, WEIGHTS_INT8, Treatment
 
 SILENT = Reporter(show=False)
-DEFAULTS = {name: spec.default for name, spec in specs.GRAPHS.items()}
+DEFAULTS = {spec.name: spec.default for spec in specs.specs_of("BlipForQuestionAnswering")}
 GRAPHS = tuple(DEFAULTS)
 BITS = {"fp16": 16, "ptq_int8": 8, "weights_int8": 8, "weights_int4": 4}
 LAYERS = tuple(f"layer {number}" for number in range(12))
