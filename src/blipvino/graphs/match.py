@@ -7,6 +7,7 @@ puts another token there.
 from __future__ import annotations
 
 import openvino as ov
+import openvino.opset13 as ops
 
 from blipvino.checkpoint.tensors import Checkpoint
 from blipvino.graphs import layers as nn
@@ -22,6 +23,9 @@ def match_kv_graph(checkpoint: Checkpoint) -> ov.Model:
 def match_graph(checkpoint: Checkpoint) -> ov.Model:
     """Text tokens and the image's keys and values -> ``match_logits`` ``[R, 2]``: of "does not fit", and of "fits".
 
+    The other output is ``match_state`` ``[R, D]``, what the logits are made of: two numbers alone say little of how
+    exactly the graph is computed.
+
     Inputs: ``input_ids`` and ``attention_mask``, int64 ``[R, T]``; ``cross_key.i`` and ``cross_value.i`` of ``B``
     images, ``R`` being a multiple of ``B`` (see `cross_attention`).
     """
@@ -29,4 +33,6 @@ def match_graph(checkpoint: Checkpoint) -> ov.Model:
     inputs = TextInputs.of_texts_about_images(config)
     state = text_state(inputs, nn.Weights(checkpoint, PREFIX), config)
     logits = nn.linear(state, nn.Weights(checkpoint, "itm_head"), config.hidden_size, 2)
-    return ov.Model([nn.output(logits, "match_logits")], inputs.parameters, "match")
+    outputs = {"match_logits": logits, "match_state": state}
+    results = [nn.output(ops.squeeze(node, nn.integers(1)), name) for name, node in outputs.items()]
+    return ov.Model(results, inputs.parameters, "match")

@@ -88,7 +88,7 @@ class RetrievalRunner:
             batch = self._texts.batch([tokens[place] for place in places])
             with self._engine.lock:
                 embeddings[places] = self._engine.text_embedding(batch.input_ids, batch.attention_mask)
-        return _of_length_1(embeddings)
+        return embeddings
 
     def match(self, images: Sequence[Image], tokens: Tokens, batch_size: int, reporter: Reporter) -> FloatArray:
         """Logits ``[N, T, 2]`` of "does not fit" and "fits" for every image and every text.
@@ -112,16 +112,10 @@ class RetrievalRunner:
         self._limits.check_texts(min(batch_size, len(tokens)), max(map(len, tokens), default=0), positions)
 
     def _stacked(self, rows: Sequence[FloatArray]) -> FloatArray:
-        return _of_length_1(np.concatenate([np.empty((0, self._width), np.float32), *rows]))
+        return np.concatenate([np.empty((0, self._width), np.float32), *rows])
 
 
 def _alike(tokens: Tokens, size: int, description: str, reporter: Reporter) -> Iterator[list[int]]:
     """The places of each batch of texts of like length: one short text is not padded to a long one."""
     order = sorted(range(len(tokens)), key=lambda place: len(tokens[place]))
     return (order[batch] for batch in batch_slices(len(order), size, description, reporter))
-
-
-def _of_length_1(rows: FloatArray) -> FloatArray:
-    """Rows of length 1, as the graphs make them where they compute in float32; in bfloat16 they round once more."""
-    lengths = np.linalg.norm(rows, axis=-1, keepdims=True)
-    return np.asarray(rows / np.maximum(lengths, np.finfo(np.float32).tiny), np.float32)

@@ -67,7 +67,10 @@ class Runner:
         return np.array(request.get_output_tensor(0).data)
 
     def of_question(self, spec: GraphSpec, request: ov.InferRequest, sizes: Sizes) -> FloatArray:
-        """What a graph makes of the golden question, `question` float32 ``[1, T, D]`` without padding."""
+        """What a graph makes of the golden question, `question` float32 ``[1, T, D]`` without padding.
+
+        Of several outputs all, side by side.
+        """
         ids = self._inputs.input_ids
         assert ids is not None
         length = ids.shape[1]
@@ -80,7 +83,8 @@ class Runner:
         # Given to the call and not bound before it: OpenVINO 2026 crashes in a later request of a dynamic graph whose
         # bound inputs died with this one.
         request.infer({"input_ids": padded, "attention_mask": mask}, share_outputs=True)
-        made = np.array(request.get_output_tensor(0).data)
+        outputs = [np.array(request.get_output_tensor(number).data) for number in range(len(request.model_outputs))]
+        made = np.concatenate(outputs, axis=-1)
         return made[:, :length] if spec.makes_question_states else made
 
     def start_text(self, spec: GraphSpec, source: str, sizes: Sizes, request: ov.InferRequest) -> None:
