@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +19,8 @@ from blipvino.bundle.records import ConfidenceRecord, FittedConfidence
 from blipvino.errors import BundleError
 from blipvino.files.staging import Stage
 
-_ATTEMPTS = 100
+if sys.platform != "win32":
+    import fcntl
 
 
 def write_confidence(bundle: Bundle, fitted: Mapping[str, FittedConfidence | None]) -> Bundle:
@@ -36,21 +39,30 @@ def write_confidence(bundle: Bundle, fitted: Mapping[str, FittedConfidence | Non
     path = bundle.folder / MANIFEST_FILE
     stage = Stage.beside(path)
     try:
-        with stage.claimed():
-            for _ in range(_ATTEMPTS):
-                before = path.read_bytes()
-                _write_through(stage.partial, _amended(bundle, before, fitted))
-                if path.read_bytes() == before:  # else another process amended it meanwhile
-                    # Should the folder be replaced just now, the new one has no such partial file, and this fails.
-                    stage.partial.replace(path)
-                    break
-            else:
-                raise BundleError(f"{path}: changes all the time; stop the other processes that write it")
+        with _held(bundle.folder), stage.claimed():
+            _write_through(stage.partial, _amended(bundle, path.read_bytes(), fitted))
+            # Should the folder be replaced just now, the new one has no such partial file, and this fails.
+            stage.partial.replace(path)
     except OSError as error:
         raise BundleError(
             f"{path}: cannot be written ({error.strerror}); check its permissions, the bundle is as it was"
         ) from error
     return open_bundle(bundle.folder, verify=False)
+
+
+@contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    """Amend a bundle one process after the other: the lock is on the folder, so that no file of it is left there."""
+    if sys.platform == "win32":  # folders cannot be opened there; whoever writes last wins
+        yield
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # of a file system without locks
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _amended(bundle: Bundle, text: bytes, fitted: Mapping[str, FittedConfidence | None]) -> str:
