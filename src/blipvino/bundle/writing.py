@@ -6,7 +6,7 @@ import errno
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -98,7 +98,13 @@ def _is_bundle(folder: Path) -> bool:
 
 
 @contextmanager
-def write_bundle(target: str | Path, details: BundleDetails, *, overwrite: bool = False) -> Iterator[Path]:
+def write_bundle(
+    target: str | Path,
+    details: BundleDetails,
+    *,
+    overwrite: bool = False,
+    finish: Callable[[Path], None] | None = None,
+) -> Iterator[Path]:
     """Write a bundle whole or not at all.
 
     The block gets a new folder beside the target, on its file system, to put the files in. When the block ends well
@@ -110,6 +116,7 @@ def write_bundle(target: str | Path, details: BundleDetails, *, overwrite: bool 
         target: the bundle's folder to be: absent, empty, or with ``overwrite`` an existing bundle.
         details: what goes into the manifest; may be filled in while the block runs.
         overwrite: replace an existing bundle.
+        finish: called with the bundle's folder when it is whole and not yet in its place: it may amend the manifest.
 
     Yields:
         The folder to write into.
@@ -128,6 +135,8 @@ def write_bundle(target: str | Path, details: BundleDetails, *, overwrite: bool 
             folder.mkdir()  # and not tempfile.mkdtemp, whose folders are the user's alone: a bundle follows the umask
             yield folder
             _seal(folder, details)
+            if finish is not None:
+                finish(folder)
             _move_into_place(stage, overwrite)
         except (OSError, RuntimeError) as error:
             problem = _writing_problem(error, stage)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import openvino as ov
@@ -39,7 +40,7 @@ from blipvino.optimization.search.trial_runner import Materials
 from blipvino.progress import Reporter
 from blipvino.recipe import Recipe
 
-__all__ = ["CalibrationOptions", "Search", "make_bundle", "optimize"]
+__all__ = ["CalibrationOptions", "Search", "optimize"]
 
 DEMO_DATA, DEMO_TEXTS, DEMO_SEED = "demo:validation", 300, DEFAULT_SEED + 1
 """What the confidence of a bundle of the demo is fitted on: questions, of as many images, which are captioned; not in
@@ -49,7 +50,7 @@ _TRIED_AT_ONCE = 4
 """How many times a bundle's bytes a search needs on disk, about."""
 
 
-def optimize(
+def optimize(  # noqa: PLR0913  # keywords, but for the two that every call gives
     source: str | Path,
     output: str | Path,
     *,
@@ -58,11 +59,10 @@ def optimize(
     overwrite: bool = False,
     revision: str | None = None,
     token: str | None = None,
+    fit_confidence: bool = True,
     show_progress: bool = True,
 ) -> Bundle:
     """Build a checkpoint's graphs, compress them by a recipe, and write the bundle, whole or not at all.
-
-    How sure a bundle of ``demo`` may say it is is fitted too; that of any other by `calibrate_confidence`.
 
     Args:
         source: a folder with a Hugging Face BLIP checkpoint, a hub id, or ``demo`` for the embedded checkpoint.
@@ -75,39 +75,13 @@ def optimize(
         overwrite: replace an existing bundle.
         revision: branch, tag or commit on the hub.
         token: access token for the hub; its own settings by default.
+        fit_confidence: fit how sure the bundle may say it is, if it is one of ``demo``, whose answers are known; that
+            of any other is fitted by `calibrate_confidence`.
         show_progress: show progress bars on standard error.
 
     Raises:
         BlipvinoError: anything about the checkpoint, the samples, the recipe or the output that cannot be used.
     """
-    bundle = make_bundle(
-        source,
-        output,
-        recipe=recipe,
-        calibration=calibration,
-        overwrite=overwrite,
-        revision=revision,
-        token=token,
-        show_progress=show_progress,
-    )
-    if str(source) in EMBEDDED and resolve(source) != source and answers_questions(bundle.manifest.architecture):
-        calibrate_confidence(bundle, DEMO_DATA, samples=DEMO_TEXTS, seed=DEMO_SEED, show_progress=show_progress)
-        return open_bundle(output, verify=False)
-    return bundle
-
-
-def make_bundle(
-    source: str | Path,
-    output: str | Path,
-    *,
-    recipe: str | Recipe | Search = DEFAULT_RECIPE,
-    calibration: CalibrationOptions | None = None,
-    overwrite: bool = False,
-    revision: str | None = None,
-    token: str | None = None,
-    show_progress: bool = True,
-) -> Bundle:
-    """As `optimize`, but that no confidence is fitted: a bundle that others are measured by needs none."""
     plan = _plan(recipe)
     searching = isinstance(plan, Search)
     check_target(output, overwrite)
@@ -130,7 +104,9 @@ def make_bundle(
             checkpoint.config.architecture,
             plan if isinstance(plan, Recipe) else Recipe(AUTO, "", {}),
         )
-        with write_bundle(output, details, overwrite=overwrite) as folder:
+        fits = fit_confidence and _is_demo(source) and answers_questions(checkpoint.config.architecture)
+        finish = partial(_fit_to_demo, show_progress=show_progress) if fits else None
+        with write_bundle(output, details, overwrite=overwrite, finish=finish) as folder:
             _fill(folder, details, checkpoint, plan, calibration or CalibrationOptions(), reporter)
     return open_bundle(output)
 
@@ -160,6 +136,15 @@ def _fill(
         details.measurements = Measurements(compressor.fp16_bytes, compressor.seconds)
     _write_golden(checkpoint, processors, folder, seen, reporter)
     write_card(details, folder, checkpoint.folder)
+
+
+def _is_demo(source: str | Path) -> bool:
+    """Whether an embedded checkpoint is meant, and no folder that is called as one."""
+    return str(source) in EMBEDDED and resolve(source) != source
+
+
+def _fit_to_demo(folder: Path, show_progress: bool) -> None:
+    calibrate_confidence(folder, DEMO_DATA, samples=DEMO_TEXTS, seed=DEMO_SEED, show_progress=show_progress)
 
 
 def _plan(recipe: str | Recipe | Search) -> Recipe | Search:

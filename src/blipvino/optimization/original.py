@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from blipvino.bundle.bundle import Bundle, open_bundle
 from blipvino.bundle.manifest import MANIFEST_FILE, SourceInfo
 from blipvino.errors import BundleError
-from blipvino.optimization.optimize import make_bundle
+from blipvino.optimization.optimize import optimize
 from blipvino.progress import Reporter
 
 
@@ -55,4 +55,6 @@ def _bundle_of(given: str | Path | Bundle | None, recorded: SourceInfo, reporter
     source, revision = (recorded.name, recorded.revision) if given is None else (given, None)
     with TemporaryDirectory(prefix="blipvino-") as folder:
         target = Path(folder) / "original"
-        yield make_bundle(source, target, recipe="none", revision=revision, show_progress=reporter.show)
+        yield optimize(
+            source, target, recipe="none", revision=revision, fit_confidence=False, show_progress=reporter.show
+        )
