@@ -21,9 +21,8 @@ import numpy as np
 from blipvino.data import DEFAULT_SEED, Sample, open_source, take
 from blipvino.metrics.bootstrap import estimate, resampled_sums
 from blipvino.metrics.caption_metrics import CAPTION_METRICS, ReferenceCaptions
-from blipvino.metrics.right_captions import right_captions
+from blipvino.metrics.right_captions import caption_rule, right_captions
 from blipvino.metrics.tokenization import Tokens, tokenize_caption
-from blipvino.optimization.calibrate_confidence import caption_rule
 from blipvino.runtime.blip import Blip
 from blipvino.runtime.reranking import DEFAULT_BEST_OF, best_captions
 from blipvino.runtime.retriever import BlipRetriever

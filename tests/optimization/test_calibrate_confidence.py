@@ -14,9 +14,9 @@ from blipvino.compress.outliers import add_outliers
 from blipvino.data import open_source, take
 from blipvino.demo import CHECKPOINT
 from blipvino.metrics.reliability import bin_statistics, calibration_error
-from blipvino.metrics.right_captions import right_captions
+from blipvino.metrics.right_captions import caption_rule, right_captions
 from blipvino.metrics.vqa import vqa_accuracy
-from blipvino.optimization.calibrate_confidence import calibrate_confidence, caption_rule, forget_confidence
+from blipvino.optimization.calibrate_confidence import calibrate_confidence, forget_confidence
 
 QUIET = {"show_progress": False, "options": EXACT}
 

@@ -12,11 +12,36 @@ from collections.abc import Sequence
 import numpy as np
 
 from blipvino.arrays import DoubleArray
+from blipvino.checks import real, shown
+from blipvino.errors import InputError
 from blipvino.metrics.caption_metrics import CAPTION_METRICS, ReferenceCaptions
 from blipvino.metrics.tokenization import tokenize_caption
 
 LEAST_CIDER = 1.0
 """From 0 to 10, of which tables show 100 times as much; BLIP's mean on COCO is 1.3 (Li et al., 2022, table 7)."""
+
+
+def caption_rule(source: str, least_cider: object) -> float | None:
+    """The CIDEr-D from which on a caption is right; None where a reference is asked for, word for word.
+
+    Args:
+        source: name of the samples.
+        least_cider: the threshold, above 0 and at most 10; None for words; "auto" is None for the demo's world and 1
+            elsewhere.
+
+    Raises:
+        InputError: it is out of its range.
+    """
+    if isinstance(least_cider, str) and least_cider == "auto":
+        return None if source.startswith("demo:") else LEAST_CIDER
+    if least_cider is None:
+        return None
+    number = real("least_cider", least_cider)
+    if not 0 < number <= 10:
+        raise InputError(
+            f'least_cider is {shown(least_cider)}, expected a number above 0 and at most 10, None or "auto"'
+        )
+    return number
 
 
 def right_captions(

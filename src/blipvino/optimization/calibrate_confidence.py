@@ -13,12 +13,12 @@ from blipvino.arrays import DoubleArray
 from blipvino.bundle.amending import write_confidence
 from blipvino.bundle.bundle import Bundle, open_bundle
 from blipvino.bundle.records import FittedConfidence
-from blipvino.checks import integer, real, shown
+from blipvino.checks import integer
 from blipvino.data import DEFAULT_SEED, Sample, open_source, take
-from blipvino.errors import DataError, InputError
+from blipvino.errors import DataError
 from blipvino.metrics.confidence import fit_scale
 from blipvino.metrics.reliability import bin_statistics, calibration_error
-from blipvino.metrics.right_captions import LEAST_CIDER, right_captions
+from blipvino.metrics.right_captions import caption_rule, right_captions
 from blipvino.metrics.vqa import vqa_accuracy
 from blipvino.progress import Reporter
 from blipvino.runtime.blip import Blip
@@ -27,7 +27,7 @@ from blipvino.runtime.decoding.generated import Generated
 from blipvino.runtime.features import ImageFeatures
 from blipvino.runtime.results import Confidence, Kind
 
-__all__ = ["DEFAULT_TEXTS", "ConfidenceFit", "calibrate_confidence", "caption_rule", "forget_confidence"]
+__all__ = ["DEFAULT_TEXTS", "ConfidenceFit", "calibrate_confidence", "forget_confidence"]
 
 DEFAULT_TEXTS = 1000
 FEWEST = 20
@@ -110,28 +110,6 @@ def forget_confidence(bundle: str | Path) -> None:
         BundleError: it is no bundle, or cannot be written.
     """
     write_confidence(open_bundle(bundle, verify=False), {"answers": None, "captions": None})
-
-
-def caption_rule(source: str, least_cider: object) -> float | None:
-    """The CIDEr-D from which on a caption is right; None where a reference is asked for, word for word.
-
-    Args:
-        source: name of the samples.
-        least_cider: as `calibrate_confidence` takes it.
-
-    Raises:
-        InputError: it is out of its range.
-    """
-    if isinstance(least_cider, str) and least_cider == "auto":
-        return None if source.startswith("demo:") else LEAST_CIDER
-    if least_cider is None:
-        return None
-    number = real("least_cider", least_cider)
-    if not 0 < number <= 10:
-        raise InputError(
-            f'least_cider is {shown(least_cider)}, expected a number above 0 and at most 10, None or "auto"'
-        )
-    return number
 
 
 @dataclass

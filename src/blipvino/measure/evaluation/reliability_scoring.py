@@ -24,9 +24,8 @@ from blipvino.metrics.reliability import (
     calibration_error,
     kept_weights,
 )
-from blipvino.metrics.right_captions import describe_rule, right_captions
+from blipvino.metrics.right_captions import caption_rule, describe_rule, right_captions
 from blipvino.metrics.vqa import vqa_accuracy
-from blipvino.optimization.calibrate_confidence import caption_rule
 from blipvino.runtime.results import Confidence, Kind
 
 
