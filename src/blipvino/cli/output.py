@@ -11,12 +11,11 @@ from typing import Any, TextIO
 import typer
 from rich.console import Console
 
+from blipvino.text.printable import one_line, printable
 from blipvino.text.tables import TextTable
 from blipvino.text.terminal import rich_table
 
 console = Console()
-_CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-"""Characters that end lines, or that terminals obey."""
 
 
 def print_json(content: Any) -> None:
@@ -43,22 +42,17 @@ def print_tables(tables: Iterable[TextTable]) -> None:
 
 def print_sentence(sentence: str) -> None:
     """Print a sentence, its lines broken between words."""
-    console.print(sentence, highlight=False, markup=False)
+    console.print(printable(sentence), highlight=False, markup=False)
 
 
 def print_line(text: str, output: TextIO) -> None:
     """Print one line, whatever the names of files in it have."""
-    typer.echo(_as_one_line(text), file=output)
+    typer.echo(one_line(text), file=output)
 
 
 def print_error(message: object) -> None:
     """Print one line on standard error, after the program's name."""
-    typer.echo(f"blipvino: {_as_one_line(str(message))}", err=True)
-
-
-def _as_one_line(text: str) -> str:
-    """A text whose control characters are escaped as Python escapes them."""
-    return _CONTROLS.sub(lambda found: repr(found[0])[1:-1], text)
+    typer.echo(f"blipvino: {one_line(str(message))}", err=True)
 
 
 def print_report_link(page: Path) -> None:

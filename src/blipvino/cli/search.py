@@ -29,6 +29,7 @@ from blipvino.cli.unused_options import refuse_unused
 from blipvino.errors import InputError, OutputError
 from blipvino.files.atomic import write_text
 from blipvino.machine.devices import CPU
+from blipvino.text.printable import printable
 
 if TYPE_CHECKING:
     from blipvino.retrieval import Found, Hit
@@ -126,10 +127,10 @@ def hits_table(hits: Sequence[Hit]) -> Table:
 
 
 def _shown(path: Path) -> str:
-    """A path from where the user is, if it is below; a byte of its name that is no text as a question mark."""
+    """A path from where the user is, if it is below."""
     here = Path.cwd()
     shown = path.relative_to(here) if path.is_relative_to(here) else path
-    return str(shown).encode("utf-8", "replace").decode("utf-8")
+    return printable(str(shown))
 
 
 def _tell_missing(found: Found) -> None:

@@ -14,7 +14,9 @@ from blipvino.files.data_urls import jpeg_url
 from blipvino.machine.versions import installed_version
 from blipvino.retrieval.photo_search import Hit
 from blipvino.runtime.inputs.images import ImageSource, load_image
+from blipvino.text.html_page import html_page
 from blipvino.text.markup import Markup, element
+from blipvino.text.printable import printable
 
 THUMBNAIL = (480, 480)
 """Pixels at the most: sharp on a screen of two pixels a point."""
@@ -44,7 +46,7 @@ def search_page(page: SearchPage) -> str:
     """The file's text."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         thumbnails = list(pool.map(_thumbnail, [hit.path for hit in page.hits]))
-    query = page.text if page.text is not None else f"Photos like {_printable(page.image.name if page.image else '')}"
+    query = page.text if page.text is not None else f"Photos like {printable(page.image.name if page.image else '')}"
     cards = [
         _card(number, hit, thumbnail)
         for number, (hit, thumbnail) in enumerate(zip(page.hits, thumbnails, strict=True), start=1)
@@ -52,31 +54,20 @@ def search_page(page: SearchPage) -> str:
     found = element("ol", *cards) if cards else element("p", "No photos in this index.", class_="none")
     made = f"Made by blipvino {installed_version('blipvino')}."
     main = element("main", _header(page, query), found, element("footer", made))
-    return f"<!doctype html>\n{element('html', _head(query), element('body', main), lang='en')}\n"
-
-
-def _head(query: str) -> Markup:
     style = files(__package__).joinpath("search.css").read_text(encoding="utf-8")
-    return element(
-        "head",
-        element("meta", charset="utf-8"),
-        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        element("meta", name="color-scheme", content="light dark"),
-        element("title", f"{query} – blipvino search"),
-        element("style", Markup(style)),
-    )
+    return html_page(f"{query} – blipvino search", style, main)
 
 
 def _header(page: SearchPage, query: str) -> Markup:
     shown = None if page.image is None else _thumbnail(page.image)
     picture = None if shown is None else element("img", src=shown, alt="The image that was searched for")
-    told = f"{len(page.hits)} of {page.photos:,} photos in {_printable(str(page.index))}"
+    told = f"{len(page.hits)} of {page.photos:,} photos in {printable(str(page.index))}"
     title = element("div", element("p", "blipvino search", class_="kicker"), element("h1", query))
     return element("header", picture, element("div", title, element("p", told, class_="told")))
 
 
 def _card(number: int, hit: Hit, thumbnail: str | None) -> Markup:
-    name, folder = _printable(hit.path.name), _printable(str(hit.path.parent))
+    name, folder = printable(hit.path.name), printable(str(hit.path.parent))
     picture = element("img", src=thumbnail, alt=name, loading="lazy") if thumbnail else element("span", "no picture")
     share = hit.similarity if hit.probability is None else hit.probability
     score = f"{hit.similarity:.3f} similar" if hit.probability is None else f"{hit.probability:.1%}"
@@ -88,7 +79,7 @@ def _card(number: int, hit: Hit, thumbnail: str | None) -> Markup:
         element("div", element("span", style=width), class_="bar", aria_hidden="true"),
         element("span", name, class_="name"),
         element("p", folder, class_="path"),
-        *(element("p", f"Also {_printable(str(copy))}", class_="path") for copy in hit.copies),
+        *(element("p", f"Also {printable(str(copy))}", class_="path") for copy in hit.copies),
         class_="facts",
         title=told,
     )
@@ -100,8 +91,3 @@ def _thumbnail(path: ImageSource) -> str | None:
         return jpeg_url(load_image(path, least=max(THUMBNAIL)), THUMBNAIL, JPEG_QUALITY)
     except ImageError:  # it has gone since it was found
         return None
-
-
-def _printable(text: str) -> str:
-    """A file's name as UTF-8 has it: bytes that are none are shown as such."""
-    return text.encode("utf-8", "replace").decode("utf-8")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from rich.table import Table
 from rich.text import Text
 
+from blipvino.text.printable import printable
 from blipvino.text.tables import TextTable
 
 LEAST_NAME = 12
@@ -22,5 +23,5 @@ def rich_table(content: TextTable) -> Table:
             column, justify="right" if numbers else "left", min_width=longest if numbers else min(longest, LEAST_NAME)
         )
     for row in content.rows:  # as text, for a string is read as markup, "[bench]" among it
-        table.add_row(*map(Text, row), end_section=row[0] == "all")
+        table.add_row(*(Text(printable(cell)) for cell in row), end_section=row[0] == "all")
     return table

@@ -10,6 +10,7 @@ from blipvino.measure.report.page.overview import headline, tiles, verdict
 from blipvino.measure.report.page.parts import Section
 from blipvino.measure.report.page.sections import sections
 from blipvino.measure.report.report import Report
+from blipvino.text.html_page import html_page
 from blipvino.text.markup import Markup, element, join
 
 
@@ -21,20 +22,8 @@ def report_page(report: Report) -> str:
     made = f"Made by blipvino {installed_version('blipvino')}, {report.made}."
     header = element("header", element("p", "blipvino report", class_="kicker"), element("h1", title))
     main = element("main", header, *map(_section, told), element("footer", element("p", made)))
-    body = element("body", _contents(told), main)
-    return f"<!doctype html>\n{element('html', _head(title), body, lang='en')}\n"
-
-
-def _head(title: str) -> Markup:
     style = files(__package__).joinpath("report.css").read_text(encoding="utf-8")
-    return element(
-        "head",
-        element("meta", charset="utf-8"),
-        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        element("meta", name="color-scheme", content="light dark"),
-        element("title", f"{title} – blipvino report"),
-        element("style", Markup(style)),
-    )
+    return html_page(f"{title} – blipvino report", style, _contents(told), main)
 
 
 def _contents(told: Sequence[Section]) -> Markup:
