@@ -70,7 +70,7 @@ def report(
     quiet: QuietFlag = False,
 ) -> None:
     """Write one HTML file on a bundle: size, latency, accuracy with intervals, error by layer, samples."""
-    from blipvino.measure.evaluation.evaluation import RESULTS_FILE
+    from blipvino.measure.evaluation.evaluation_record import RESULTS_FILE
     from blipvino.measure.report.report import ReportOptions
     from blipvino.measure.report.write_report import ReportInputs, write_report
 

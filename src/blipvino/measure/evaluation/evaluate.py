@@ -21,7 +21,8 @@ from blipvino.errors import InputError
 from blipvino.files.atomic import make_folder
 from blipvino.machine.host import choose_arithmetic
 from blipvino.machine.record import this_machine
-from blipvino.measure.evaluation.evaluation import DataInfo, EvaluateOptions, Evaluation, Model, write_evaluation
+from blipvino.measure.evaluation.evaluation import DataInfo, EvaluateOptions, Evaluation
+from blipvino.measure.evaluation.evaluation_record import Model
 from blipvino.measure.evaluation.predicting import Predictor
 from blipvino.measure.evaluation.predictions import Header, PredictionFile
 from blipvino.measure.evaluation.reliability_scoring import score_reliability
@@ -104,7 +105,7 @@ def evaluate_bundle(
             with open_original(original, compressed, reporter) as reference:
                 before = recorder.predict("original", reference, measured_engine("f32"))
         evaluation = _evaluation(task, after, before)
-        write_evaluation(evaluation, folder)
+        evaluation.write(folder)
     return evaluation
 
 
@@ -132,7 +133,7 @@ def evaluate_results(
     evaluation = _evaluation(task, ModelTexts(Model(name, ", ".join(map(str, files))), texts), None)
     if folder is not None:
         make_folder(folder)
-        write_evaluation(evaluation, folder)
+        evaluation.write(folder)
     return evaluation
 
 

@@ -34,28 +34,23 @@ compressed, paired: above 0 where compression cost accuracy) and ``agreement``. 
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Self, get_args
+from typing import Literal, get_args
 
 from blipvino.checks import choice
 from blipvino.data import DEFAULT_SEED
-from blipvino.errors import DataError, InputError
-from blipvino.files.atomic import write_text
-from blipvino.files.json_records import decode
-from blipvino.files.sample_files import read_json
+from blipvino.errors import InputError
 from blipvino.machine.devices import CPU, device_name
 from blipvino.machine.host import ArithmeticOption
 from blipvino.machine.record import Machine
+from blipvino.measure.evaluation.evaluation_record import RESULTS_FILE, EvaluationRecord
 from blipvino.measure.evaluation.reliability_scores import Reliability
 from blipvino.metrics.bootstrap import Estimate
 from blipvino.runtime.compiling.engine_options import Precision
 from blipvino.runtime.decoding.ranking import DEFAULT_TOP_K
 
 __all__ = [
-    "RESULTS_FILE",
     "AnswerExample",
     "AnswerScore",
     "CaptionExample",
@@ -63,12 +58,8 @@ __all__ = [
     "DataInfo",
     "EvaluateOptions",
     "Evaluation",
-    "Model",
     "read_evaluation",
-    "write_evaluation",
 ]
-
-RESULTS_FILE = "evaluation.json"
 
 
 @dataclass(frozen=True)
@@ -115,23 +106,6 @@ class EvaluateOptions:
                 raise InputError(f"{name} is {value}, expected at least {minimum}")
         if self.samples == self.captions == 0:
             raise InputError("nothing to evaluate: both samples and captions are 0; raise one of them")
-
-
-@dataclass(frozen=True)
-class Model:
-    """One of the two that are evaluated.
-
-    Attributes:
-        name: its recipe ("FP16" for one that is not compressed), or a result file's name.
-        place: the bundle's folder, the checkpoint that the original was made from, or the result file.
-        fingerprint: of the bundle; None of a result file.
-        precision: of the arithmetic that is not quantized; None of a result file.
-    """
-
-    name: str
-    place: str
-    fingerprint: str | None = None
-    precision: str | None = None
 
 
 @dataclass(frozen=True)
@@ -223,11 +197,9 @@ class CaptionExample:
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class Evaluation(EvaluationRecord):
     """All that an evaluation found; the module's docstring says what each field is."""
 
-    compressed: Model
-    original: Model | None
     data: DataInfo
     options: EvaluateOptions | None
     answering: str
@@ -242,29 +214,6 @@ class Evaluation:
     resamples: int
     reliability: tuple[Reliability, ...] = ()
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        """What to call the models, the original first."""
-        return tuple(model.name for model in (self.original, self.compressed) if model is not None)
-
-    def to_json(self) -> dict[str, Any]:
-        """Everything."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> Self:
-        """What `to_json` gave, after its way through JSON."""
-        return decode(cls, content)
-
-
-def write_evaluation(evaluation: Evaluation, folder: Path) -> None:
-    """Write ``evaluation.json``.
-
-    Raises:
-        OutputError: it cannot be written.
-    """
-    write_text(folder / RESULTS_FILE, json.dumps(evaluation.to_json(), indent=2, ensure_ascii=False) + "\n")
-
 
 def read_evaluation(path: Path) -> Evaluation:
     """Read an ``evaluation.json``, or the one in a folder.
@@ -272,11 +221,4 @@ def read_evaluation(path: Path) -> Evaluation:
     Raises:
         DataError: it cannot be read, or is something else.
     """
-    file = path / RESULTS_FILE if path.is_dir() else path
-    content = read_json(file)
-    try:
-        return Evaluation.from_json(content)
-    except (KeyError, TypeError) as error:
-        raise DataError(
-            f"{file}: not an evaluation of this version ({error}); run `blipvino evaluate` again"
-        ) from error
+    return Evaluation.read(path / RESULTS_FILE if path.is_dir() else path)

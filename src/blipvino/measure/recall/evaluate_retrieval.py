@@ -8,11 +8,12 @@ from pathlib import Path
 
 from blipvino.bundle.bundle import Bundle
 from blipvino.checkpoint.architectures import retrieves
+from blipvino.checks import integer
 from blipvino.data import open_source
 from blipvino.errors import InputError
 from blipvino.files.atomic import make_folder
 from blipvino.machine.record import this_machine
-from blipvino.measure.evaluation.evaluation import Model
+from blipvino.measure.evaluation.evaluation_record import Model
 from blipvino.measure.measured_engine import measured_engine
 from blipvino.measure.opened import opened_bundle
 from blipvino.measure.recall.judging import Judged, judge_gallery
@@ -21,7 +22,6 @@ from blipvino.measure.recall.retrieval_evaluation import (
     GalleryInfo,
     RetrievalEvaluation,
     RetrievalOptions,
-    write_retrieval_evaluation,
 )
 from blipvino.measure.recall.text_gallery import choose_gallery
 from blipvino.metrics.bootstrap import CONFIDENCE, RESAMPLES
@@ -52,8 +52,7 @@ class RetrievalRun:
         Raises:
             InputError: it is too small.
         """
-        if self.batch_size < 1:
-            raise InputError(f"batch_size is {self.batch_size}, expected at least 1")
+        integer("batch_size", self.batch_size, 1)
 
 
 def evaluate_retrieval(
@@ -113,5 +112,5 @@ def evaluate_retrieval(
         resamples=RESAMPLES,
     )
     if run.folder is not None:
-        write_retrieval_evaluation(evaluation, run.folder)
+        evaluation.write(run.folder)
     return evaluation

@@ -6,22 +6,16 @@ interval over images that are drawn with replacement, while the gallery stays as
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any, Literal, Self, get_args
+from dataclasses import dataclass
+from typing import Literal, get_args
 
 from blipvino.checks import choice
 from blipvino.data import DEFAULT_SEED
-from blipvino.errors import DataError, InputError
-from blipvino.files.atomic import write_text
-from blipvino.files.json_records import decode
-from blipvino.files.sample_files import read_json
+from blipvino.errors import InputError
 from blipvino.machine.devices import CPU, device_name
 from blipvino.machine.host import ArithmeticOption
 from blipvino.machine.record import Machine
-from blipvino.measure.evaluation.evaluation import RESULTS_FILE, Model
+from blipvino.measure.evaluation.evaluation_record import EvaluationRecord
 from blipvino.metrics.bootstrap import Estimate
 from blipvino.metrics.recall import RECALL_AT
 from blipvino.runtime.compiling.engine_options import Precision
@@ -136,7 +130,7 @@ class MatchingScore:
 
 
 @dataclass(frozen=True)
-class RetrievalEvaluation:
+class RetrievalEvaluation(EvaluationRecord):
     """All that an evaluation found.
 
     Attributes:
@@ -153,8 +147,6 @@ class RetrievalEvaluation:
         resamples: of the bootstrap.
     """
 
-    compressed: Model
-    original: Model | None
     data: GalleryInfo
     options: RetrievalOptions
     recall: tuple[RecallScore, ...]
@@ -164,41 +156,3 @@ class RetrievalEvaluation:
     started: str
     confidence: float
     resamples: int
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """What to call the models, the original first."""
-        return tuple(model.name for model in (self.original, self.compressed) if model is not None)
-
-    def to_json(self) -> dict[str, Any]:
-        """Everything."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> Self:
-        """What `to_json` gave, after its way through JSON."""
-        return decode(cls, content)
-
-
-def write_retrieval_evaluation(evaluation: RetrievalEvaluation, folder: Path) -> None:
-    """Write ``evaluation.json``.
-
-    Raises:
-        OutputError: it cannot be written.
-    """
-    write_text(folder / RESULTS_FILE, json.dumps(evaluation.to_json(), indent=2, ensure_ascii=False) + "\n")
-
-
-def read_retrieval_evaluation(folder: Path) -> RetrievalEvaluation:
-    """Read the ``evaluation.json`` in a folder.
-
-    Raises:
-        DataError: it cannot be read, or is something else.
-    """
-    file = folder / RESULTS_FILE
-    try:
-        return RetrievalEvaluation.from_json(read_json(file))
-    except (KeyError, TypeError) as error:
-        raise DataError(
-            f"{file}: not an evaluation of retrieval of this version ({error}); run `blipvino evaluate` again"
-        ) from error

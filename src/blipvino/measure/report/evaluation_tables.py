@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from blipvino.measure.evaluation.evaluation import AnswerScore, Evaluation, Model
+from blipvino.measure.evaluation.evaluation import AnswerScore, Evaluation
+from blipvino.measure.evaluation.evaluation_record import Model
 from blipvino.metrics.bootstrap import Estimate
 from blipvino.text.tables import TextTable
 

@@ -9,12 +9,11 @@ from blipvino.bundle.bundle import Bundle
 from blipvino.data import open_source, take
 from blipvino.errors import BundleError, InputError
 from blipvino.measure.cost import Cost, measure_cost
-from blipvino.measure.evaluation.evaluation import RESULTS_FILE
+from blipvino.measure.evaluation.evaluation_record import RESULTS_FILE
 from blipvino.measure.recall.evaluate_retrieval import RetrievalRun, evaluate_retrieval
 from blipvino.measure.recall.retrieval_evaluation import (
     RetrievalEvaluation,
     RetrievalOptions,
-    read_retrieval_evaluation,
 )
 from blipvino.measure.report.report import ReportOptions
 from blipvino.measure.retriever_pair import load_retrievers
@@ -31,7 +30,7 @@ def known_evaluation(folder: Path | None, bundle: Bundle) -> RetrievalEvaluation
     """
     if folder is None or not (folder / RESULTS_FILE).is_file():
         return None
-    found = read_retrieval_evaluation(folder)
+    found = RetrievalEvaluation.read(folder / RESULTS_FILE)
     if found.compressed.fingerprint != bundle.fingerprint:
         raise BundleError(f"{folder}: an evaluation of {found.compressed.place}, not of {bundle.folder} as it is now")
     if found.original is None:

@@ -19,7 +19,8 @@ from blipvino.measure.cost import Cost, load_pair, measure_cost
 from blipvino.measure.diagnosis.diagnose import DiagnoseOptions, compressed_graphs, diagnose_bundle
 from blipvino.measure.diagnosis.diagnosis import Diagnosis
 from blipvino.measure.evaluation.evaluate import RunOptions, evaluate_bundle
-from blipvino.measure.evaluation.evaluation import RESULTS_FILE, EvaluateOptions, Evaluation, read_evaluation
+from blipvino.measure.evaluation.evaluation import EvaluateOptions, Evaluation, read_evaluation
+from blipvino.measure.evaluation.evaluation_record import RESULTS_FILE
 from blipvino.measure.opened import new_tokens, opened_bundle
 from blipvino.measure.report.page.gallery import find_examples
 from blipvino.measure.report.page.page import report_page
