@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 
 import pytest
 from subjects import Subject, save_tiny
@@ -13,6 +14,20 @@ from blipvino.demo import CHECKPOINT, RETRIEVAL_CHECKPOINT
 from blipvino.graphs.specs import graph_names
 from blipvino.optimization.optimize import CalibrationOptions
 from blipvino.recipe import WEIGHTS_INT8
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache_of_the_tests(tmp_path_factory):
+    """The cache that commands take by themselves: one for all workers of this run, and not the user's."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    before = os.environ.get("BLIPVINO_CACHE")
+    os.environ["BLIPVINO_CACHE"] = str(shared / "blipvino-cache")
+    yield
+    if before is None:
+        del os.environ["BLIPVINO_CACHE"]
+    else:
+        os.environ["BLIPVINO_CACHE"] = before
 
 
 @pytest.fixture(scope="session")

@@ -250,16 +250,25 @@ def load_checkpoint(
     """
     folder, commit = _locate(source, revision, token, show_progress)
     name = str(source)
+    raw_config = read_raw_config(folder, name)
+    config = parse_config(raw_config, name)
+    tensors = _stored_tensors(folder, name, config.architecture)
+    return Checkpoint(name, commit, folder, config, raw_config, tensors)
+
+
+def read_raw_config(folder: Path, name: str) -> dict[str, Any]:
+    """The ``config.json`` of a checkpoint's folder, not interpreted.
+
+    Raises:
+        CheckpointError: it is not there, or holds no JSON object.
+    """
     config_path = folder / CONFIG_FILE
     if not config_path.is_file():
         raise CheckpointError(
             f"{name}: no {CONFIG_FILE} in {folder}; expected a Hugging Face BLIP checkpoint "
             f"({CONFIG_FILE}, {WEIGHTS_FILE}, tokenizer.json, preprocessor_config.json)"
         )
-    raw_config = _read_json(config_path, name)
-    config = parse_config(raw_config, name)
-    tensors = _stored_tensors(folder, name, config.architecture)
-    return Checkpoint(name, commit, folder, config, raw_config, tensors)
+    return _read_json(config_path, name)
 
 
 def _locate(

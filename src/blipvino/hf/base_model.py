@@ -66,11 +66,7 @@ class OVBlipModel:
         ov_config: Mapping[str, Any] | None = None,
         compile: bool = True,
     ) -> None:
-        architecture = found.bundle.manifest.architecture
-        if architecture not in self.architectures:
-            raise InputError(
-                f"{found.bundle.folder} is a {architecture}; {type(self).__name__} runs {', '.join(self.architectures)}"
-            )
+        self._check_kind(found.bundle.manifest.architecture, found.bundle.folder)
         self._found = found
         self.config = config or BlipConfig.from_pretrained(found.bundle.folder)
         self.name_or_path = str(found.folder)
@@ -81,6 +77,11 @@ class OVBlipModel:
         engine_options(self._device, self.ov_config)  # what cannot be used is refused now
         if compile:
             self.compile()
+
+    @classmethod
+    def _check_kind(cls, architecture: str, place: str | Path) -> None:
+        if architecture not in cls.architectures:
+            raise InputError(f"{place} is a {architecture}; {cls.__name__} runs {', '.join(cls.architectures)}")
 
     @classmethod
     def from_pretrained(  # noqa: PLR0913  # optimum-intel's parameters
@@ -107,7 +108,7 @@ class OVBlipModel:
             model_id: a bundle's folder; a folder or hub repository that holds one, as `save_pretrained` and
                 `push_to_hub` write it; a BLIP checkpoint, a folder or a hub id; or ``demo``.
             export: True makes a bundle of a checkpoint, False takes bundles alone, None takes what is there. The bundle
-                is temporary: `save_pretrained` keeps it.
+                is made once, into blipvino's cache; `save_pretrained` puts it elsewhere.
             quantization_config: how a checkpoint is compressed, see
                 `blipvino.hf.quantization_configs.compression`; None does not compress it.
             load_in_8bit: a checkpoint's weights in 8 bits, where there is no ``quantization_config``.
@@ -138,7 +139,8 @@ class OVBlipModel:
         cache = None if cache_dir is None else folder_path("cache_dir", cache_dir)
         secret = token if isinstance(token, str) else None
         origin = Origin(model_id, revision, secret, cache, subfolder, local_files_only)
-        model = cls(find(origin, export, wanted), config, device=device, ov_config=ov_config, compile=compile)
+        found = find(origin, export, wanted, lambda architecture: cls._check_kind(architecture, model_id))
+        model = cls(found, config, device=device, ov_config=ov_config, compile=compile)
         model.name_or_path = str(model_id)
         return model
 

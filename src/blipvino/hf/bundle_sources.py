@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from blipvino.bundle.bundle import Bundle, open_bundle
 from blipvino.bundle.manifest import MANIFEST_FILE, Manifest
@@ -15,7 +14,7 @@ from blipvino.checkpoint.tensors import CONFIG_FILE
 from blipvino.demo import resolve
 from blipvino.errors import BundleError, CheckpointError
 from blipvino.hf.quantization_configs import Compression
-from blipvino.optimization.optimize import optimize
+from blipvino.pretrained.optimized_once import Wanted, bundle_of
 
 BUNDLE_FOLDER = "blipvino"
 """Of a folder in the hub's layout: the bundle lies in here, beside what processors save."""
@@ -71,26 +70,25 @@ class Origin:
 
 @dataclass(frozen=True)
 class Found:
-    """A bundle, and what must live as long as it.
+    """A bundle, and where its processors are.
 
     Attributes:
         bundle: verified.
         folder: of the processors' files.
-        temporary: the folder that it was exported to, if it was; it goes with this object.
     """
 
     bundle: Bundle
     folder: Path
-    temporary: TemporaryDirectory[str] | None = None
 
 
-def find(origin: Origin, export: bool | None, compression: Compression | None) -> Found:
-    """The bundle of what is given; a checkpoint is optimized into a temporary folder.
+def find(origin: Origin, export: bool | None, compression: Compression | None, check: Callable[[str], None]) -> Found:
+    """The bundle of what is given; a checkpoint's is made once, and kept in blipvino's cache.
 
     Args:
         origin: what is given.
         export: True wants a checkpoint, False a bundle; None takes either.
         compression: of a checkpoint; None compresses nothing. A bundle has been compressed already.
+        check: given a checkpoint's class; raises where one of that class is of no use.
 
     Raises:
         BundleError: there is no bundle, or it is damaged.
@@ -108,7 +106,7 @@ def find(origin: Origin, export: bool | None, compression: Compression | None) -
         return Found(_whole(origin, held), folder)
     if export is False:
         raise BundleError(f"{origin.name} holds no bundle; export=True makes one of a checkpoint")
-    return _exported(origin, compression or Compression("none"))
+    return _exported(origin, compression or Compression("none"), check)
 
 
 def _whole(origin: Origin, folder: Path) -> Bundle:
@@ -121,21 +119,20 @@ def _whole(origin: Origin, folder: Path) -> Bundle:
     return open_bundle(folder)
 
 
-def _exported(origin: Origin, compression: Compression) -> Found:
-    """A checkpoint, optimized into a folder that goes with what is returned."""
-    temporary = TemporaryDirectory(prefix="blipvino-")
+def _exported(origin: Origin, compression: Compression, check: Callable[[str], None]) -> Found:
+    """A checkpoint's bundle, made once into the cache."""
     plain = origin.is_local or not (origin.cache or origin.subfolder or origin.cached_only)
     source: str | Path = origin.name if plain and not origin.subfolder else origin.fetch(CHECKPOINT_FILES)
     if origin.is_local and not (Path(resolve(source)) / CONFIG_FILE).is_file():
         raise CheckpointError(f"{source} holds neither a bundle ({MANIFEST_FILE}) nor a checkpoint ({CONFIG_FILE})")
-    logger.info("%s is a checkpoint: it is optimized now; keep the result with save_pretrained()", origin.name)
-    bundle = optimize(
-        source,
-        Path(temporary.name) / "bundle",
-        recipe=compression.recipe,
-        calibration=compression.calibration,
-        revision=None if Path(resolve(source)).exists() else origin.revision,
-        token=origin.token,
-        show_progress=False,
+    logger.info("%s is a checkpoint: its bundle is made once, and kept in blipvino's cache", origin.name)
+    on_hub = not Path(resolve(source)).exists()
+    wanted = Wanted(
+        compression.recipe,
+        origin.revision if on_hub else None,
+        origin.token,
+        compression.calibration,
+        check=check,
     )
-    return Found(bundle, bundle.folder, temporary)
+    bundle = bundle_of(source, wanted, show_progress=False)
+    return Found(open_bundle(bundle.folder), bundle.folder)

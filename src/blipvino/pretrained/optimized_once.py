@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from blipvino.bundle.bundle import Bundle
 from blipvino.bundle.manifest import MANIFEST_FILE, SCHEMA_VERSION
-from blipvino.checkpoint.tensors import load_checkpoint
+from blipvino.checkpoint.config import parse_config
+from blipvino.checkpoint.tensors import CONFIG_FILE, load_checkpoint, read_raw_config
 from blipvino.demo import NAMES as EMBEDDED
 from blipvino.errors import CheckpointError, InputError
 from blipvino.graphs.recipes import DEFAULT_RECIPE
@@ -45,6 +46,7 @@ class Wanted:
         calibration: the samples that quantization sees; None is what `optimize` takes by itself.
         photos: gives files to calibrate on instead, asked when the checkpoint is optimized; not of the demo, which
             knows no photographs. They do not decide which bundle is found.
+        check: given the checkpoint's class before it is optimized; raises where one of that class is of no use.
     """
 
     recipe: str | Recipe | Search = DEFAULT_RECIPE
@@ -52,11 +54,12 @@ class Wanted:
     token: str | None = None
     calibration: CalibrationOptions | None = None
     photos: Callable[[], Sequence[str | Path]] | None = None
+    check: Callable[[str], None] | None = None
 
     @property
     def is_default(self) -> bool:
         """Whether nothing is asked for that a bundle may not be."""
-        return replace(self, photos=None) == Wanted()
+        return replace(self, photos=None, check=None) == Wanted()
 
 
 def bundle_of(
@@ -103,6 +106,8 @@ def bundle_of(
 def _optimize(source: Source, wanted: Wanted, place: Path, reporter: Reporter) -> Bundle:
     from blipvino.optimization.optimize import optimize  # noqa: PLC0415  # brings NNCF, which takes seconds
 
+    if wanted.check is not None:
+        wanted.check(_architecture(source, wanted.token))
     reporter.say(f"{source.name} is optimized once, and kept in {place}")
     return optimize(
         source.name,
@@ -114,6 +119,17 @@ def _optimize(source: Source, wanted: Wanted, place: Path, reporter: Reporter) -
         token=wanted.token,
         show_progress=reporter.show,
     )
+
+
+def _architecture(source: Source, token: str | None) -> str:
+    """The checkpoint's class, of which its configuration alone is read."""
+    if source.revision is None:
+        folder = named_path(source.name)
+    else:
+        from blipvino.checkpoint.hub import download  # noqa: PLC0415  # takes long to import
+
+        folder = download(source.name, [CONFIG_FILE], revision=source.revision, token=token, show_progress=False)
+    return parse_config(read_raw_config(folder, source.name), source.name).architecture
 
 
 def _photos(source: Source, wanted: Wanted, reporter: Reporter) -> CalibrationOptions | None:

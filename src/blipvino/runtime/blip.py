@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, Literal, overload
 
-from blipvino.bundle.bundle import Bundle
 from blipvino.checkpoint.architectures import retrieves
 from blipvino.checks import flag, integer
 from blipvino.errors import InputError
 from blipvino.progress import Reporter
+from blipvino.runtime.batches import TextRequest
 from blipvino.runtime.decoding.generated import Generated
 from blipvino.runtime.decoding.ranking import DEFAULT_TOP_K, AnswerList, Ranking
 from blipvino.runtime.loaded_model import DEFAULT_BATCH_SIZE, LoadedModel
@@ -102,8 +103,8 @@ class Blip(LoadedModel):
             ImageError: an image cannot be read.
             InputError: the prompt or an option is not allowed.
         """
-        form = self._form("captions", return_details, return_scores, min_confidence)
         request = self.components.request(prompt, batch_size, show_progress, options)
+        form = self._form("captions", request, return_details, return_scores, min_confidence)
         several, sources = listed_images(images)
         return form.results(self.components.runner.caption(sources, request), several)
 
@@ -150,8 +151,8 @@ class Blip(LoadedModel):
             ImageError: an image cannot be read.
             InputError: the prompt or an option is not allowed.
         """
-        form = self._form("captions", return_details, return_scores, min_confidence)
         request = self.components.request(prompt, batch_size, False, options)
+        form = self._form("captions", request, return_details, return_scores, min_confidence)
         return form.stream(self.components.runner.caption_stream(streamed_images(images), request))
 
     @overload
@@ -227,8 +228,8 @@ class Blip(LoadedModel):
             InputError: a question or an option is not allowed, the numbers of images and questions differ, or the
                 checkpoint does not answer questions.
         """
-        form = self._form("answers", return_details, return_scores, min_confidence)
         request = self.components.request(None, batch_size, show_progress, options)
+        form = self._form("answers", request, return_details, return_scores, min_confidence)
         pairs = self._pairs(images, questions)
         return form.results(self.components.runner.answer(pairs, request), pairs.several)
 
@@ -306,10 +307,10 @@ class Blip(LoadedModel):
         return rankings if pairs.several else rankings[0]
 
     @classmethod
-    def _check_kind(cls, bundle: Bundle) -> None:
-        if retrieves(bundle.manifest.architecture):
+    def _check_kind(cls, architecture: str, place: str | Path) -> None:
+        if retrieves(architecture):
             raise InputError(
-                f"{bundle.folder}: this bundle finds and matches images and texts, and generates none: load it with "
+                f"{place}: this model finds and matches images and texts, and generates none: load it with "
                 "BlipRetriever.load()"
             )
 
@@ -320,6 +321,9 @@ class Blip(LoadedModel):
             )
         return pair_questions(images, questions, self.texts)
 
-    def _form(self, kind: Kind, details: object, scores: object, min_confidence: object) -> ResultForm:
-        confidence = Confidence.of_bundle(self.bundle, kind)
+    def _form(
+        self, kind: Kind, request: TextRequest, details: object, scores: object, min_confidence: object
+    ) -> ResultForm:
+        # What was fitted is of the likeliest texts: it says nothing of those that are drawn.
+        confidence = Confidence(None) if request.options.do_sample else Confidence.of_bundle(self.bundle, kind)
         return ResultForm.checked(self.texts, confidence, details, scores, min_confidence)

@@ -97,12 +97,12 @@ class LoadedModel:
         cache_bytes = integer("image_cache_bytes", image_cache_bytes, 0)
         verify = flag("verify", verify) and not isinstance(bundle, Bundle)
         opened = bundle if isinstance(bundle, Bundle) else find_bundle(folder_path("bundle", bundle))
-        cls._check_kind(opened)
+        cls._check_kind(opened.manifest.architecture, opened.folder)
         return cls(load_components(opened, options or EngineOptions(), cache_bytes, verify))
 
     @classmethod
-    def _check_kind(cls, bundle: Bundle) -> None:
-        """Refuse a bundle that another class runs.
+    def _check_kind(cls, architecture: str, place: str | Path) -> None:
+        """Refuse a checkpoint or a bundle that another class runs.
 
         Raises:
             InputError: it is one.
@@ -145,7 +145,11 @@ class LoadedModel:
         optimized_once = import_module("blipvino.pretrained.optimized_once")
         folder = default_cache() if cache is None else folder_path("cache", cache)
         given = None if photos is None else list(photos)
-        wanted = optimized_once.Wanted(recipe, revision, token, photos=None if given is None else lambda: given)
+        wanted = optimized_once.Wanted(
+            *(recipe, revision, token),
+            photos=None if given is None else lambda: given,
+            check=lambda architecture: cls._check_kind(architecture, source),
+        )
         show_progress = flag("show_progress", show_progress)
         bundle: Bundle = optimized_once.bundle_of(source, wanted, cache=folder, show_progress=show_progress)
         compiled = EngineOptions(cache=folder) if options is None else options

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 
 from blipvino.arrays import FloatArray
-from blipvino.bundle.bundle import Bundle
 from blipvino.checkpoint.architectures import retrieves
 from blipvino.checks import flag, integer
 from blipvino.errors import InputError
@@ -139,10 +139,10 @@ class BlipRetriever(LoadedModel):
         return logits if several else logits[0]
 
     @classmethod
-    def _check_kind(cls, bundle: Bundle) -> None:
-        if not retrieves(bundle.manifest.architecture):
+    def _check_kind(cls, architecture: str, place: str | Path) -> None:
+        if not retrieves(architecture):
             raise InputError(
-                f"{bundle.folder}: this bundle generates texts, and finds and matches none: load it with Blip.load(); "
+                f"{place}: this model generates texts, and finds and matches none: load it with Blip.load(); "
                 "retrieval needs a checkpoint such as blip-itm"
             )
 
