@@ -36,8 +36,8 @@ class Generated:
         token_logprobs: natural logarithm of the probability of each generated token, the closing one included, given
             those before it. It is the model's own, whatever options chose the token.
         confidence: the probability that the text is right, as far as the model can tell. See ``calibrated``.
-        calibrated: whether ``confidence`` was fitted on labelled samples (`blipvino calibrate`); else it is the text's
-            probability under the model.
+        calibrated: whether ``confidence`` was fitted on labelled samples (`blipvino calibrate`), which is done for the
+            likeliest texts; else, and of texts that are drawn, it is the text's probability under the model.
         withheld: whether ``text`` is blank because ``confidence`` is below the ``min_confidence`` that was asked for.
     """
 
