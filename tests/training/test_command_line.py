@@ -30,11 +30,6 @@ def ended(module, *arguments, monkeypatch, capsys):
     [
         (train, ["--batch", 0], "batch is 0, expected at least 1"),
         (train, ["--workers", -1], "workers is -1, expected at least 0"),
-        (
-            train_retrieval,
-            ["demo-retrieval"],
-            "demo-retrieval: a BlipForImageTextRetrieval, expected a BlipForQuestion",
-        ),
         (train_retrieval, ["nowhere"], "nowhere: no such folder"),
         (train_retrieval, ["demo", "--batch", 1], "batch is 1, expected at least 2"),
     ],

@@ -39,7 +39,7 @@ def test_the_command_on_the_demo_model_with_ours_alone(tmp_path):
         (["demo", "--recipes", "int2"], "no recipe 'int2'"),
         (["demo", "--rounds", "0"], "rounds is 0"),
         (["nowhere/at/all"], "nowhere/at/all"),
-        (["demo-retrieval"], "demo-retrieval: BlipForImageTextRetrieval checkpoints cannot be optimized"),
+        (["demo-retrieval"], "demo-retrieval: BlipForImageTextRetrieval generates no texts"),
         (["demo", "--contenders", ","], "demo: no contender to race; none was named"),
     ],
 )

@@ -14,7 +14,6 @@ from blipvino.checkpoint.tensors import load_checkpoint
 from blipvino.demo import resolve
 from blipvino.errors import InputError
 from blipvino.files.atomic import make_folder
-from blipvino.graphs.specs import graph_names
 from blipvino.machine.record import this_machine
 from blipvino.measure.race.cold_starts import LAUNCHED, measure_launches
 from blipvino.measure.race.contenders import INT8, PREFIX, ContenderSpec, Workplace, find_contenders
@@ -92,7 +91,11 @@ def run_speed(checkpoint: str | Path, work: str | Path, options: SpeedOptions, r
     entrants, able = _entrants(found, asked=options.contenders is not None, bf16="BF16" in machine.capabilities)
     with load_checkpoint(resolve(checkpoint), show_progress=reporter.show) as opened:
         config, fingerprint = opened.config, opened.sha256
-        graph_names(config.architecture, str(checkpoint))  # what cannot be optimized has no race
+        if config.retrieves:
+            raise InputError(
+                f"{checkpoint}: {config.architecture} generates no texts, which are what is raced; `python -m "
+                "benchmarks.retrieval_cost` times a bundle of it"
+            )
         place = Workplace(opened.folder, Path(work) / fingerprint[:12], options.threads, options.calibration_samples)
     make_folder(place.folder)
     failures: dict[str, str] = {}
