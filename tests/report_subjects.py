@@ -22,8 +22,8 @@ from blipvino.measure.evaluation.evaluation import (
     DataInfo,
     EvaluateOptions,
     Evaluation,
-    Model,
 )
+from blipvino.measure.evaluation.evaluation_record import Model
 from blipvino.measure.evaluation.reliability_scores import Coverage, Reliability, ReliabilityBin
 from blipvino.measure.report.report import Example, Report, ReportOptions
 from blipvino.metrics.bootstrap import Estimate

@@ -20,9 +20,9 @@ def when_there(pattern, folder, process):
 @pytest.mark.parametrize(
     ("options", "moment"),
     [
-        (["--recipe", "none"], ".bundle.*.lock"),
+        pytest.param(["--recipe", "none"], ".bundle.*.lock", marks=pytest.mark.slow),
         (["--recipe", "none"], ".bundle.*.partial/vision.xml"),
-        (["--samples", 20], ".bundle.*.partial/config.json"),
+        pytest.param(["--samples", 20], ".bundle.*.partial/config.json", marks=pytest.mark.slow),
         (["--recipe", "auto", "--samples", 20, "--validation-samples", 20], ".bundle.*.search.*/graphs/*.xml"),
     ],
 )

@@ -17,6 +17,7 @@ from nncf.quantization.range_estimator import RangeEstimatorParametersSet
 from subjects import scene_image
 
 from blipvino import Blip, CompressionError, InputError, find_recipe, optimize
+from blipvino.checkpoint.architectures import QUESTION_ANSWERING
 from blipvino.checkpoint.tensors import load_checkpoint
 from blipvino.compress.calibration import prepare_calibration
 from blipvino.compress.embeddings import look_up_in_8_bits
@@ -120,6 +121,7 @@ def with_answer(treatment):
     return replace(plain, name="mine", treatments={**plain.treatments, "answer": treatment})
 
 
+@pytest.mark.slow
 def test_four_bits_make_the_decoder_smaller(tmp_path):
     sizes = [
         optimize("demo", tmp_path / str(number), recipe=with_answer(treatment), show_progress=False).graph_size(
@@ -508,13 +510,14 @@ for recipe in recipes:
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(CORES < 2, reason="needs two cores, and a system that lets a process choose among them")
 def test_the_number_of_cores_and_what_the_process_made_before_leave_no_trace_in_a_graph(tmp_path):
     """Names are compared of all graphs; weights, where they are not calibrated: float noise may depend on threads."""
     for cores, recipes in (("1", ["none", "int8"]), ("2", ["int8", "none"])):
         (tmp_path / cores).mkdir()
         subprocess.run([sys.executable, "-c", OPTIMIZES, str(tmp_path / cores), cores, *recipes], check=True)
-    for name in GRAPHS:
+    for name in graph_names(QUESTION_ANSWERING):
         files = [f"none/{name}.xml", f"none/{name}.bin", f"int8/{name}.xml"]
         if not find_recipe("int8").treatments[name].needs_data:
             files.append(f"int8/{name}.bin")

@@ -104,6 +104,7 @@ def without_start(blip, rows):
 EXACTLY = {"min_new_tokens": NEW_TOKENS, "max_new_tokens": NEW_TOKENS}
 
 
+@pytest.mark.slow
 def test_the_benchs_rebuild_captions_as_blipvino_does(in_floats):
     pipeline, images = in_floats.pipeline, [picture(index) for index in range(24)]
     found = [row for start in range(0, 24, 4) for row in pipeline.caption(images[start : start + 4], NEW_TOKENS)]
@@ -208,6 +209,7 @@ def ports(model):
     return inputs, shapes
 
 
+@pytest.mark.slow
 def test_inputs_and_outputs_are_those_of_models_that_are_converted_from_torch(exported_fp16, demo, tmp_path):
     tutorial.copy_inputs(CHECKPOINT, tmp_path)
     tutorial._convert(CHECKPOINT, tmp_path)

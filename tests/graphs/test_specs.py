@@ -87,6 +87,7 @@ def test_a_graph_from_outside_is_optimized_and_run(tinting, tmp_path, recipe):
     assert blip.caption(scene_image(0))  # what it was before it still is
 
 
+@pytest.mark.slow
 def test_a_graph_from_outside_is_tested_and_diagnosed(tinting, tmp_path):
     bundle = optimize(tinting, tmp_path / "bundle", calibration=CalibrationOptions("demo", 6), show_progress=False)
     report = run_selftest(bundle, EXACT)

@@ -63,6 +63,7 @@ def test_what_is_no_source_is_refused(source, error):
         source_of(CHECKPOINT, CalibrationOptions(source))
 
 
+@pytest.mark.slow
 def test_the_manifest_and_the_card_say_what_was_really_used(tiny_vqa, tmp_path):
     def made(name, source, samples):
         options = CalibrationOptions(source, samples)

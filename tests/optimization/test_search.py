@@ -426,6 +426,7 @@ def test_the_store_forgets_what_was_not_used_for_longest(store):
     assert made.count(("answer_kv", WEIGHTS_INT8)) == 2
 
 
+@pytest.mark.slow
 def test_ctrl_c_in_a_real_search_writes_the_best_so_far(tiny_vqa, tmp_path, monkeypatch):
     calls = []
     score = trial_runner.TrialRunner.score
@@ -481,6 +482,7 @@ def test_a_real_search_leaves_the_worst_layers_in_float(tiny_captioner, tmp_path
         assert ignored[-1] <= {node.get_friendly_name() for node in build_graph(checkpoint, "vision").get_ops()}
 
 
+@pytest.mark.slow
 def test_a_captioner_is_searched_by_its_captions(tiny_captioner, tmp_path, monkeypatch):
     monkeypatch.setattr(trial_runner, "LEAST_RACE_SECONDS", 0.0)
     bundle = optimize(

@@ -150,7 +150,11 @@ def write_other_head(source, folder, ties, stored):
     safetensors.save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
 
 
-@pytest.mark.parametrize("name", OTHER_HEADS)
+QUICK_HEADS = {"untied, no bias", "tied, one bias under the other name", "tied, three of its own"}
+HEADS = [name if name in QUICK_HEADS else pytest.param(name, marks=pytest.mark.slow) for name in OTHER_HEADS]
+
+
+@pytest.mark.parametrize("name", HEADS)
 def test_other_output_layers(tiny_vqa, tmp_path, name):
     """The output layer is tied, or stored, or partly filled in, by the rules of `from_pretrained`."""
     write_other_head(tiny_vqa.folder, tmp_path / "checkpoint", *OTHER_HEADS[name])

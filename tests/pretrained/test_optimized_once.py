@@ -244,6 +244,7 @@ def test_of_two_processes_one_makes_it_and_the_other_waits(checkpoint, tmp_path)
     assert sum("is optimized once" in " ".join(errors.split()) for _, errors in told) == 1
 
 
+@pytest.mark.slow
 def test_a_killed_process_leaves_a_cache_that_the_next_one_uses(checkpoint, tmp_path):
     """Whenever it is killed: the lock is free then, and nothing half-written is taken for a bundle."""
     for delay in (0.0, 0.8):

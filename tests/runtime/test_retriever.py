@@ -178,6 +178,7 @@ def test_each_class_names_the_other_for_bundles_that_are_not_its(tiny_retriever,
             BlipRetriever.load(other.bundle)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", ["minmax", "int8-int4"])
 def test_a_compressed_bundle_passes_its_self_test(tiny_retriever, tmp_path, recipe):
     calibration = CalibrationOptions("demo", 4)

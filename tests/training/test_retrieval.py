@@ -201,6 +201,7 @@ def test_both_checkpoints_are_small_and_share_a_tokenizer():
     assert resolve("demo-retrieval") == RETRIEVAL_CHECKPOINT
 
 
+@pytest.mark.slow
 def test_the_embedded_retrieval_checkpoint_finds_and_matches_test_pictures(tokenizer):
     found = retrieval_accuracy(
         BlipForImageTextRetrieval.from_pretrained(RETRIEVAL_CHECKPOINT, dtype=torch.float32).eval(),

@@ -80,6 +80,7 @@ def _computes_in_bf16():
     return "BF16" in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
+@pytest.mark.slow
 def test_a_captioning_checkpoint(tiny_captioner, tmp_path):
     calibration = CalibrationOptions("demo", 4)
     recipe = find_recipe("int8-int4").with_group_size(16)
@@ -101,6 +102,7 @@ def test_what_cannot_be_diagnosed_is_refused(tiny_vqa, tiny_captioner, tiny_int8
         DiagnoseOptions(samples=0)
 
 
+@pytest.mark.slow
 def test_the_demo_is_diagnosed_as_its_scenes_are_answered(tmp_path):
     """The handover in 8 bits and the 8-bit word table are undone before layers are compared."""
     calibration = CalibrationOptions("demo", 20)

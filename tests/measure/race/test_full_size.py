@@ -16,6 +16,7 @@ from blipvino.measure.race.worker import ContenderError
 from blipvino.progress import Reporter
 
 
+@pytest.mark.slow
 def test_both_bundles_are_measured_and_nothing_is_left(tmp_path):
     pace = Pace(rounds=2, budget=0.0)
     found = time_full_size(tmp_path, Reporter(False), config=TINY, new_tokens=3, pace=pace)

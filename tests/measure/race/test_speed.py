@@ -17,6 +17,7 @@ def test_bad_options():
         SpeedOptions(rounds=0)
 
 
+@pytest.mark.slow
 def test_the_command_on_the_demo_model_with_ours_alone(tmp_path):
     arguments = ["demo", "-o", tmp_path, "--quick", "--rounds", 2, "--contenders", "blipvino-none", "--quiet"]
     command = [sys.executable, "-m", "blipvino", "bench", *map(str, arguments), "--json"]

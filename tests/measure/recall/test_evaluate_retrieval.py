@@ -96,6 +96,7 @@ def judged_in_float32(demo_retrieval, many):
     return judge_gallery(demo_retrieval.blip, many, 10, 16, Reporter(False))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arithmetic", ["simulated", "simulated-int7"])
 def test_recall_and_matching_in_8_bits_are_those_of_float32(judged_in_float32, retrieval_int8, many, arithmetic):
     """In both classes of CPU, whatever this one is, within half a point: over all rows of recall, and over all claims.

@@ -182,6 +182,7 @@ def test_what_no_arithmetic_mends_is_refused(copy):
         Blip.load(copy, options=FLOAT).caption(scene_image(3))
 
 
+@pytest.mark.slow
 def test_a_bundle_that_is_well_is_never_refused(bundle):
     """A hundred loads, by turns in one arithmetic and the other, of which some answer and caption in all shapes."""
     for load in range(100):

@@ -12,7 +12,7 @@ from packaging.utils import canonicalize_name
 from blipvino.measure.race.speed_results import DiskSize
 
 CORE = (
-    *("archspec", "filelock", "huggingface_hub", "nncf", "numpy", "openvino"),
+    *("archspec", "filelock", "huggingface_hub", "lxml", "nncf", "numpy", "openvino"),
     *("pillow", "rich", "safetensors", "tokenizers", "typer", "xxhash"),
 )
 """What blipvino requires; a test compares it with pyproject.toml."""
