@@ -311,7 +311,7 @@ def scores_of(logits, count=16):
     """What a step returns that has these logits."""
     top = np.argsort(-logits, axis=1, kind="stable")[:, :count]
     normalizer = np.log(np.exp(logits).sum(axis=1, keepdims=True))
-    return Scores(top, np.take_along_axis(logits, top, axis=1), normalizer, lambda: logits)
+    return Scores(top, np.take_along_axis(logits, top, axis=1), normalizer, lambda rows: logits[rows], np.arange(len(logits)))
 
 
 def log_softmax(logits):

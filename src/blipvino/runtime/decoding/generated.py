@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -23,6 +24,12 @@ class GeneratedTokens:
     token_ids: tuple[int, ...]
     finish_reason: FinishReason
     log_probs: tuple[float, ...]
+
+    @classmethod
+    def of(cls, token_ids: Sequence[int], finish_reason: FinishReason, log_probs: Sequence[float]) -> GeneratedTokens:
+        """Of what a search found."""
+        kept = tuple(min(0.0, log_prob) for log_prob in log_probs)  # rounding takes those of sure tokens above 0
+        return cls(tuple(token_ids), finish_reason, kept)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Generating text step by step: greedy, sampling and beam search, token for token as `transformers` does.
 
 Upstream: ``GenerationMixin._sample`` and ``_beam_search`` with their logits processors (transformers 5.x). One
-difference is deliberate: no row's result depends on the other rows of its batch.
+difference is deliberate: no text depends on those that are decoded beside it.
 """
 
 from __future__ import annotations
@@ -14,13 +14,29 @@ from blipvino.runtime.decoding.beams import beam_search
 from blipvino.runtime.decoding.generated import GeneratedTokens
 from blipvino.runtime.decoding.generation_options import GenerationOptions
 from blipvino.runtime.decoding.sampling import sample
-from blipvino.runtime.decoding.token_scores import Step
+from blipvino.runtime.decoding.token_scores import Inputs, Step, TextSteps
+
+
+def one_text(
+    prompt: Sequence[int], rng: np.random.Generator, eos_token_id: int, options: GenerationOptions
+) -> TextSteps:
+    """The search for one text.
+
+    Args:
+        prompt: token ids that it begins with.
+        rng: of `row_generators`; used by sampling alone.
+        eos_token_id: the token that closes a text.
+        options: how to choose tokens.
+    """
+    if options.num_beams > 1:
+        return beam_search(prompt, eos_token_id, options)
+    return sample(prompt, rng, eos_token_id, options)
 
 
 def generate(
     step: Step, prompt: list[int], rngs: Sequence[np.random.Generator], eos_token_id: int, options: GenerationOptions
 ) -> list[GeneratedTokens]:
-    """Generate one text a row, each from the same prompt.
+    """Generate one text a row, each from the same prompt, side by side.
 
     Args:
         step: the decoder, at its start.
@@ -32,23 +48,26 @@ def generate(
     Returns:
         The tokens of each row, and whether it closed.
     """
-    start = np.tile(np.array(prompt, np.int64), (len(rngs), 1))
-    if options.num_beams > 1:
-        sequences = beam_search(step, start, eos_token_id, options)
-    else:
-        sequences = sample(step, start, rngs, eos_token_id, options)
-    return [_finished(*sequence, eos_token_id, len(prompt)) for sequence in sequences]
+    beams = options.num_beams
+    searches = [one_text(prompt, rng, eos_token_id, options) for rng in rngs]
+    given: dict[int, Inputs] = {row: next(search) for row, search in enumerate(searches)}
+    first_rows = {row: beams * row for row in given}  # of each text, in the step before
+    made: dict[int, GeneratedTokens] = {}
+    while given:
+        tokens = np.concatenate([inputs.tokens for inputs in given.values()])
+        parents = np.concatenate([first_rows[row] + inputs.parents for row, inputs in given.items()])
+        scores = step(tokens, parents)
+        first_rows = {row: beams * place for place, row in enumerate(given)}
+        going_on: dict[int, Inputs] = {}
+        for row, first in first_rows.items():
+            try:
+                going_on[row] = searches[row].send(scores.of(slice(first, first + beams)))
+            except StopIteration as end:
+                made[row] = end.value
+        given = going_on
+    return [made[row] for row in range(len(rngs))]
 
 
 def row_generators(rows: int, seed: int | None) -> list[np.random.Generator]:
     """A generator for each row of a call, so that what a row draws depends on its place alone, not on batches."""
     return [np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(rows)]
-
-
-def _finished(tokens: list[int], log_probs: list[float], eos_token_id: int, start: int) -> GeneratedTokens:
-    """A row up to its first closing token after the prompt."""
-    kept = tuple(min(0.0, log_prob) for log_prob in log_probs)  # rounding takes those of sure tokens above 0
-    if eos_token_id in tokens[start:]:
-        end = tokens.index(eos_token_id, start)
-        return GeneratedTokens(tuple(tokens[:end]), "stop", kept[: end - start + 1])
-    return GeneratedTokens(tuple(tokens), "length", kept)

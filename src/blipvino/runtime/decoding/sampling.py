@@ -6,48 +6,58 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from blipvino.arrays import FloatArray, IntArray
+from blipvino.arrays import FloatArray
 from blipvino.errors import InputError
 from blipvino.runtime.decoding.choosing import likeliest, processed
+from blipvino.runtime.decoding.generated import GeneratedTokens
 from blipvino.runtime.decoding.generation_options import GenerationOptions
-from blipvino.runtime.decoding.token_scores import Step
+from blipvino.runtime.decoding.token_scores import Inputs, Scores, TextSteps
+
+_ITSELF = np.zeros(1, np.int64)
+"""The parent of the only row."""
 
 
 def sample(
-    step: Step,
-    inputs: IntArray,
-    rngs: Sequence[np.random.Generator],
+    prompt: Sequence[int], rng: np.random.Generator, eos_token_id: int, options: GenerationOptions
+) -> TextSteps:
+    """Greedy search and sampling of one text; see `TextSteps`.
+
+    Args:
+        prompt: token ids that it begins with.
+        rng: used by sampling alone.
+        eos_token_id: the token that closes a text.
+        options: how to choose tokens.
+    """
+    tokens, log_probs = list(prompt), list[float]()
+    new = tokens
+    for new_tokens in range(options.max_new_tokens):
+        scores = yield Inputs(np.array([new], np.int64), _ITSELF)
+        if options.do_sample:
+            token, log_prob = _drawn(scores, tokens, new_tokens, rng, eos_token_id, options)
+        else:
+            found = likeliest(scores, np.array([tokens]), new_tokens, 1, eos_token_id, options)
+            token, log_prob = int(found.ids[0, 0]), float(found.log_probs[0, 0])
+        log_probs.append(log_prob)
+        if token == eos_token_id:
+            return GeneratedTokens.of(tokens, "stop", log_probs)
+        tokens.append(token)
+        new = [token]
+    return GeneratedTokens.of(tokens, "length", log_probs)
+
+
+def _drawn(
+    scores: Scores,
+    tokens: list[int],
+    new_tokens: int,
+    rng: np.random.Generator,
     eos_token_id: int,
     options: GenerationOptions,
-) -> list[tuple[list[int], list[float]]]:
-    """Greedy search and sampling. A row that has closed leaves.
-
-    Returns:
-        Of each row its tokens, prompt included, and the log-probabilities of those that were generated; both go on
-        after the closing token, with what is to be ignored.
-    """
-    rows, length = inputs.shape
-    sequences = np.concatenate([inputs, np.full((rows, options.max_new_tokens), eos_token_id, np.int64)], axis=1)
-    log_probs = np.zeros((rows, options.max_new_tokens), np.float32)
-    live = parents = np.arange(rows)
-    for new_tokens in range(options.max_new_tokens):
-        scores = step(inputs, parents)
-        seen = sequences[live, : length + new_tokens]
-        if options.do_sample:
-            logits = scores.logits()
-            judged = processed(logits, seen, new_tokens, eos_token_id, options)
-            chosen = np.array([_draw(judged[i], rngs[row], options) for i, row in enumerate(live.tolist())], np.int64)
-            drawn = np.take_along_axis(logits, chosen[:, None], axis=1) - scores.log_normalizer
-            log_probs[live, new_tokens] = drawn[:, 0]
-        else:
-            found = likeliest(scores, seen, new_tokens, 1, eos_token_id, options)
-            chosen, log_probs[live, new_tokens] = found.ids[:, 0], found.log_probs[:, 0]
-        sequences[live, length + new_tokens] = chosen
-        parents = np.flatnonzero(chosen != eos_token_id)
-        live, inputs = live[parents], chosen[parents, None]
-        if not live.size:
-            break
-    return list(zip(sequences.tolist(), log_probs.tolist(), strict=True))
+) -> tuple[int, float]:
+    """A token that was drawn, and its log-probability under the model."""
+    logits = scores.logits()
+    judged = processed(logits, np.array([tokens]), new_tokens, eos_token_id, options)
+    token = _draw(judged[0], rng, options)
+    return token, float(logits[0, token] - scores.log_normalizer[0, 0])
 
 
 def _draw(scores: FloatArray, rng: np.random.Generator, options: GenerationOptions) -> int:

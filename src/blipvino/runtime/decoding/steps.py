@@ -88,7 +88,7 @@ class Decoding:
         top_ids, top_logits, normalizer = (
             request.get_tensor(name).data[rows] for name in ("top_ids", "top_logits", "log_normalizer")
         )
-        return Scores(top_ids, top_logits, normalizer, lambda: request.get_tensor("logits").data[rows])
+        return Scores(top_ids, top_logits, normalizer, lambda some: request.get_tensor("logits").data[some], rows)
 
 
 class Branching:
