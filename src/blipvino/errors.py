@@ -39,3 +39,11 @@ class ExportError(BlipvinoError):
 
 class RetrievalError(BlipvinoError):
     """An index of photos that is missing, damaged, newer, in use, or of another bundle."""
+
+
+class OverloadError(BlipvinoError):
+    """A text that is not taken on, since too many are waiting or the model is being closed."""
+
+
+class DeadlineError(BlipvinoError):
+    """A text that was not done in the time that was given for it."""

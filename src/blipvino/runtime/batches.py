@@ -12,7 +12,7 @@ import numpy as np
 from blipvino.checks import flag, integer, shown
 from blipvino.progress import Reporter
 from blipvino.runtime.decoding.generated import GeneratedTokens
-from blipvino.runtime.decoding.generation import row_generators
+from blipvino.runtime.decoding.generation import endless_generators, row_generators
 from blipvino.runtime.decoding.generation_options import GenerationOptions
 from blipvino.runtime.decoding.ranking import AnswerList, Ranking
 from blipvino.runtime.features import FeatureExtractor, ImageFeatures
@@ -20,7 +20,14 @@ from blipvino.runtime.inputs.texts import TextProcessor
 from blipvino.runtime.limits import Limits
 from blipvino.runtime.pairing import Image, QuestionPairs, paired_features
 from blipvino.runtime.prefetch import PREFETCHED_BATCHES, prefetched_features
-from blipvino.runtime.text_generator import TextGenerator
+from blipvino.runtime.question_reader import QuestionReader
+from blipvino.runtime.scheduling.in_order import texts_in_order
+from blipvino.runtime.scheduling.jobs import Caller, TextJob
+from blipvino.runtime.scheduling.read_ahead import ImagesAhead
+from blipvino.runtime.scheduling.scheduler import Scheduler
+
+AHEAD = 2
+"""Times a batch: what is read and looked at while one is decoded."""
 
 
 @dataclass(frozen=True)
@@ -52,14 +59,40 @@ class TextRequest:
         return cls(prompt, GenerationOptions.from_keywords(options), size, reporter)
 
 
-class BatchRunner:
-    """Cuts what a call is about into batches and has features, texts and rankings made of each in turn.
+class _Jobs(Iterator[TextJob]):
+    """A job an image, or a question about one."""
 
-    Its calls may come from several threads; they take turns batch by batch.
+    def __init__(
+        self,
+        images: ImagesAhead,
+        rngs: Iterator[np.random.Generator],
+        questions: Iterator[list[int]] | None,
+        request: TextRequest,
+    ) -> None:
+        self.has_arrived = images.has_arrived
+        self._images = images
+        self._rngs = rngs
+        self._questions = questions
+        self._request = request
+        self._caller = Caller(request.batch_size)
+
+    def __next__(self) -> TextJob:
+        image = next(self._images)
+        question = None if self._questions is None else next(self._questions)
+        request = self._request
+        return TextJob(self._caller, image, question, request.prompt, next(self._rngs), request.options)
+
+
+class BatchRunner:
+    """Has features, texts and rankings made of what a call is about.
+
+    Its calls may come from several threads: their texts are generated side by side; for features and rankings they take
+    turns batch by batch.
 
     Args:
         extractor: images to features.
-        generator: features and tokens to texts.
+        questions: features and tokens to rankings.
+        scheduler: generates the texts of all callers.
         texts: that pad questions.
         limits: of what is taken.
         positions: of an image's embeddings.
@@ -68,13 +101,15 @@ class BatchRunner:
     def __init__(
         self,
         extractor: FeatureExtractor,
-        generator: TextGenerator,
+        questions: QuestionReader,
+        scheduler: Scheduler,
         texts: TextProcessor,
         limits: Limits,
         positions: int,
     ) -> None:
         self._extractor = extractor
-        self._generator = generator
+        self._questions = questions
+        self._scheduler = scheduler
         self._texts = texts
         self._limits = limits
         self._positions = positions
@@ -106,34 +141,21 @@ class BatchRunner:
             ImageError: an image cannot be read.
             InputError: the model or memory does not allow that many tokens, beams or images at a time.
         """
-        prompt, options, texts = request.prompt, request.options, min(request.batch_size, len(images))
-        self._limits.check_generation(len(prompt), texts, self._positions, options)
-        self._generator.prepare(self._positions, texts, options)
-        rngs = row_generators(len(images), options.seed)
-        rows: list[GeneratedTokens] = []
-        for batch in batch_slices(len(images), request.batch_size, "Captioning", request.reporter):
-            rows += self._generator.caption(self._extractor.extract(images[batch]), prompt, rngs[batch], options)
-        return rows
+        self._check(min(request.batch_size, len(images)), self._positions, request)
+        seeds = iter(row_generators(len(images), request.options.seed))
+        made = self._texts_of(iter(images), seeds, None, request)
+        with closing(made):
+            return list(request.reporter.track(made, "Captioning", len(images)))
 
     def caption_stream(self, images: Iterator[Image], request: TextRequest) -> Generator[GeneratedTokens]:
-        """As `caption`, one by one, with features prefetched as by `feature_stream`. It shows no progress.
+        """As `caption`, one by one; images are read and looked at ahead. It shows no progress.
 
         Raises:
             InputError: as `caption`, at once.
         """
-        features = self.feature_stream(images, request.batch_size)
-        self._limits.check_generation(len(request.prompt), request.batch_size, self._positions, request.options)
-        return self._caption_stream(features, request)
-
-    def _caption_stream(
-        self, features: Generator[list[ImageFeatures]], request: TextRequest
-    ) -> Generator[GeneratedTokens]:
-        seeds = np.random.SeedSequence(request.options.seed)
-        self._generator.prepare(self._positions, request.batch_size, request.options)
-        with closing(features):
-            for batch in features:
-                rngs = [np.random.default_rng(child) for child in seeds.spawn(len(batch))]
-                yield from self._generator.caption(batch, request.prompt, rngs, request.options)
+        self._limits.check_images(AHEAD * request.batch_size, f"batch_size {shown(request.batch_size)}", "lower it")
+        self._check(request.batch_size, self._positions, request)
+        return self._texts_of(images, endless_generators(request.options.seed), None, request)
 
     def answer(self, pairs: QuestionPairs, request: TextRequest) -> list[GeneratedTokens]:
         """The tokens of each question's answer, those of the prompt included.
@@ -142,16 +164,28 @@ class BatchRunner:
             ImageError: an image cannot be read.
             InputError: the model or memory does not allow that many tokens, beams or questions at a time.
         """
-        prompt, options, tokens = request.prompt, request.options, pairs.tokens
-        first = tokens[: request.batch_size]
-        self._limits.check_generation(len(prompt), len(first), max(map(len, tokens), default=0), options)
-        self._generator.prepare(max(map(len, first), default=0), len(first), options)
-        rngs = row_generators(len(tokens), options.seed)
-        rows: list[GeneratedTokens] = []
-        batches = batch_slices(len(tokens), request.batch_size, "Answering", request.reporter)
-        for batch, features in paired_features(pairs.images, batches, self._extractor):
-            rows += self._generator.answer(features, self._texts.batch(tokens[batch]), prompt, rngs[batch], options)
-        return rows
+        tokens = pairs.tokens
+        self._check(min(request.batch_size, len(tokens)), max(map(len, tokens), default=0), request)
+        seeds = iter(row_generators(len(tokens), request.options.seed))
+        made = self._texts_of(iter(pairs.images), seeds, iter(tokens), request)
+        with closing(made):
+            return list(request.reporter.track(made, "Answering", len(tokens)))
+
+    def _check(self, texts: int, positions: int, request: TextRequest) -> None:
+        self._limits.check_generation(len(request.prompt), texts, positions, request.options)
+
+    def _texts_of(
+        self,
+        images: Iterator[Image],
+        rngs: Iterator[np.random.Generator],
+        questions: Iterator[list[int]] | None,
+        request: TextRequest,
+    ) -> Generator[GeneratedTokens]:
+        """Texts about images, in order; each is submitted when its image has been read."""
+        ahead = AHEAD * request.batch_size
+        with closing(ImagesAhead(images, self._extractor, ahead)) as read:
+            jobs = _Jobs(read, rngs, questions, request)
+            yield from texts_in_order(self._scheduler, jobs, ahead)
 
     def rank(
         self,
@@ -173,7 +207,7 @@ class BatchRunner:
         batches = batch_slices(len(pairs.tokens), batch_size, "Ranking", reporter)
         for batch, features in paired_features(pairs.images, batches, self._extractor):
             questions = self._texts.batch(pairs.tokens[batch])
-            rankings += self._generator.rank(features, questions, prompt, answers, top_k)
+            rankings += self._questions.rank(features, questions, prompt, answers, top_k)
         return rankings
 
 

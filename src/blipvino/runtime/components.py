@@ -20,9 +20,12 @@ from blipvino.runtime.features import FeatureCache, FeatureExtractor
 from blipvino.runtime.inputs.images import ImageProcessor
 from blipvino.runtime.inputs.texts import TextProcessor
 from blipvino.runtime.limits import Limits
+from blipvino.runtime.question_reader import QuestionReader
 from blipvino.runtime.reading import read_config, read_preprocessor, read_text_length
 from blipvino.runtime.retrieval_runner import RetrievalRunner
-from blipvino.runtime.text_generator import TextGenerator
+from blipvino.runtime.scheduling.decoding import JobDecoder
+from blipvino.runtime.scheduling.encoding import JobEncoder
+from blipvino.runtime.scheduling.scheduler import Scheduler
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,15 +59,21 @@ class Components:
         return self.extractor.engine
 
     @cached_property
-    def generator(self) -> TextGenerator:
-        """Features and tokens of one batch to texts."""
-        return TextGenerator(self.extractor, self.config.text)
+    def questions(self) -> QuestionReader:
+        """Questions of one batch to what the decoder attends to."""
+        return QuestionReader(self.extractor, self.config.text)
+
+    @cached_property
+    def scheduler(self) -> Scheduler:
+        """Generates the texts of all calls side by side."""
+        encoder = JobEncoder(self.extractor, self.texts)
+        return Scheduler(encoder, JobDecoder(self.engine, self.config.text.sep_token_id))
 
     @cached_property
     def runner(self) -> BatchRunner:
-        """Images and questions of any number to texts, batch after batch."""
+        """Images and questions of any number to texts."""
         positions = self.config.vision.num_positions
-        return BatchRunner(self.extractor, self.generator, self.texts, self.limits, positions)
+        return BatchRunner(self.extractor, self.questions, self.scheduler, self.texts, self.limits, positions)
 
     @cached_property
     def retrieval(self) -> RetrievalRunner:

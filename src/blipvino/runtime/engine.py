@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 
 import numpy as np
@@ -12,6 +12,7 @@ import openvino as ov
 from blipvino.arrays import AnyArray, FloatArray, IntArray, Pixels
 from blipvino.checkpoint.config import BlipConfig
 from blipvino.errors import InputError
+from blipvino.graphs.joining import PAST_START
 from blipvino.machine.host import Choice
 from blipvino.runtime.compiling.compiler import Compiler
 from blipvino.runtime.compiling.engine_options import EngineOptions
@@ -19,11 +20,14 @@ from blipvino.runtime.compiling.graph_sources import GraphSource
 from blipvino.runtime.compiling.selftest import SelfTest
 from blipvino.runtime.compiling.sizes import ANY, Sizes
 from blipvino.runtime.decoding.cross_kv import Arena, CrossKV, empty_cross_kv
-from blipvino.runtime.decoding.steps import Branching, Decoding
+from blipvino.runtime.decoding.running_batch import RunningBatch
+from blipvino.runtime.decoding.steps import Branching, Decoding, joinable
 from blipvino.runtime.decoding.token_scores import Step
 
 TEXT_LENGTHS = (8, 16, 32, 64, 128, 256)
 """Texts are padded to the least of these that holds them, so that a few compiled graphs serve all lengths."""
+SHORT_QUESTION = 32
+"""Questions up to this length are decoded together."""
 LONGER = 4
 """What is added to a length that is not to be used."""
 
@@ -53,6 +57,7 @@ class Engine:
         self._config = config
         self._compiler = Compiler(graphs, config, options, selftest)
         self._arena = Arena()
+        self._projectors: dict[int, ov.InferRequest] = {}
 
     @property
     def options(self) -> EngineOptions:
@@ -92,14 +97,17 @@ class Engine:
             InputError: the model has no such graph, or the inputs are not its.
         """
         request = self._compiler.request(name, Sizes())
-        expected = sorted(port.get_any_name() for port in request.model_inputs)
+        expected = sorted(port.get_any_name() for port in request.model_inputs if port.get_any_name() != PAST_START)
         if sorted(inputs) != expected:
             raise InputError(f"{name} reads {', '.join(expected)}, found {', '.join(sorted(inputs)) or 'nothing'}")
         for port in request.model_inputs:  # a graph of open shapes would not check them
-            given, shape = inputs[port.get_any_name()], port.get_partial_shape()
-            if not shape.compatible(ov.PartialShape(list(given.shape))):
-                raise InputError(f"{name}: {port.get_any_name()} is {list(given.shape)}, expected {shape}")
-        made = request.infer(dict(inputs), share_outputs=True)
+            array, shape = inputs.get(port.get_any_name()), port.get_partial_shape()
+            if array is not None and not shape.compatible(ov.PartialShape(list(array.shape))):
+                raise InputError(f"{name}: {port.get_any_name()} is {list(array.shape)}, expected {shape}")
+        given = dict(inputs)
+        if joinable(request):  # all rows begin at once
+            given[PAST_START] = np.zeros(len(inputs["beam_idx"]), np.int64)
+        made = request.infer(given, share_outputs=True)
         return {port.get_any_name(): np.array(made[port]) for port in request.model_outputs}
 
     def image_embedding(self, image_embeds: FloatArray) -> FloatArray:
@@ -171,6 +179,53 @@ class Engine:
         positions = source_mask.shape[1]
         return Decoding(source, source_mask, lambda single: self._step_request(positions, single)).step
 
+    def source_positions(self, length: int, *, alone: bool) -> int:
+        """What a source of so many positions is padded to where it is decoded beside others, or alone.
+
+        Beside others short questions are all padded alike, so that one batch takes them all.
+        """
+        if length == self._config.vision.num_positions:
+            return length
+        return self._text_length(length if alone else max(length, SHORT_QUESTION))
+
+    def running_batch(self, positions: int, beams: int, *, alone: bool) -> RunningBatch:
+        """A batch of its own memory and state, that texts join and leave, over sources of so many positions.
+
+        Args:
+            positions: of `source_positions`.
+            beams: rows of every text.
+            alone: whether it never holds more than one row, for which a graph of static shapes is faster.
+        """
+        request = self._compiler.new_request("answer", self._step_sizes(positions, single=alone))
+        return RunningBatch(request, self._projector(positions).model_outputs, positions, beams)
+
+    def projection(
+        self, states: FloatArray, mask: IntArray, positions: int
+    ) -> tuple[Callable[[CrossKV], None], IntArray]:
+        """What writes a source's keys and values into a place of a running batch, and its padded mask.
+
+        Args:
+            states: float32 ``[S, D]``.
+            mask: int64 ``[S]``.
+            positions: of the batch.
+        """
+        request = self._projector(positions)
+        (port,) = request.model_inputs
+        padded = np.ascontiguousarray(_padded(states[None], positions))
+
+        def project(place: CrossKV) -> None:
+            request.set_tensor(port, ov.Tensor(padded))
+            place.bind(request)
+            request.infer(share_outputs=True)
+
+        return project, _padded(mask[None], positions)[0]
+
+    def _projector(self, positions: int) -> ov.InferRequest:
+        """The request that projects sources of running batches, whoever else projects meanwhile."""
+        if positions not in self._projectors:
+            self._projectors[positions] = self._compiler.new_request("answer_kv", Sizes(1, positions))
+        return self._projectors[positions]
+
     def prepare(self, positions: int, rows: int) -> None:
         """Get the step of ``rows`` texts over so many source positions ready before the other graphs.
 
@@ -181,10 +236,14 @@ class Engine:
         self._step_request(positions, rows == 1)
 
     def _step_request(self, positions: int, single: bool) -> ov.InferRequest:
+        return self._compiler.request("answer", self._step_sizes(positions, single))
+
+    def _step_sizes(self, positions: int, single: bool) -> Sizes:
         """One row of text has a graph of its own, more rows share one."""
+        if single:
+            return Sizes(1, positions, 1, 1)
         # A step of open positions fails in bfloat16 over short sources.
-        several = Sizes(positions=positions) if self._compiler.computes_in_bf16 else Sizes()
-        return self._compiler.request("answer", Sizes(1, positions, 1, 1) if single else several)
+        return Sizes(positions=positions) if self._compiler.computes_in_bf16 else Sizes()
 
     def _source(self, source_states: FloatArray, source_mask: IntArray) -> tuple[CrossKV, IntArray]:
         """The decoder's keys and values, and their mask, both padded to a length that graphs are compiled for."""

@@ -100,6 +100,7 @@ class Compiler:
         self._lock = threading.RLock()
         self._quantized: dict[str, bool] = {}  # whether a graph's activations are
         self.tunings: dict[tuple[str, Sizes], Tuning] = {}  # what was measured of graphs that are loaded
+        self._loaded: dict[tuple[str, Sizes], ov.CompiledModel] = {}
         self._requests: dict[tuple[str, Sizes], ov.InferRequest] = {}
 
     def request(self, name: str, sizes: Sizes) -> ov.InferRequest:
@@ -111,8 +112,15 @@ class Compiler:
         if name not in self._graphs:
             raise InputError(f"this model has no graph {name}, which this needs, only {', '.join(self._graphs)}")
         if (name, sizes) not in self._requests:
-            self._requests[name, sizes] = self._compile(name, sizes).create_infer_request()
+            self._requests[name, sizes] = self.new_request(name, sizes)
         return self._requests[name, sizes]
+
+    def new_request(self, name: str, sizes: Sizes) -> ov.InferRequest:
+        """A further request of a graph, with a state of its own."""
+        with self._lock:
+            if (name, sizes) not in self._loaded:
+                self._loaded[name, sizes] = self._compile(name, sizes)
+            return self._loaded[name, sizes].create_infer_request()
 
     def queue(self, name: str, sizes: Sizes) -> ov.AsyncInferQueue:
         """As many requests as run side by side: one in "latency" mode, one a thread in "throughput" mode."""

@@ -11,9 +11,11 @@ import openvino as ov
 from blipvino.arrays import AnyArray, FloatArray, IntArray
 from blipvino.bundle.golden import Golden, sampled
 from blipvino.checkpoint.config import BlipConfig
+from blipvino.graphs.joining import PAST_START
 from blipvino.graphs.specs import GRAPHS, GraphSpec
 from blipvino.runtime.compiling.sizes import ANY, Sizes
 from blipvino.runtime.decoding.cross_kv import CrossKV, empty_cross_kv
+from blipvino.runtime.decoding.steps import joinable
 
 RequestOf = Callable[[str, Sizes], ov.InferRequest]
 """The request of a compiled graph, for these sizes."""
@@ -103,6 +105,8 @@ class Runner:
         request.set_tensor("input_ids", ov.Tensor(tokens[None].copy()))
         request.set_tensor("position_ids", ov.Tensor(np.arange(past, past + len(tokens))[None]))
         request.set_tensor("beam_idx", ov.Tensor(np.zeros(1, np.int32)))
+        if joinable(request):
+            request.set_tensor(PAST_START, ov.Tensor(np.zeros(1, np.int64)))
         request.infer(share_outputs=True)
         return np.array(request.get_tensor("logits").data[0], np.float32)
 

@@ -10,12 +10,13 @@ import openvino as ov
 from blipvino.graphs.arithmetic import in_7_bits, in_float, multiplies_many_rows, unpack_weights
 from blipvino.graphs.convolutions import as_convolutions
 from blipvino.graphs.handover import take_back_handover
+from blipvino.graphs.joining import let_rows_join
 from blipvino.graphs.specs import GRAPHS
 from blipvino.machine.host import Arithmetic, Choice
 from blipvino.runtime.compiling.engine_options import EngineOptions, Layers
-from blipvino.runtime.compiling.sizes import Sizes, reshaped
+from blipvino.runtime.compiling.sizes import ANY, Sizes, reshaped
 
-SURGERY = 1
+SURGERY = 2
 """Counts the changes to what `Way.prepare` makes of a graph: compiled graphs of before are not used."""
 KERNELS: tuple[Arithmetic, ...] = ("int8", "int7")
 """Arithmetics of 8-bit kernels."""
@@ -74,6 +75,8 @@ class Way:
         elif self.arithmetic in NARROW:
             in_7_bits(model)
         reshaped(model, name, sizes)
+        if GRAPHS[name].has_state and sizes.rows == ANY:
+            let_rows_join(model)
         if self.arithmetic in KERNELS and self.layers == "convolution":
             as_convolutions(model)
         if self.arithmetic == "float" and multiplies_many_rows(model):

@@ -6,7 +6,7 @@ difference is deliberate: no text depends on those that are decoded beside it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -71,3 +71,10 @@ def generate(
 def row_generators(rows: int, seed: int | None) -> list[np.random.Generator]:
     """A generator for each row of a call, so that what a row draws depends on its place alone, not on batches."""
     return [np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(rows)]
+
+
+def endless_generators(seed: int | None) -> Iterator[np.random.Generator]:
+    """As `row_generators`, for any number of rows."""
+    seeds = np.random.SeedSequence(seed)
+    while True:
+        yield np.random.default_rng(seeds.spawn(1)[0])

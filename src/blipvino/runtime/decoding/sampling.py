@@ -17,9 +17,7 @@ _ITSELF = np.zeros(1, np.int64)
 """The parent of the only row."""
 
 
-def sample(
-    prompt: Sequence[int], rng: np.random.Generator, eos_token_id: int, options: GenerationOptions
-) -> TextSteps:
+def sample(prompt: Sequence[int], rng: np.random.Generator, eos_token_id: int, options: GenerationOptions) -> TextSteps:
     """Greedy search and sampling of one text; see `TextSteps`.
 
     Args:

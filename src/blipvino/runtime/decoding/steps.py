@@ -8,6 +8,7 @@ import numpy as np
 import openvino as ov
 
 from blipvino.arrays import FloatArray, IntArray
+from blipvino.graphs.joining import PAST_START
 from blipvino.runtime.decoding.cross_kv import CrossKV
 from blipvino.runtime.decoding.token_scores import Scores
 
@@ -131,4 +132,11 @@ def _infer(request: ov.InferRequest, input_ids: IntArray, parents: IntArray, pas
     request.set_tensor("input_ids", ov.Tensor(np.ascontiguousarray(input_ids)))
     request.set_tensor("position_ids", ov.Tensor(np.ascontiguousarray(positions)))
     request.set_tensor("beam_idx", ov.Tensor(parents.astype(np.int32)))
+    if joinable(request):
+        request.set_tensor(PAST_START, ov.Tensor(np.zeros(len(parents), np.int64)))
     request.infer(share_outputs=True)
+
+
+def joinable(request: ov.InferRequest) -> bool:
+    """Whether rows may join at any step: the graph asks where each one's past begins."""
+    return any(PAST_START in port.get_names() for port in request.model_inputs)

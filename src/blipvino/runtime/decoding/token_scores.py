@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 
-import numpy as np
-
 from blipvino.arrays import FloatArray, IntArray
 from blipvino.runtime.decoding.generated import GeneratedTokens
 

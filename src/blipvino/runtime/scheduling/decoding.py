@@ -1,0 +1,150 @@
+"""The texts that are being decoded, in batches of those that go together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from blipvino.errors import BlipvinoError
+from blipvino.runtime.decoding.generation import one_text
+from blipvino.runtime.decoding.running_batch import RunningBatch, Seat
+from blipvino.runtime.decoding.token_scores import Scores, TextSteps
+from blipvino.runtime.engine import Engine
+from blipvino.runtime.scheduling.jobs import TextJob
+
+
+@dataclass(frozen=True)
+class _Key:
+    """What texts of one batch have in common.
+
+    Attributes:
+        positions: of their sources, padded.
+        beams: of each.
+        alone: whether the batch is of a graph for a single row.
+    """
+
+    positions: int
+    beams: int
+    alone: bool
+
+
+@dataclass(eq=False)
+class _Text:
+    """A text that is being decoded."""
+
+    job: TextJob
+    search: TextSteps
+    batch: RunningBatch
+    seat: Seat
+    tokens: list[int] = field(default_factory=list)
+
+
+class JobDecoder:
+    """Decodes jobs; one thread's alone.
+
+    Args:
+        engine: with the decoder's graphs.
+        eos_token_id: the token that closes a text.
+    """
+
+    def __init__(self, engine: Engine, eos_token_id: int) -> None:
+        self._engine = engine
+        self._eos_token_id = eos_token_id
+        self._batches: dict[_Key, RunningBatch] = {}
+        self._texts: dict[Seat, _Text] = {}
+
+    @property
+    def rows(self) -> int:
+        """Rows that are being decoded."""
+        return sum(text.job.options.num_beams for text in self._texts.values())
+
+    @property
+    def jobs(self) -> list[TextJob]:
+        """That are being decoded."""
+        return [text.job for text in self._texts.values()]
+
+    def reserve(self, jobs: Sequence[TextJob]) -> None:
+        """Have memory for what is about to begin."""
+        counts: dict[_Key, int] = {}
+        for job in jobs:
+            key = self._key(job, alone=False)
+            counts[key] = counts.get(key, 0) + 1
+        for key, count in counts.items():
+            batch = self._batch(key)
+            batch.reserve(len(batch) + count)
+
+    def begin(self, job: TextJob, alone: bool) -> None:
+        """Begin a job's text; what goes wrong is its result.
+
+        Args:
+            job: with its source.
+            alone: whether nothing else is to be expected meanwhile: then a graph for one row is faster.
+        """
+        assert job.source is not None
+        key = self._key(job, alone and job.options.num_beams == 1)
+        try:
+            batch = self._batch(key)
+            search = one_text(job.prompt, job.rng, self._eos_token_id, job.options)
+            project, mask = self._engine.projection(job.source.states, job.source.mask, key.positions)
+            seat = batch.join(project, mask, next(search))
+        except (BlipvinoError, RuntimeError) as error:  # the latter OpenVINO's
+            job.fail(error)
+            return
+        job.caller.decoded += 1
+        self._texts[seat] = _Text(job, search, batch, seat)
+
+    def step(self) -> None:
+        """Take one step with the batches that are most urgent: others wait until those texts are done."""
+        urgent = max((text.job.priority for text in self._texts.values()), default=0)
+        chosen = {text.batch for text in self._texts.values() if text.job.priority == urgent}
+        for batch in self._batches.values():
+            if batch in chosen:
+                self._step(batch)
+
+    def end(self, job: TextJob) -> None:
+        """Let a job go, wherever it is in its text; its result stays as it is."""
+        for text in self._texts.values():
+            if text.job is job:
+                self._leave(text)
+                return
+
+    def _step(self, batch: RunningBatch) -> None:
+        try:
+            done = batch.step()
+        except RuntimeError as error:  # OpenVINO's: of memory, for one
+            for text in [text for text in self._texts.values() if text.batch is batch]:
+                self._leave(text)
+                text.job.fail(error)
+            return
+        for seat, scores in done:
+            self._advance(self._texts[seat], scores)
+
+    def _advance(self, text: _Text, scores: Scores) -> None:
+        try:
+            inputs = text.search.send(scores)
+        except StopIteration as end:
+            self._leave(text)
+            text.job.finish(end.value)
+        except BlipvinoError as error:
+            self._leave(text)
+            text.job.fail(error)
+        else:
+            text.seat.give(inputs)
+            if text.job.heard is not None and len(inputs.tokens) == 1:
+                text.tokens += inputs.tokens[0].tolist()
+                text.job.heard([*text.job.prompt, *text.tokens])
+
+    def _leave(self, text: _Text) -> None:
+        text.batch.leave(text.seat)
+        del self._texts[text.seat]
+        text.job.caller.decoded -= 1
+
+    def _key(self, job: TextJob, alone: bool) -> _Key:
+        assert job.source is not None
+        positions = self._engine.source_positions(len(job.source.states), alone=alone)
+        return _Key(positions, job.options.num_beams, alone)
+
+    def _batch(self, key: _Key) -> RunningBatch:
+        if key not in self._batches:
+            self._batches[key] = self._engine.running_batch(key.positions, key.beams, alone=key.alone)
+        return self._batches[key]

@@ -1,0 +1,124 @@
+"""What is asked of the scheduler: texts, each about an image, of callers who may give up."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from blipvino.arrays import FloatArray, IntArray, Pixels
+from blipvino.runtime.decoding.generated import GeneratedTokens
+from blipvino.runtime.decoding.generation_options import GenerationOptions
+from blipvino.runtime.features import ImageFeatures
+
+_numbers = itertools.count()
+
+
+@dataclass(eq=False)
+class Caller:
+    """Who asks for texts: one call, or one client.
+
+    Attributes:
+        together: of its texts that may be decoded at the same time.
+        decoded: of its texts that are being decoded now.
+    """
+
+    together: int
+    decoded: int = 0
+
+
+@dataclass(eq=False)
+class SharedImage:
+    """An image that several texts may be about: it is looked at once.
+
+    Attributes:
+        seen: its pixels ``[size, size, 3]``, resized; or what the model saw in it before.
+    """
+
+    seen: Pixels | ImageFeatures
+
+    @property
+    def features(self) -> ImageFeatures | None:
+        """What the model sees in it; None before it has looked."""
+        return self.seen if isinstance(self.seen, ImageFeatures) else None
+
+    @property
+    def pixels(self) -> Pixels | None:
+        """What it looks at; None afterwards."""
+        return None if isinstance(self.seen, ImageFeatures) else self.seen
+
+
+@dataclass(frozen=True)
+class Source:
+    """What the decoder attends to.
+
+    Attributes:
+        states: float32 ``[S, D]``: an image's embeddings, or a question's states.
+        mask: int64 ``[S]``, ones where they may be attended to.
+    """
+
+    states: FloatArray
+    mask: IntArray
+
+
+@dataclass(eq=False)
+class TextJob:
+    """One text to generate.
+
+    Attributes:
+        caller: who asks.
+        image: that it is about.
+        question: its tokens; None captions the image.
+        prompt: token ids that the text begins with.
+        rng: for sampling.
+        options: how tokens are chosen.
+        priority: the higher, the sooner.
+        deadline: `time.monotonic` after which nobody wants it any more; None is never.
+        heard: called with all tokens so far whenever there are new ones, in the thread that decodes; not with beams,
+            of which none is sure before the end. It must not block.
+        result: the text.
+        number: that counts jobs, the oldest first.
+        source: what the decoder attends to, once it is known.
+    """
+
+    caller: Caller
+    image: SharedImage
+    question: Sequence[int] | None
+    prompt: Sequence[int]
+    rng: np.random.Generator
+    options: GenerationOptions
+    priority: int = 0
+    deadline: float | None = None
+    heard: Callable[[Sequence[int]], None] | None = None
+    result: Future[GeneratedTokens] = field(default_factory=Future)
+    number: int = field(default_factory=lambda: next(_numbers))
+    source: Source | None = None
+
+    @property
+    def urgency(self) -> tuple[int, int, int]:
+        """Sorts jobs: by priority, then those of callers of whom least is being done, then by age."""
+        return -self.priority, self.caller.decoded, self.number
+
+    @property
+    def is_late(self) -> bool:
+        """Whether its deadline has passed."""
+        return self.deadline is not None and time.monotonic() > self.deadline
+
+    @property
+    def is_given_up(self) -> bool:
+        """Whether nobody waits for it any more."""
+        return self.result.cancelled() or self.is_late
+
+    def finish(self, text: GeneratedTokens) -> None:
+        """It is done, unless nobody waits for it any more."""
+        if self.result.set_running_or_notify_cancel():
+            self.result.set_result(text)
+
+    def fail(self, error: Exception) -> None:
+        """It cannot be done."""
+        if self.result.set_running_or_notify_cancel():
+            self.result.set_exception(error)
