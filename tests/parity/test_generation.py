@@ -311,7 +311,8 @@ def scores_of(logits, count=16):
     """What a step returns that has these logits."""
     top = np.argsort(-logits, axis=1, kind="stable")[:, :count]
     normalizer = np.log(np.exp(logits).sum(axis=1, keepdims=True))
-    return Scores(top, np.take_along_axis(logits, top, axis=1), normalizer, lambda rows: logits[rows], np.arange(len(logits)))
+    top_logits, rows = np.take_along_axis(logits, top, axis=1), np.arange(len(logits))
+    return Scores(top, top_logits, normalizer, lambda some: logits[some], rows)
 
 
 def log_softmax(logits):

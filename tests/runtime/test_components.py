@@ -101,14 +101,14 @@ def test_another_engine_is_exchanged_in_one_place(tiny_vqa, monkeypatch):
     assert changed.engine is changed.extractor.engine is engine
     assert blip.engine is blip.extractor.engine is not engine
     calls = []
-    for name in ("image_embeds", "question_kv", "question_states", "decode", "branch"):
+    for name in ("image_embeds", "question_kv", "question_states", "projection", "branch"):
         original = getattr(engine, name)
         watched = partial(lambda name, original, *args: calls.append(name) or original(*args), name, original)
         monkeypatch.setattr(engine, name, watched)
     image = scene_image(0)
     assert changed.answer(image, "red?", **SHORT) == blip.answer(image, "red?", **SHORT)
     assert changed.rank(image, "red?", ["yes", "no"]) == blip.rank(image, "red?", ["yes", "no"])
-    assert calls == ["image_embeds", "question_kv", "question_states", "decode", "question_states", "branch"]
+    assert calls == ["image_embeds", "question_kv", "question_states", "projection", "question_states", "branch"]
 
 
 def test_what_is_not_exchanged_stays(tiny_vqa):

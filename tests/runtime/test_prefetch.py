@@ -39,6 +39,11 @@ def test_a_stream_without_a_seed_draws_differently_each_time(tiny_captioner):
     assert len({tuple(blip.caption_stream(images, do_sample=True, **SHORT)) for _ in range(4)}) > 1
 
 
+def own_threads():
+    """All threads but those that a model works with, which stay a while for its next texts."""
+    return {thread for thread in threading.enumerate() if thread.name not in {"blipvino-encode", "blipvino-decode"}}
+
+
 class Reading:
     """An iterator over images that knows how many were taken, and how many of those still live."""
 
@@ -87,12 +92,12 @@ def test_a_bad_image_raises_at_its_turn(tiny_vqa, place, batch_size):
     images = [scene_image(index % SCENES) for index in range(13)]
     expected = tiny_vqa.blip.caption(images[:place], max_new_tokens=3)
     images[place] = b"no image"
-    before = set(threading.enumerate())
+    before = own_threads()
     stream, found = tiny_vqa.blip.caption_stream(iter(images), batch_size=batch_size, max_new_tokens=3), []
     with pytest.raises(ImageError, match="8 bytes"):
         found.extend(stream_into(found, stream))
-    assert found == expected[: place // batch_size * batch_size]
-    assert set(threading.enumerate()) <= before
+    assert found == expected
+    assert own_threads() <= before
     assert next(stream, None) is None
 
 
@@ -106,18 +111,18 @@ def stream_into(found, stream):
 @settings(max_examples=10, deadline=None)
 @given(taken=st.integers(0, 9), batch_size=st.integers(1, 4))
 def test_a_stream_that_is_closed_leaves_no_threads(tiny_vqa, taken, batch_size):
-    before = set(threading.enumerate())
+    before = own_threads()
     stream = tiny_vqa.blip.caption_stream(itertools.repeat(scene_image(0)), batch_size=batch_size, max_new_tokens=2)
     assert len(list(itertools.islice(stream, taken))) == taken
     stream.close()
-    assert set(threading.enumerate()) <= before
+    assert own_threads() <= before
     assert next(stream, None) is None
 
 
 def test_a_stream_at_its_end_leaves_no_threads(tiny_vqa):
-    before = set(threading.enumerate())
+    before = own_threads()
     assert len(list(tiny_vqa.blip.caption_stream([scene_image(0)] * 5, batch_size=2, **SHORT))) == 5
-    assert set(threading.enumerate()) <= before
+    assert own_threads() <= before
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
@@ -22,12 +22,13 @@ from blipvino.runtime.pairing import Image, QuestionPairs, paired_features
 from blipvino.runtime.prefetch import PREFETCHED_BATCHES, prefetched_features
 from blipvino.runtime.question_reader import QuestionReader
 from blipvino.runtime.scheduling.in_order import texts_in_order
-from blipvino.runtime.scheduling.jobs import Caller, TextJob
-from blipvino.runtime.scheduling.read_ahead import ImagesAhead
+from blipvino.runtime.scheduling.jobs import Caller, SharedImage, TextJob
+from blipvino.runtime.scheduling.read_ahead import ImagesAhead, read_image
 from blipvino.runtime.scheduling.scheduler import Scheduler
+from blipvino.runtime.scheduling.streaming import stream_text
 
 AHEAD = 2
-"""Times a batch: what is read and looked at while one is decoded."""
+"""Times a batch: texts that are being worked on; one batch more is being read."""
 
 
 @dataclass(frozen=True)
@@ -153,7 +154,8 @@ class BatchRunner:
         Raises:
             InputError: as `caption`, at once.
         """
-        self._limits.check_images(AHEAD * request.batch_size, f"batch_size {shown(request.batch_size)}", "lower it")
+        held = (AHEAD + 1) * request.batch_size
+        self._limits.check_images(held, f"batch_size {shown(request.batch_size)}", "lower it")
         self._check(request.batch_size, self._positions, request)
         return self._texts_of(images, endless_generators(request.options.seed), None, request)
 
@@ -171,6 +173,59 @@ class BatchRunner:
         with closing(made):
             return list(request.reporter.track(made, "Answering", len(tokens)))
 
+    def caption_job(
+        self, image: SharedImage, request: TextRequest, caller: Caller, rng: np.random.Generator
+    ) -> TextJob:
+        """A caption to be submitted.
+
+        Raises:
+            InputError: as `caption`.
+        """
+        self._check(1, self._positions, request)
+        return TextJob(caller, image, None, request.prompt, rng, request.options)
+
+    def answer_job(
+        self,
+        image: SharedImage,
+        question: list[int],
+        request: TextRequest,
+        caller: Caller,
+        rng: np.random.Generator,
+    ) -> TextJob:
+        """The answer to a question, given as tokens, to be submitted.
+
+        Raises:
+            InputError: as `answer`.
+        """
+        self._check(1, len(question), request)
+        return TextJob(caller, image, question, request.prompt, rng, request.options)
+
+    def caption_pieces(
+        self, image: Image, request: TextRequest, finished: Callable[[GeneratedTokens], str]
+    ) -> Generator[str]:
+        """A caption in pieces; ``finished`` makes the text of all its tokens.
+
+        Raises:
+            ImageError: the image cannot be read.
+            InputError: as `caption`.
+        """
+        (rng,) = row_generators(1, request.options.seed)
+        job = self.caption_job(read_image(image, self._extractor), request, Caller(1), rng)
+        return stream_text(self._scheduler, job, self._texts, finished)
+
+    def answer_pieces(
+        self, image: Image, question: list[int], request: TextRequest, finished: Callable[[GeneratedTokens], str]
+    ) -> Generator[str]:
+        """An answer likewise.
+
+        Raises:
+            ImageError: the image cannot be read.
+            InputError: as `answer`.
+        """
+        (rng,) = row_generators(1, request.options.seed)
+        job = self.answer_job(read_image(image, self._extractor), question, request, Caller(1), rng)
+        return stream_text(self._scheduler, job, self._texts, finished)
+
     def _check(self, texts: int, positions: int, request: TextRequest) -> None:
         self._limits.check_generation(len(request.prompt), texts, positions, request.options)
 
@@ -182,10 +237,9 @@ class BatchRunner:
         request: TextRequest,
     ) -> Generator[GeneratedTokens]:
         """Texts about images, in order; each is submitted when its image has been read."""
-        ahead = AHEAD * request.batch_size
-        with closing(ImagesAhead(images, self._extractor, ahead)) as read:
+        with closing(ImagesAhead(images, self._extractor, request.batch_size)) as read:
             jobs = _Jobs(read, rngs, questions, request)
-            yield from texts_in_order(self._scheduler, jobs, ahead)
+            yield from texts_in_order(self._scheduler, jobs, AHEAD * request.batch_size)
 
     def rank(
         self,

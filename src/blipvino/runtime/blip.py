@@ -10,12 +10,11 @@ from blipvino.checkpoint.architectures import retrieves
 from blipvino.checks import flag, integer
 from blipvino.errors import InputError
 from blipvino.progress import Reporter
-from blipvino.runtime.batches import TextRequest
 from blipvino.runtime.decoding.generated import Generated
 from blipvino.runtime.decoding.ranking import DEFAULT_TOP_K, AnswerList, Ranking
 from blipvino.runtime.loaded_model import DEFAULT_BATCH_SIZE, LoadedModel
-from blipvino.runtime.pairing import Image, Images, QuestionPairs, listed_images, pair_questions, streamed_images
-from blipvino.runtime.results import Confidence, Kind, ResultForm
+from blipvino.runtime.pairing import Image, Images, listed_images, streamed_images
+from blipvino.runtime.results import Confidence
 
 
 class Blip(LoadedModel):
@@ -50,6 +49,11 @@ class Blip(LoadedModel):
 
     @overload
     def caption(
+        self, images: Image, prompt: str | None = None, *, stream: Literal[True], **options: Any
+    ) -> Iterator[str]: ...
+
+    @overload
+    def caption(
         self,
         images: Image,
         prompt: str | None = None,
@@ -80,6 +84,7 @@ class Blip(LoadedModel):
         return_details: bool = False,
         return_scores: bool = False,
         min_confidence: float | None = None,
+        stream: bool = False,
         **options: Any,
     ) -> Any:
         """Describe an image, or each of several.
@@ -97,6 +102,8 @@ class Blip(LoadedModel):
             return_scores: return `Generated` too: it has the log-probability of each token and of the text, and the
                 probability that the text is right.
             min_confidence: texts that are less likely right are blank; `Generated` marks them as ``withheld``.
+            stream: give the one text in pieces, as it is generated: an iterator, to be taken to its end or closed.
+                Put together they are the text; with beams there is one piece.
             **options: `GenerationOptions`.
 
         Raises:
@@ -104,8 +111,11 @@ class Blip(LoadedModel):
             InputError: the prompt or an option is not allowed.
         """
         request = self.components.request(prompt, batch_size, show_progress, options)
-        form = self._form("captions", request, return_details, return_scores, min_confidence)
+        form = self.components.form("captions", request, return_details, return_scores, min_confidence)
         several, sources = listed_images(images)
+        if flag("stream", stream):
+            form.check_pieces(several)
+            return self.components.runner.caption_pieces(sources[0], request, form.text)
         return form.results(self.components.runner.caption(sources, request), several)
 
     def caption_ids(
@@ -152,7 +162,7 @@ class Blip(LoadedModel):
             InputError: the prompt or an option is not allowed.
         """
         request = self.components.request(prompt, batch_size, False, options)
-        form = self._form("captions", request, return_details, return_scores, min_confidence)
+        form = self.components.form("captions", request, return_details, return_scores, min_confidence)
         return form.stream(self.components.runner.caption_stream(streamed_images(images), request))
 
     @overload
@@ -170,6 +180,9 @@ class Blip(LoadedModel):
     def answer(
         self, images: Images, questions: Sequence[str], *, return_scores: Literal[True], **options: Any
     ) -> list[Generated]: ...
+
+    @overload
+    def answer(self, images: Image, questions: str, *, stream: Literal[True], **options: Any) -> Iterator[str]: ...
 
     @overload
     def answer(
@@ -203,6 +216,7 @@ class Blip(LoadedModel):
         return_details: bool = False,
         return_scores: bool = False,
         min_confidence: float | None = None,
+        stream: bool = False,
         **options: Any,
     ) -> Any:
         """Answer questions about images.
@@ -217,6 +231,7 @@ class Blip(LoadedModel):
             return_scores: return `Generated` too: it has the log-probability of each token and of the text, and the
                 probability that the text is right.
             min_confidence: texts that are less likely right are blank; `Generated` marks them as ``withheld``.
+            stream: give the one answer in pieces, as `caption` does.
             **options: `GenerationOptions`.
 
         Returns:
@@ -229,8 +244,11 @@ class Blip(LoadedModel):
                 checkpoint does not answer questions.
         """
         request = self.components.request(None, batch_size, show_progress, options)
-        form = self._form("answers", request, return_details, return_scores, min_confidence)
-        pairs = self._pairs(images, questions)
+        form = self.components.form("answers", request, return_details, return_scores, min_confidence)
+        pairs = self.components.pairs(images, questions)
+        if flag("stream", stream):
+            form.check_pieces(pairs.several)
+            return self.components.runner.answer_pieces(pairs.images[0], pairs.tokens[0], request, form.text)
         return form.results(self.components.runner.answer(pairs, request), pairs.several)
 
     def answer_ids(
@@ -244,7 +262,7 @@ class Blip(LoadedModel):
     ) -> list[list[int]]:
         """As `answer`, but token ids: a list a question, with the start token and without the closing one."""
         request = self.components.request(None, batch_size, show_progress, options)
-        rows = self.components.runner.answer(self._pairs(images, questions), request)
+        rows = self.components.runner.answer(self.components.pairs(images, questions), request)
         return [list(row.token_ids) for row in rows]
 
     @overload
@@ -301,7 +319,7 @@ class Blip(LoadedModel):
         size = integer("batch_size", batch_size, 1)
         kept = None if top_k is None else integer("top_k", top_k, 1)
         listed = answers if isinstance(answers, AnswerList) else AnswerList(answers, self.texts)
-        pairs, reporter = self._pairs(images, questions), Reporter(flag("show_progress", show_progress))
+        pairs, reporter = self.components.pairs(images, questions), Reporter(flag("show_progress", show_progress))
         ranked = self.components.runner.rank(pairs, self.texts.prompt(None), listed, kept, size, reporter)
         rankings = [Confidence.of_bundle(self.bundle, "answers").of_ranking(ranking) for ranking in ranked]
         return rankings if pairs.several else rankings[0]
@@ -313,17 +331,3 @@ class Blip(LoadedModel):
                 f"{place}: this model finds and matches images and texts, and generates none: load it with "
                 "BlipRetriever.load()"
             )
-
-    def _pairs(self, images: Images, questions: str | Sequence[str]) -> QuestionPairs:
-        if not self.config.answers_questions:
-            raise InputError(
-                f"{self.bundle.folder}: this bundle captions only; answers need a checkpoint such as blip-vqa"
-            )
-        return pair_questions(images, questions, self.texts)
-
-    def _form(
-        self, kind: Kind, request: TextRequest, details: object, scores: object, min_confidence: object
-    ) -> ResultForm:
-        # What was fitted is of the likeliest texts: it says nothing of those that are drawn.
-        confidence = Confidence(None) if request.options.do_sample else Confidence.of_bundle(self.bundle, kind)
-        return ResultForm.checked(self.texts, confidence, details, scores, min_confidence)

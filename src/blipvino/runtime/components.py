@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 from blipvino.bundle.bundle import Bundle
 from blipvino.checkpoint.config import BlipConfig
 from blipvino.checkpoint.text_length import TextLength
+from blipvino.errors import InputError
 from blipvino.graphs.specs import graph_names
 from blipvino.machine.memory import memory_limit
 from blipvino.runtime.batches import BatchRunner, TextRequest
@@ -20,8 +21,10 @@ from blipvino.runtime.features import FeatureCache, FeatureExtractor
 from blipvino.runtime.inputs.images import ImageProcessor
 from blipvino.runtime.inputs.texts import TextProcessor
 from blipvino.runtime.limits import Limits
+from blipvino.runtime.pairing import Images, QuestionPairs, pair_questions
 from blipvino.runtime.question_reader import QuestionReader
 from blipvino.runtime.reading import read_config, read_preprocessor, read_text_length
+from blipvino.runtime.results import Confidence, Kind, ResultForm
 from blipvino.runtime.retrieval_runner import RetrievalRunner
 from blipvino.runtime.scheduling.decoding import JobDecoder
 from blipvino.runtime.scheduling.encoding import JobEncoder
@@ -91,6 +94,30 @@ class Components:
         tokens = self.texts.prompt(prompt)
         length = self.length.new_tokens(len(tokens), self.config.text.max_position_embeddings)
         return TextRequest.checked(tokens, batch_size, show_progress, {"max_new_tokens": length, **options})
+
+    def form(
+        self, kind: Kind, request: TextRequest, details: object, scores: object, min_confidence: object
+    ) -> ResultForm:
+        """In which form a call returns its texts, of what callers give.
+
+        Raises:
+            InputError: an argument is of another type or out of its range.
+        """
+        # What was fitted is of the likeliest texts: it says nothing of those that are drawn.
+        confidence = Confidence(None) if request.options.do_sample else Confidence.of_bundle(self.bundle, kind)
+        return ResultForm.checked(self.texts, confidence, details, scores, min_confidence)
+
+    def pairs(self, images: Images, questions: str | Sequence[str]) -> QuestionPairs:
+        """Questions, each with its image.
+
+        Raises:
+            InputError: they do not go together, or the checkpoint answers none.
+        """
+        if not self.config.answers_questions:
+            raise InputError(
+                f"{self.bundle.folder}: this bundle captions only; answers need a checkpoint such as blip-vqa"
+            )
+        return pair_questions(images, questions, self.texts)
 
 
 def load_components(bundle: Bundle, options: EngineOptions, image_cache_bytes: int, verify: bool) -> Components:

@@ -104,6 +104,24 @@ class ResultForm:
             for row in rows:
                 yield self.result(row)
 
+    def text(self, row: GeneratedTokens) -> str:
+        """The text alone."""
+        return self.texts.decode(row.token_ids)
+
+    def check_pieces(self, several: bool) -> None:
+        """Check that a text can be told piece by piece.
+
+        Raises:
+            InputError: there are several, or what is wanted of it is known at its end alone.
+        """
+        if several:
+            raise InputError("stream gives one text in pieces, found several; give one image, or leave stream out")
+        if self.details or self.min_confidence:
+            raise InputError(
+                "stream tells a text before its end, when its scores are not known: leave out return_details, "
+                "return_scores and min_confidence"
+            )
+
     def result(self, row: GeneratedTokens) -> str | Generated:
         """The one."""
         confidence = self.confidence.of(math.fsum(row.log_probs), cut_off=row.finish_reason == "length")

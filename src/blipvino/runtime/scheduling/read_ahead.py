@@ -11,6 +11,18 @@ from blipvino.runtime.pairing import Image
 from blipvino.runtime.scheduling.jobs import SharedImage
 
 
+def read_image(image: Image, extractor: FeatureExtractor) -> SharedImage:
+    """An image that several texts may be about, read and resized.
+
+    Raises:
+        ImageError: it cannot be read.
+        InputError: features that another bundle made.
+    """
+    if isinstance(image, ImageFeatures):
+        return SharedImage(extractor.extract([image])[0])
+    return SharedImage(extractor.images.pixels([image])[0])
+
+
 class ImagesAhead(Iterator[SharedImage]):
     """Images as they are asked for, read some ahead; the same object several times in a row is read once.
 
@@ -67,10 +79,5 @@ class ImagesAhead(Iterator[SharedImage]):
 
     def _read(self, image: Image) -> Future[SharedImage]:
         if self._last is None or self._last[0] is not image:
-            self._last = image, self._pool.submit(self._read_now, image)
+            self._last = image, self._pool.submit(read_image, image, self._extractor)
         return self._last[1]
-
-    def _read_now(self, image: Image) -> SharedImage:
-        if isinstance(image, ImageFeatures):
-            return SharedImage(self._extractor.extract([image])[0])
-        return SharedImage(self._extractor.images.pixels([image])[0])
