@@ -21,10 +21,12 @@ if TYPE_CHECKING:
         CheckpointError,
         CompressionError,
         DataError,
+        DeadlineError,
         ExportError,
         ImageError,
         InputError,
         OutputError,
+        OverloadError,
         RetrievalError,
     )
     from blipvino.export.export_bundle import export_onnx, export_openvino
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from blipvino.optimization.optimize import CalibrationOptions, optimize
     from blipvino.optimization.search.options import Search
     from blipvino.recipe import Recipe, Treatment
+    from blipvino.runtime.async_blip import AsyncBlip
     from blipvino.runtime.blip import Blip
     from blipvino.runtime.compiling.engine_options import EngineOptions
     from blipvino.runtime.decoding.generated import Generated
@@ -46,6 +49,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "AnswerList",
+    "AsyncBlip",
     "BestCaption",
     "Blip",
     "BlipRetriever",
@@ -56,6 +60,7 @@ __all__ = [
     "CheckpointError",
     "CompressionError",
     "DataError",
+    "DeadlineError",
     "EngineOptions",
     "ExportError",
     "Generated",
@@ -64,6 +69,7 @@ __all__ = [
     "ImageFeatures",
     "InputError",
     "OutputError",
+    "OverloadError",
     "Ranking",
     "Recipe",
     "RetrievalError",
@@ -87,10 +93,12 @@ _PLACES = {
         "CheckpointError",
         "CompressionError",
         "DataError",
+        "DeadlineError",
         "ExportError",
         "ImageError",
         "InputError",
         "OutputError",
+        "OverloadError",
         "RetrievalError",
     ),
     "blipvino.export.export_bundle": ("export_onnx", "export_openvino"),
@@ -99,6 +107,7 @@ _PLACES = {
     "blipvino.optimization.optimize": ("CalibrationOptions", "optimize"),
     "blipvino.optimization.search.options": ("Search",),
     "blipvino.recipe": ("Recipe", "Treatment"),
+    "blipvino.runtime.async_blip": ("AsyncBlip",),
     "blipvino.runtime.blip": ("Blip",),
     "blipvino.runtime.compiling.engine_options": ("EngineOptions",),
     "blipvino.runtime.decoding.generated": ("Generated",),
