@@ -23,7 +23,6 @@ from blipvino.photos.places import Outcome
 from blipvino.runtime.blip import Blip
 from blipvino.runtime.decoding.generated import FinishReason, Generated
 from blipvino.runtime.decoding.ranking import AnswerList, Ranking
-from blipvino.runtime.features import ImageFeatures
 from blipvino.runtime.inputs.images import ImageProcessor
 from blipvino.runtime.loaded_model import DEFAULT_BATCH_SIZE
 from blipvino.runtime.reranking import Matcher, best_captions
@@ -158,11 +157,9 @@ def caption_images(
     Raises:
         InputError: the prompt or an option is not allowed.
     """
-    first = list(islice(images, DEFAULT_BATCH_SIZE))
-    together = max(1, len(first))  # one image needs no graph for several
-    reader = _Reader(blip.images, chain(first, images))
-    with closing(reader.pixels()) as readable:
-        given = {"prompt": prompt, "batch_size": together, "min_confidence": min_confidence, **options}
+    reader = _Reader(blip.images, images)
+    with closing(reader) as readable:
+        given = {"prompt": prompt, "min_confidence": min_confidence, **options}
         if reranker is None:
             texts = ([_described(made)] for made in blip.caption_stream(readable, return_scores=True, **given))
         else:
@@ -192,33 +189,59 @@ def answer_images(
     Raises:
         InputError: a question, an answer of the choice or an option is not allowed, or the model answers no questions.
     """
-    listed = None if choice is None else AnswerList(choice, blip.texts)
-    together = 1 if options.get("do_sample") else max(1, DEFAULT_BATCH_SIZE // len(questions))
-    reader = _Reader(blip.images, images)
-    with closing(reader.pixels()) as readable:
-        batches = blip.feature_stream(readable, batch_size=together)
-        given = {**options, "min_confidence": min_confidence}
-        texts = (one for features in batches for one in _answers(blip, features, questions, listed, given))
+    given = {**options, "min_confidence": min_confidence}
+    with closing(_Reader(blip.images, images)) as reader:
+        if choice is None and not options.get("do_sample"):
+            texts = _answers(blip, reader, questions, given)
+        else:
+            listed = None if choice is None else AnswerList(choice, blip.texts)
+            texts = _answers_by_image(blip, reader, questions, listed, given)
         yield from _in_order(reader, texts, questions)
 
 
-def _answers(
+class _Asked(Iterator[tuple[Pixels, str]]):
+    """Every question of every image."""
+
+    def __init__(self, images: _Reader, questions: Sequence[str]) -> None:
+        self._images = images
+        self._questions = questions
+        self._image: Pixels | None = None
+        self._asked = 0
+
+    def has_arrived(self) -> bool:
+        """Whether the next one, or the end, is there."""
+        return self._asked > 0 or self._images.has_arrived()
+
+    def __next__(self) -> tuple[Pixels, str]:
+        """The next one."""
+        if self._asked == 0 or self._image is None:
+            self._image = next(self._images)
+        question = self._questions[self._asked]
+        self._asked = (self._asked + 1) % len(self._questions)
+        return self._image, question
+
+
+def _answers(blip: Blip, images: _Reader, questions: Sequence[str], options: Mapping[str, Any]) -> Iterator[Texts]:
+    """The answers of each image."""
+    answers = blip.answer_stream(_Asked(images, questions), return_scores=True, **options)
+    for first in answers:
+        yield [_described(made) for made in chain([first], islice(answers, len(questions) - 1))]
+
+
+def _answers_by_image(
     blip: Blip,
-    features: Sequence[ImageFeatures],
+    images: _Reader,
     questions: Sequence[str],
     choice: AnswerList | None,
     options: Mapping[str, Any],
 ) -> Iterator[Texts]:
-    """The answers of each image, of a few that are asked together."""
-    asked = [(image, question) for image in features for question in questions]
-    sources, texts = [image for image, _ in asked], [question for _, question in asked]
-    if choice is None:
-        answered: Texts = [_described(one) for one in blip.answer(sources, texts, return_scores=True, **options)]
-    else:
-        least = options["min_confidence"]
-        answered = [_chosen(one, least) for one in blip.rank(sources, texts, choice)]
-    for first in range(0, len(answered), len(questions)):
-        yield answered[first : first + len(questions)]
+    """The answers of each image, as if it were the only one: those drawn depend on no other."""
+    least = options["min_confidence"]
+    for (features,) in blip.feature_stream(images, batch_size=1):
+        if choice is None:
+            yield [_described(one) for one in blip.answer(features, questions, return_scores=True, **options)]
+        else:
+            yield [_chosen(one, least) for one in blip.rank(features, questions, choice)]
 
 
 def _described(made: Generated, match: float | None = None) -> tuple[str, FinishReason, Sureness]:
@@ -240,8 +263,10 @@ def _in_order(reader: _Reader, texts: Iterator[Texts], questions: Sequence[str |
     yield from reader.unreadable(questions)
 
 
-class _Reader:
-    """Reads images ahead, on all cores, and hands on the pixels of those that can be read.
+class _Reader(Iterator[Pixels]):
+    """Reads images ahead, on all cores, and hands on the pixels ``[size, size, 3]`` of those that can be read.
+
+    No more than `AHEAD` are held.
 
     Attributes:
         pending: images that have been read and have no text yet, in order, with the error of those that could not be.
@@ -250,27 +275,35 @@ class _Reader:
     def __init__(self, processor: ImageProcessor, images: Iterator[Listed]) -> None:
         self._processor = processor
         self._images = images
+        self._have_arrived = getattr(images, "has_arrived", lambda: True)
+        self._pool = ThreadPoolExecutor(os.cpu_count())
+        self._waiting: deque[tuple[Path, Future[Pixels | ImageError]]] = deque()
         self.pending: deque[tuple[Path, ImageError | None]] = deque()
 
-    def pixels(self) -> Generator[Pixels]:
-        """Yield resized images, ``[size, size, 3]``; no more than `AHEAD` are held."""
-        pool = ThreadPoolExecutor(os.cpu_count())
-        waiting: deque[tuple[Path, Future[Pixels | ImageError]]] = deque()
-        try:
-            while True:
-                for image in islice(self._images, AHEAD - len(waiting)):
-                    waiting.append((image.path, pool.submit(self._read, image)))
-                if not waiting:
+    def has_arrived(self) -> bool:
+        """Whether the next image, or the end, is there."""
+        return bool(self._waiting) or bool(self._have_arrived())
+
+    def __next__(self) -> Pixels:
+        """The next image that can be read."""
+        while True:
+            while len(self._waiting) < AHEAD and (not self._waiting or self._have_arrived()):
+                image = next(self._images, None)
+                if image is None:
                     break
-                path, reading = waiting.popleft()
-                found = reading.result()
-                if isinstance(found, ImageError):
-                    self.pending.append((path, found))
-                else:
-                    self.pending.append((path, None))
-                    yield found
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+                self._waiting.append((image.path, self._pool.submit(self._read, image)))
+            if not self._waiting:
+                raise StopIteration
+            path, reading = self._waiting.popleft()
+            found = reading.result()
+            if not isinstance(found, ImageError):
+                self.pending.append((path, None))
+                return found
+            self.pending.append((path, found))
+
+    def close(self) -> None:
+        """Read no more."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
 
     def unreadable(self, questions: Sequence[str | None]) -> Iterator[ImageText]:
         """The images that could not be read, up to the next that could."""

@@ -27,6 +27,10 @@ class LookedAhead(Iterator[Listed]):
     def __next__(self) -> Listed:
         return self._known.popleft() if self._known else next(self._images)
 
+    def has_arrived(self) -> bool:
+        """Whether the next one, or the end, is there."""
+        return bool(self._known) or bool(getattr(self._images, "has_arrived", lambda: True)())
+
     def paths(self) -> list[Path]:
         """The files of the next images, up to `CALIBRATED_ON`; they are listed for it, and still to come."""
         self._known.extend(islice(self._images, CALIBRATED_ON - len(self._known)))

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
-from itertools import chain
 
-from blipvino.cli.image_texts import ImageText
+from blipvino.cli.arrivals import Arrivals, Peeked
+from blipvino.cli.image_texts import AHEAD, ImageText
 from blipvino.cli.options import ImageTextOptions
 from blipvino.cli.text_printing import Form, Tally, print_summary, print_texts, write_picture
 from blipvino.errors import InputError
-from blipvino.photos.listing import Listed, list_photos, names_one_file
+from blipvino.photos.listing import STANDARD_INPUT, Listed, list_photos, names_one_file
 from blipvino.photos.places import Describer
 
 MakeTexts = Callable[[Iterator[Listed]], Generator[ImageText]]
@@ -44,11 +44,12 @@ def show_texts(inputs: Sequence[str], questions: Sequence[str], options: ImageTe
     listed = list_photos(inputs)
     if describer is not None:
         listed = _undescribed(listed, describer, tally)
-    first, second = next(listed, None), next(listed, None)
-    if first is not None and first.error is not None and second is None:
+    photos = Peeked(Arrivals(listed, AHEAD) if STANDARD_INPUT in inputs else listed)
+    first = photos.peek()
+    if first is not None and first.error is not None and photos.holds_one:
         raise first.error
     if first is not None:  # else standard input is empty, or all is done: no model is needed
-        texts = make(chain([first], [] if second is None else [second], listed))
+        texts = make(photos)
         print_texts(texts if describer is None else _kept(texts, describer), form, tally)
         if options.picture is not None:
             write_picture(tally, options.picture)

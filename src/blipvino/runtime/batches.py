@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -82,6 +83,25 @@ class _Jobs(Iterator[TextJob]):
         question = None if self._questions is None else next(self._questions)
         request = self._request
         return TextJob(self._caller, image, question, request.prompt, next(self._rngs), request.options)
+
+
+class _Split(Iterator[Image]):
+    """The images of pairs, of which the questions come after."""
+
+    def __init__(self, pairs: Iterator[tuple[Image, list[int]]]) -> None:
+        self.has_arrived = getattr(pairs, "has_arrived", lambda: True)
+        self._pairs = pairs
+        self._questions: deque[list[int]] = deque()
+
+    def __next__(self) -> Image:
+        image, question = next(self._pairs)
+        self._questions.append(question)
+        return image
+
+    def questions(self) -> Iterator[list[int]]:
+        """The question of each image that was taken, in order."""
+        while True:
+            yield self._questions.popleft()
 
 
 class BatchRunner:
@@ -172,6 +192,19 @@ class BatchRunner:
         made = self._texts_of(iter(pairs.images), seeds, iter(tokens), request)
         with closing(made):
             return list(request.reporter.track(made, "Answering", len(tokens)))
+
+    def answer_stream(
+        self, pairs: Iterator[tuple[Image, list[int]]], request: TextRequest
+    ) -> Generator[GeneratedTokens]:
+        """As `answer`, one by one, of any number of images and questions' tokens; images are read and looked at ahead.
+
+        Raises:
+            InputError: the model or memory does not allow that many tokens, beams or questions at a time.
+        """
+        longest = self._limits.longest_question
+        self._check(request.batch_size, longest, request)
+        split = _Split(pairs)
+        return self._texts_of(split, endless_generators(request.options.seed), split.questions(), request)
 
     def caption_job(
         self, image: SharedImage, request: TextRequest, caller: Caller, rng: np.random.Generator

@@ -251,6 +251,35 @@ class Blip(LoadedModel):
             return self.components.runner.answer_pieces(pairs.images[0], pairs.tokens[0], request, form.text)
         return form.results(self.components.runner.answer(pairs, request), pairs.several)
 
+    def answer_stream(
+        self,
+        pairs: Iterable[tuple[Image, str]],
+        *,
+        batch_size: int = DEFAULT_BATCH_SIZE,
+        return_details: bool = False,
+        return_scores: bool = False,
+        min_confidence: float | None = None,
+        **options: Any,
+    ) -> Iterator[Any]:
+        """Answers to any number of questions, one by one and in order, as they are ready.
+
+        Args:
+            pairs: each an image in any form and a question about it; an iterator is read no further ahead than needed.
+                An image that several questions follow one another about (the same object) is looked at once.
+            batch_size: questions that are decoded together; three times as many are held.
+            return_details: yield `Generated` instead of texts.
+            return_scores: likewise; a `Generated` has both.
+            min_confidence: texts that are less likely right are blank.
+            **options: `GenerationOptions`. With ``seed``, every answer is drawn as `answer` draws it.
+
+        Raises:
+            ImageError: an image cannot be read; raised when its turn comes, as what is wrong with a question.
+            InputError: an option is not allowed, or the checkpoint does not answer questions.
+        """
+        request = self.components.request(None, batch_size, False, options)
+        form = self.components.form("answers", request, return_details, return_scores, min_confidence)
+        return form.stream(self.components.runner.answer_stream(self.components.paired(pairs), request))
+
     def answer_ids(
         self,
         images: Images,

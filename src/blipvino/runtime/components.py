@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -21,7 +21,7 @@ from blipvino.runtime.features import FeatureCache, FeatureExtractor
 from blipvino.runtime.inputs.images import ImageProcessor
 from blipvino.runtime.inputs.texts import TextProcessor
 from blipvino.runtime.limits import Limits
-from blipvino.runtime.pairing import Images, QuestionPairs, pair_questions
+from blipvino.runtime.pairing import Image, Images, QuestionPairs, TokenizedPairs, pair_questions
 from blipvino.runtime.question_reader import QuestionReader
 from blipvino.runtime.reading import read_config, read_preprocessor, read_text_length
 from blipvino.runtime.results import Confidence, Kind, ResultForm
@@ -113,11 +113,23 @@ class Components:
         Raises:
             InputError: they do not go together, or the checkpoint answers none.
         """
+        self._check_answers()
+        return pair_questions(images, questions, self.texts)
+
+    def paired(self, pairs: Iterable[tuple[Image, str]]) -> TokenizedPairs:
+        """Images and questions as tokens, as they are asked for.
+
+        Raises:
+            InputError: the checkpoint answers no questions.
+        """
+        self._check_answers()
+        return TokenizedPairs(iter(pairs), self.texts)
+
+    def _check_answers(self) -> None:
         if not self.config.answers_questions:
             raise InputError(
                 f"{self.bundle.folder}: this bundle captions only; answers need a checkpoint such as blip-vqa"
             )
-        return pair_questions(images, questions, self.texts)
 
 
 def load_components(bundle: Bundle, options: EngineOptions, image_cache_bytes: int, verify: bool) -> Components:

@@ -31,6 +31,11 @@ class Limits:
         self._config = config
         self._memory = memory
 
+    @property
+    def longest_question(self) -> int:
+        """Tokens that a question has at the most."""
+        return self._config.text.max_position_embeddings
+
     def check_generation(
         self, prompt_tokens: int, texts: int, source_positions: int, options: GenerationOptions
     ) -> None:

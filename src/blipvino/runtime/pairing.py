@@ -90,6 +90,32 @@ def pair_questions(images: Images, questions: str | Iterable[str], texts: TextPr
     return QuestionPairs(sources, [texts.question(text) for text in listed], several or not isinstance(questions, str))
 
 
+class TokenizedPairs(Iterator[tuple[Image, list[int]]]):
+    """Images, each with the tokens of a question about it.
+
+    Args:
+        pairs: of images and questions; it may know whether the next has arrived.
+        texts: that tokenize questions.
+    """
+
+    def __init__(self, pairs: Iterator[tuple[Image, str]], texts: TextProcessor) -> None:
+        self.has_arrived = getattr(pairs, "has_arrived", lambda: True)
+        self._pairs = pairs
+        self._texts = texts
+
+    def __next__(self) -> tuple[Image, list[int]]:
+        """The next.
+
+        Raises:
+            InputError: it is no pair, or the question is not allowed.
+        """
+        pair = next(self._pairs)
+        if not isinstance(pair, tuple) or len(pair) != 2:
+            raise InputError(f"expected pairs of an image and a question, found {kind_of(pair)}")
+        image, question = pair
+        return image, self._texts.question(question)
+
+
 def paired_features(
     images: Sequence[Image], batches: Iterable[slice], extractor: FeatureExtractor
 ) -> Iterator[tuple[slice, list[ImageFeatures]]]:

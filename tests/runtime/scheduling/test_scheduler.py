@@ -55,6 +55,12 @@ def lone_text(blip, number):
         scheduler.close()
 
 
+def assert_same(found, expected):
+    """The same text; other sizes of batches round otherwise."""
+    assert (found.token_ids, found.finish_reason) == (expected.token_ids, expected.finish_reason)
+    np.testing.assert_allclose(found.log_probs, expected.log_probs, atol=1e-4)
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_every_text_is_what_it_is_alone(answerer, seed):
     """Arrivals, callers, cancellations and lengths by chance."""
@@ -73,7 +79,7 @@ def test_every_text_is_what_it_is_alone(answerer, seed):
                 chance.choice(jobs)[1].result.cancel()
         for number, job in jobs:
             if not job.result.cancelled():
-                assert job.result.result(60) == expected[number]
+                assert_same(job.result.result(60), expected[number])
         assert sum(job.result.cancelled() for _, job in jobs) < len(jobs)
         assert all(caller.decoded == 0 for caller in callers)
     finally:
@@ -89,7 +95,8 @@ def test_what_nobody_sees_any_more_is_forgotten(tiny_vqa, monkeypatch):
     scheduler = scheduler_of(blip, rows=4)
     jobs = [job_of(blip, number, Caller(2)) for number in numbers]
     scheduler.submit(jobs)
-    assert [job.result.result(60) for job in jobs] == expected
+    for job, text in zip(jobs, expected, strict=True):
+        assert_same(job.result.result(60), text)
     scheduler.close()
 
 
@@ -184,7 +191,7 @@ def test_an_error_of_one_leaves_the_others(tiny_vqa):
     scheduler.submit([bad, good])
     with pytest.raises(InputError, match="no token"):
         bad.result.result(60)
-    assert good.result.result(60) == lone_text(blip, 1)
+    assert_same(good.result.result(60), lone_text(blip, 1))
     scheduler.close()
 
 
@@ -205,13 +212,15 @@ def test_threads_end_when_there_is_nothing_to_do(tiny_vqa, monkeypatch):
 def test_a_short_question_does_not_wait_for_a_long_batch(demo):
     """Of two callers, the one of whom less is being done is served first."""
     blip = demo.exact
-    scheduler = scheduler_of(blip, rows=4)
-    many = [job_of(blip, 0, caller) for caller in [Caller(16)] for _ in range(40)]
+    scheduler, many_texts = scheduler_of(blip, rows=4), Caller(4)
+    many = [job_of(blip, 0, many_texts) for _ in range(60)]
+    lone_text(blip, 5)  # its graphs are compiled
     scheduler.submit(many)
     while not any(job.result.done() for job in many):
         time.sleep(0.001)
+    before = sum(job.result.done() for job in many)
     question = job_of(blip, 5, Caller(1))
     scheduler.submit([question])
     question.result.result(60)
-    assert sum(job.result.done() for job in many) < 20
+    assert sum(job.result.done() for job in many) - before <= 16
     scheduler.close()

@@ -89,6 +89,7 @@ class RunningBatch:
             self.reserve(2 * place)
         project(self._sources[place : place + 1])
         self._masks[place] = source_mask
+        self._bound = 0  # the masks have changed
         seat = Seat(place)
         seat.give(inputs)
         self._seats.append(seat)
