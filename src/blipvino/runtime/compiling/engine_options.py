@@ -29,6 +29,9 @@ class EngineOptions:
         cache: folder for compiled graphs, so that a later start skips compilation; None keeps none. A path as text
             becomes a `Path`.
         threads: CPU threads, from 1 to `MAX_THREADS`; None uses every core.
+        pinning: whether each thread stays on a core of its own: faster on a machine that does nothing else, much slower
+            beside a neighbour that keeps one of the cores busy, for which all others then wait. None leaves it to
+            OpenVINO, which pins.
         mode: "latency" gives an image all threads, "throughput" gives each of several images a thread of its own.
         arithmetic: of quantized graphs: "int8" on 8-bit kernels; "int7" on these with activations in 7 bits, which is
             exact without VNNI too; "float" with 8-bit weights; "simulated" and "simulated-int7" round as exact kernels
@@ -46,6 +49,7 @@ class EngineOptions:
     precision: Precision = "auto"
     cache: Path | None = None
     threads: int | None = None
+    pinning: bool | None = None
     mode: Mode = "latency"
     arithmetic: ArithmeticOption = "auto"
     layers: LayersOption = "auto"
@@ -65,6 +69,8 @@ class EngineOptions:
         checks.choice("selftest", self.selftest, get_args(SelfTestMode))
         if self.threads is not None:
             object.__setattr__(self, "threads", checks.integer("threads", self.threads, 1, MAX_THREADS))
+        if self.pinning is not None:
+            object.__setattr__(self, "pinning", checks.flag("pinning", self.pinning))
         if self.cache is not None:
             object.__setattr__(self, "cache", checks.folder_path("cache", self.cache))
         object.__setattr__(self, "device", device_name(self.device))
@@ -77,6 +83,7 @@ class EngineOptions:
         """
         own = {
             "threads": self.threads is not None,
+            "pinning": self.pinning is not None,
             "layers": self.layers != "auto",
             "arithmetic": self.arithmetic not in ("auto", "int8", "float"),
         }
@@ -93,4 +100,6 @@ class EngineOptions:
             chosen["INFERENCE_PRECISION_HINT"] = self.precision
         if self.threads is not None:
             chosen["INFERENCE_NUM_THREADS"] = self.threads
+        if self.pinning is not None:
+            chosen["ENABLE_CPU_PINNING"] = self.pinning
         return chosen
