@@ -15,7 +15,7 @@ import argparse
 import asyncio
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -58,10 +58,8 @@ class Captions:
 
     def tasks(self, count: int) -> None:
         """So many tasks."""
-        model, images = AsyncBlip(self._blip), self._images()
-        asyncio.run(
-            _in_tasks(count, [lambda i=image: model.caption(i, max_new_tokens=self._tokens) for image in images])
-        )
+        model = AsyncBlip(self._blip)
+        asyncio.run(_in_tasks(count, [model.caption(image, max_new_tokens=self._tokens) for image in self._images()]))
 
 
 class Answers:
@@ -92,16 +90,16 @@ class Answers:
     def tasks(self, count: int) -> None:
         """So many tasks."""
         model = AsyncBlip(self._blip)
-        asked = [lambda i=image: model.answer(i, QUESTION, max_new_tokens=self._tokens) for image in self._asked]
+        asked = [model.answer(image, QUESTION, max_new_tokens=self._tokens) for image in self._asked]
         asyncio.run(_in_tasks(count, asked))
 
 
-async def _in_tasks(count: int, calls: Sequence[Callable[[], object]]) -> None:
+async def _in_tasks(count: int, calls: Sequence[Coroutine[None, None, object]]) -> None:
     room = asyncio.Semaphore(count)
 
-    async def run(call: Callable[[], object]) -> None:
+    async def run(call: Coroutine[None, None, object]) -> None:
         async with room:
-            await call()  # type: ignore[misc]
+            await call
 
     await asyncio.gather(*map(run, calls))
 

@@ -114,7 +114,8 @@ def test_a_sure_token_is_no_likelier_than_certain(options):
         logits = np.tile(np.array([1234.5678, 3.0, -5.0], np.float32), (len(input_ids), 1))
         top = np.argsort(-logits, axis=1)
         largest = np.take_along_axis(logits, top, axis=1)
-        return Scores(top, largest, np.nextafter(largest[:, :1], np.float32(0)), lambda: logits)
+        normalizer = np.nextafter(largest[:, :1], np.float32(0))
+        return Scores(top, largest, normalizer, lambda rows: logits[rows], np.arange(len(logits)))
 
     chosen = GenerationOptions(max_new_tokens=3, **options)
     (row,) = generation.generate(step, [1], generation.row_generators(1, 0), 0, chosen)

@@ -178,4 +178,4 @@ def test_an_iterator_that_raises_does_so_at_its_turn(tiny_vqa):
     stream, found = tiny_vqa.exact.caption_stream(images(), batch_size=2, **SHORT), []
     with pytest.raises(ImageError, match="sample 6"):
         stream_into(found, stream)
-    assert len(found) == 4
+    assert len(found) == 5

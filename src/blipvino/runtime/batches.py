@@ -70,13 +70,14 @@ class _Jobs(Iterator[TextJob]):
         rngs: Iterator[np.random.Generator],
         questions: Iterator[list[int]] | None,
         request: TextRequest,
+        caller: Caller,
     ) -> None:
         self.has_arrived = images.has_arrived
         self._images = images
         self._rngs = rngs
         self._questions = questions
         self._request = request
-        self._caller = Caller(request.batch_size)
+        self._caller = caller
 
     def __next__(self) -> TextJob:
         image = next(self._images)
@@ -162,9 +163,10 @@ class BatchRunner:
             ImageError: an image cannot be read.
             InputError: the model or memory does not allow that many tokens, beams or images at a time.
         """
-        self._check(min(request.batch_size, len(images)), self._positions, request)
+        together = min(request.batch_size, len(images))
+        self._check(together, self._positions, request)
         seeds = iter(row_generators(len(images), request.options.seed))
-        made = self._texts_of(iter(images), seeds, None, request)
+        made = self._texts_of(iter(images), seeds, None, request, together)
         with closing(made):
             return list(request.reporter.track(made, "Captioning", len(images)))
 
@@ -177,7 +179,7 @@ class BatchRunner:
         held = (AHEAD + 1) * request.batch_size
         self._limits.check_images(held, f"batch_size {shown(request.batch_size)}", "lower it")
         self._check(request.batch_size, self._positions, request)
-        return self._texts_of(images, endless_generators(request.options.seed), None, request)
+        return self._texts_of(images, endless_generators(request.options.seed), None, request, request.batch_size)
 
     def answer(self, pairs: QuestionPairs, request: TextRequest) -> list[GeneratedTokens]:
         """The tokens of each question's answer, those of the prompt included.
@@ -187,9 +189,10 @@ class BatchRunner:
             InputError: the model or memory does not allow that many tokens, beams or questions at a time.
         """
         tokens = pairs.tokens
-        self._check(min(request.batch_size, len(tokens)), max(map(len, tokens), default=0), request)
+        together = min(request.batch_size, len(tokens))
+        self._check(together, max(map(len, tokens), default=0), request)
         seeds = iter(row_generators(len(tokens), request.options.seed))
-        made = self._texts_of(iter(pairs.images), seeds, iter(tokens), request)
+        made = self._texts_of(iter(pairs.images), seeds, iter(tokens), request, together)
         with closing(made):
             return list(request.reporter.track(made, "Answering", len(tokens)))
 
@@ -204,7 +207,8 @@ class BatchRunner:
         longest = self._limits.longest_question
         self._check(request.batch_size, longest, request)
         split = _Split(pairs)
-        return self._texts_of(split, endless_generators(request.options.seed), split.questions(), request)
+        rngs = endless_generators(request.options.seed)
+        return self._texts_of(split, rngs, split.questions(), request, request.batch_size)
 
     def caption_job(
         self, image: SharedImage, request: TextRequest, caller: Caller, rng: np.random.Generator
@@ -268,10 +272,11 @@ class BatchRunner:
         rngs: Iterator[np.random.Generator],
         questions: Iterator[list[int]] | None,
         request: TextRequest,
+        together: int,
     ) -> Generator[GeneratedTokens]:
-        """Texts about images, in order; each is submitted when its image has been read."""
+        """Texts about images, in order, so many of them decoded together at the most."""
         with closing(ImagesAhead(images, self._extractor, request.batch_size)) as read:
-            jobs = _Jobs(read, rngs, questions, request)
+            jobs = _Jobs(read, rngs, questions, request, Caller(together))
             yield from texts_in_order(self._scheduler, jobs, AHEAD * request.batch_size)
 
     def rank(

@@ -69,7 +69,7 @@ class Components:
     @cached_property
     def scheduler(self) -> Scheduler:
         """Generates the texts of all calls side by side."""
-        encoder = JobEncoder(self.extractor, self.texts)
+        encoder = JobEncoder(self.extractor, self.texts, window=self.engine.images_at_once)
         return Scheduler(encoder, JobDecoder(self.engine, self.config.text.sep_token_id))
 
     @cached_property

@@ -57,7 +57,7 @@ class Engine:
         self._config = config
         self._compiler = Compiler(graphs, config, options, selftest)
         self._arena = Arena()
-        self._projectors: dict[int, ov.InferRequest] = {}
+        self._projectors: dict[Sizes, ov.InferRequest] = {}
 
     @property
     def options(self) -> EngineOptions:
@@ -68,6 +68,11 @@ class Engine:
     def arithmetic(self) -> Choice:
         """The arithmetic of quantized graphs, and why it is that one."""
         return self._compiler.choice
+
+    @property
+    def images_at_once(self) -> int:
+        """Images that `image_embeds` works on side by side."""
+        return self._compiler.side_by_side
 
     def image_embeds(self, pixels: Pixels) -> FloatArray:
         """uint8 ``[B, size, size, 3]`` -> float32 ``[B, S, D]``."""
@@ -197,10 +202,10 @@ class Engine:
             alone: whether it never holds more than one row, for which a graph of static shapes is faster.
         """
         request = self._compiler.new_request("answer", self._step_sizes(positions, single=alone))
-        return RunningBatch(request, self._projector(positions).model_outputs, positions, beams)
+        return RunningBatch(request, self._projector(positions, alone).model_outputs, positions, beams)
 
     def projection(
-        self, states: FloatArray, mask: IntArray, positions: int
+        self, states: FloatArray, mask: IntArray, positions: int, *, alone: bool
     ) -> tuple[Callable[[CrossKV], None], IntArray]:
         """What writes a source's keys and values into a place of a running batch, and its padded mask.
 
@@ -208,8 +213,9 @@ class Engine:
             states: float32 ``[S, D]``.
             mask: int64 ``[S]``.
             positions: of the batch.
+            alone: as of the batch.
         """
-        request = self._projector(positions)
+        request = self._projector(positions, alone)
         (port,) = request.model_inputs
         padded = np.ascontiguousarray(_padded(states[None], positions))
 
@@ -220,11 +226,15 @@ class Engine:
 
         return project, _padded(mask[None], positions)[0]
 
-    def _projector(self, positions: int) -> ov.InferRequest:
-        """The request that projects sources of running batches, whoever else projects meanwhile."""
-        if positions not in self._projectors:
-            self._projectors[positions] = self._compiler.new_request("answer_kv", Sizes(1, positions))
-        return self._projectors[positions]
+    def _projector(self, positions: int, alone: bool) -> ov.InferRequest:
+        """The request that projects sources of running batches, whoever else projects meanwhile.
+
+        Short questions that are decoded beside others are projected by one graph, whatever their length.
+        """
+        sizes = Sizes(1, positions) if alone or positions == self._config.vision.num_positions else Sizes()
+        if sizes not in self._projectors:
+            self._projectors[sizes] = self._compiler.new_request("answer_kv", sizes)
+        return self._projectors[sizes]
 
     def prepare(self, positions: int, rows: int) -> None:
         """Get the step of ``rows`` texts over so many source positions ready before the other graphs.

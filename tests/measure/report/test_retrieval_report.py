@@ -54,5 +54,5 @@ def test_an_evaluation_that_is_there_is_taken(written, retrieval_int8, tiny_retr
     with pytest.raises(InputError, match="evaluated alone"):
         known_evaluation(tmp_path / "alone", open_bundle(tiny_retriever.bundle))
     (tmp_path / "evaluation.json").write_text(f'{{"compressed": "{DIGEST}"}}')
-    with pytest.raises(DataError, match="not an evaluation of retrieval"):
+    with pytest.raises(DataError, match="not a RetrievalEvaluation of this version"):
         known_evaluation(tmp_path, open_bundle(tiny_retriever.bundle))

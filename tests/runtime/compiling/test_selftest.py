@@ -202,7 +202,7 @@ def test_the_test_compiles_little_that_is_not_needed(bundle, images):
     """No graph that the answer itself does not need."""
     blip = Blip.load(bundle, options=FLOAT)
     blip.answer([scene_image(3)] * images, ["what color is it?"] * images)
-    compiled = Counter(name for name, _ in blip.engine._compiler._requests)
+    compiled = Counter(name for name, _ in blip.engine._compiler._loaded)
     assert compiled == {"question_kv": 1, "question": 1, "answer_kv": 1, "answer": 1}
 
 

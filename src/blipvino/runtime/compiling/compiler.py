@@ -132,6 +132,11 @@ class Compiler:
         return ov.AsyncInferQueue(self._compile(name, sizes, streams), self._threads)
 
     @property
+    def side_by_side(self) -> int:
+        """Requests of a `queue` that run at the same time; on another device it is the device that knows."""
+        return self._threads if self.options.mode == "throughput" and self._on_cpu else 1
+
+    @property
     def _on_cpu(self) -> bool:
         """Whether the CPU alone computes, of whose kernels and arithmetic something is known."""
         return self._device == CPU

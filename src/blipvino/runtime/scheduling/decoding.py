@@ -85,7 +85,7 @@ class JobDecoder:
         try:
             batch = self._batch(key)
             search = one_text(job.prompt, job.rng, self._eos_token_id, job.options)
-            project, mask = self._engine.projection(job.source.states, job.source.mask, key.positions)
+            project, mask = self._engine.projection(job.source.states, job.source.mask, key.positions, alone=key.alone)
             seat = batch.join(project, mask, next(search))
         except (BlipvinoError, RuntimeError) as error:  # the latter OpenVINO's
             job.fail(error)

@@ -34,11 +34,14 @@ class JobEncoder:
             jobs: whose images are looked at together.
         """
         self._look({id(job.image): job.image for job in jobs}.values())
-        for job in jobs:
+        for image in {id(job.image): job.image for job in jobs}.values():
+            about = [job for job in jobs if job.image is image]
             try:
-                job.source = self._source(job)
+                for job, source in zip(about, self._sources(image, about), strict=True):
+                    job.source = source
             except (BlipvinoError, RuntimeError) as error:  # the latter OpenVINO's
-                job.fail(error)
+                for job in about:
+                    job.fail(error)
 
     def _look(self, images: Collection[SharedImage]) -> None:
         unknown = [(image, image.pixels) for image in images if image.pixels is not None]
@@ -47,18 +50,21 @@ class JobEncoder:
             for (image, _), features in zip(unknown, made, strict=True):
                 image.seen = features
 
-    def _source(self, job: TextJob) -> Source:
-        features = job.image.features
+    def _sources(self, image: SharedImage, jobs: Sequence[TextJob]) -> list[Source]:
+        """What the texts about one image are decoded of."""
+        features = image.features
         assert features is not None
-        if job.question is None:
-            embeds = features.image_embeds
-            return Source(embeds, np.ones(len(embeds), np.int64))
-        return self._asked(features, job.question)
+        embeds = features.image_embeds
+        questions = [job.question for job in jobs if job.question is not None]
+        states = iter(self._asked(features, questions)) if questions else iter(())
+        seen = Source(embeds, np.ones(len(embeds), np.int64))
+        return [seen if job.question is None else next(states) for job in jobs]
 
-    def _asked(self, features: ImageFeatures, question: Sequence[int]) -> Source:
-        tokens = self._texts.batch([list(question)])
+    def _asked(self, features: ImageFeatures, questions: Sequence[Sequence[int]]) -> list[Source]:
+        tokens = self._texts.batch([list(question) for question in questions])
         mask: IntArray = tokens.attention_mask
         engine = self._extractor.engine
         with engine.lock:
             states = engine.question_states(tokens.input_ids, mask, self._extractor.question_kv(features))
-        return Source(states[0], mask[0])
+        lengths = [len(question) for question in questions]
+        return [Source(row[:length], ones[:length]) for row, ones, length in zip(states, mask, lengths, strict=True)]

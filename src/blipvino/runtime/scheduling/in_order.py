@@ -33,25 +33,50 @@ def texts_in_order(scheduler: Scheduler, jobs: Iterator[TextJob], ahead: int) ->
         BlipvinoError: a text cannot be made; raised when its turn comes.
     """
     submitted: deque[TextJob] = deque()
-    trouble: Exception | None = None
-    has_arrived = getattr(jobs, "has_arrived", lambda: True)
+    coming = _Coming(jobs)
     try:
         while True:
-            while submitted and (len(submitted) >= ahead or submitted[0].result.done() or not has_arrived()):
+            # As many as there is room for at once, so that what begins together is decoded together.
+            new = coming.take(ahead - len(submitted), wait=not submitted)
+            if new:
+                submitted += new
+                scheduler.submit(new)
+            elif not submitted:
+                break
+            while submitted and (len(submitted) >= ahead or submitted[0].result.done() or not coming.has_arrived()):
                 yield submitted.popleft().result.result()
-            try:
-                job = next(jobs)
-            except StopIteration:
-                break
-            except Exception as error:  # the iterator's own, whatever it is
-                trouble = error
-                break
-            scheduler.submit([job])
-            submitted.append(job)
-        while submitted:
-            yield submitted.popleft().result.result()
-        if trouble is not None:
-            raise trouble
+        if coming.trouble is not None:
+            raise coming.trouble
     finally:
         for job in submitted:
             job.result.cancel()
+
+
+class _Coming:
+    """The jobs that are still to be submitted.
+
+    Attributes:
+        trouble: the error that they ended with.
+    """
+
+    def __init__(self, jobs: Iterator[TextJob]) -> None:
+        self._jobs = jobs
+        self._arrived = getattr(jobs, "has_arrived", lambda: True)
+        self._have_ended = False
+        self.trouble: Exception | None = None
+
+    def has_arrived(self) -> bool:
+        """Whether there is one to be taken now; none ever is again after the end."""
+        return not self._have_ended and bool(self._arrived())
+
+    def take(self, most: int, *, wait: bool) -> list[TextJob]:
+        """The next, as many as have arrived; at least one if it is to be waited for, and there is any."""
+        taken: list[TextJob] = []
+        while len(taken) < most and not self._have_ended and ((wait and not taken) or self._arrived()):
+            try:
+                taken.append(next(self._jobs))
+            except StopIteration:
+                self._have_ended = True
+            except Exception as error:  # the iterator's own, whatever it is; it is raised in its turn
+                self._have_ended, self.trouble = True, error
+        return taken

@@ -23,7 +23,7 @@ class Caller:
     """Who asks for texts: one call, or one client.
 
     Attributes:
-        together: of its texts that may be decoded at the same time.
+        together: of its texts that may be decoded at the same time; 1 where there is but one.
         decoded: of its texts that are being decoded now.
     """
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from blipvino.errors import DeadlineError, OverloadError
 from blipvino.runtime.scheduling.decoding import JobDecoder
 from blipvino.runtime.scheduling.encoding import JobEncoder
-from blipvino.runtime.scheduling.jobs import Caller, TextJob
+from blipvino.runtime.scheduling.jobs import Caller, SharedImage, TextJob
 
 DEFAULT_ROWS = 16
 """Rows of text that are decoded at a time: more are hardly faster, and all wait longer."""
@@ -132,7 +132,12 @@ class Scheduler:
 
     def _next_to_encode(self) -> list[TextJob]:
         self._waiting = [job for job in self._waiting if not _dropped(job)]
-        chosen = sorted(self._waiting, key=lambda job: job.urgency)[: self._encoder.window]
+        images: list[SharedImage] = []
+        for job in sorted(self._waiting, key=lambda job: job.urgency):
+            if job.image not in images and len(images) < self._encoder.window:
+                images.append(job.image)
+        # What is asked about one image is read at once.
+        chosen = [job for job in self._waiting if job.image in images][: self._most_rows]
         self._waiting = [job for job in self._waiting if job not in chosen]
         return chosen
 
@@ -144,7 +149,7 @@ class Scheduler:
                 gone = [job for job in self._decoder.jobs if job.is_given_up]
                 joining = self._next_to_decode(gone)
                 busy = self._decoder.jobs or self._waiting or self._encoding or self._ready
-                alone = len(joining) == 1 and not busy
+                alone = len(joining) == 1 and joining[0].caller.together == 1 and not busy
                 if joining:
                     self._changed.notify_all()  # there is room for others to be encoded
             for job in gone:
