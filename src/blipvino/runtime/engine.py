@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -205,26 +205,30 @@ class Engine:
         return RunningBatch(request, self._projector(positions, alone).model_outputs, positions, beams)
 
     def projection(
-        self, states: FloatArray, mask: IntArray, positions: int, *, alone: bool
+        self, states: Sequence[FloatArray], masks: Sequence[IntArray], positions: int, *, alone: bool
     ) -> tuple[Callable[[CrossKV], None], IntArray]:
-        """What writes a source's keys and values into a place of a running batch, and its padded mask.
+        """What writes sources' keys and values into places of a running batch, and their padded masks ``[N, S]``.
 
         Args:
-            states: float32 ``[S, D]``.
-            mask: int64 ``[S]``.
+            states: of each, float32 ``[S, D]``.
+            masks: of each, int64 ``[S]``.
             positions: of the batch.
             alone: as of the batch.
         """
         request = self._projector(positions, alone)
         (port,) = request.model_inputs
-        padded = np.ascontiguousarray(_padded(states[None], positions))
+        padded = np.concatenate([_padded(each[None], positions) for each in states])
+        # Images one by one, each into its place; texts all at once.
+        step = 1 if positions == self._config.vision.num_positions else len(states)
 
-        def project(place: CrossKV) -> None:
-            request.set_tensor(port, ov.Tensor(padded))
-            place.bind(request)
-            request.infer(share_outputs=True)
+        def project(places: CrossKV) -> None:
+            for first in range(0, len(padded), step):
+                some = slice(first, first + step)
+                request.set_tensor(port, ov.Tensor(np.ascontiguousarray(padded[some])))
+                places[some].bind(request)
+                request.infer(share_outputs=True)
 
-        return project, _padded(mask[None], positions)[0]
+        return project, np.concatenate([_padded(mask[None], positions) for mask in masks])
 
     def _projector(self, positions: int, alone: bool) -> ov.InferRequest:
         """The request that projects sources of running batches, whoever else projects meanwhile.

@@ -65,7 +65,7 @@ class RunningBatch:
         self._past = 0
         self._bound = 0
         self._sources, self._masks = CrossKV({}), np.empty((0, positions), np.int64)
-        self.reserve(1)
+        self._reserve(1)
 
     def __len__(self) -> int:
         """Texts that are in it."""
@@ -76,24 +76,25 @@ class RunningBatch:
         """Bytes of the sources' keys and values."""
         return self._sources.nbytes
 
-    def join(self, project: Callable[[CrossKV], None], source_mask: IntArray, inputs: Inputs) -> Seat:
-        """Let a text begin.
+    def join(self, project: Callable[[CrossKV], None], source_masks: IntArray, inputs: Sequence[Inputs]) -> list[Seat]:
+        """Let texts begin.
 
         Args:
-            project: writes its source's keys and values into the memory that it is given.
-            source_mask: int64 ``[S]``, ones where the source may be attended to.
-            inputs: its prompt.
+            project: writes the keys and values of all their sources into the memory that it is given.
+            source_masks: int64 ``[N, S]``, ones where a source may be attended to.
+            inputs: the prompt of each.
         """
-        place = len(self._seats)
-        if place == len(self._masks):
-            self.reserve(2 * place)
-        project(self._sources[place : place + 1])
-        self._masks[place] = source_mask
+        first = len(self._seats)
+        places = slice(first, first + len(inputs))
+        self._reserve(places.stop)
+        project(self._sources[places])
+        self._masks[places] = source_masks
         self._bound = 0  # the masks have changed
-        seat = Seat(place)
-        seat.give(inputs)
-        self._seats.append(seat)
-        return seat
+        seats = [Seat(place) for place in range(places.start, places.stop)]
+        for seat, given in zip(seats, inputs, strict=True):
+            seat.give(given)
+        self._seats += seats
+        return seats
 
     def leave(self, seat: Seat) -> None:
         """Let a text end."""
@@ -177,10 +178,11 @@ class RunningBatch:
         )
         return Scores(top_ids, top_logits, normalizer, lambda some: request.get_tensor("logits").data[some], rows)
 
-    def reserve(self, places: int) -> None:
+    def _reserve(self, places: int) -> None:
         """Have memory for so many texts; those that are there are kept."""
         if places <= len(self._masks):
             return
+        places = max(places, 2 * len(self._seats))
         sources = empty_cross_kv(self._ports, places, self._positions)
         masks = np.zeros((places, self._positions), np.int64)
         if self._seats:

@@ -63,35 +63,34 @@ class JobDecoder:
         """That are being decoded."""
         return [text.job for text in self._texts.values()]
 
-    def reserve(self, jobs: Sequence[TextJob]) -> None:
-        """Have memory for what is about to begin."""
-        counts: dict[_Key, int] = {}
-        for job in jobs:
-            key = self._key(job, alone=False)
-            counts[key] = counts.get(key, 0) + 1
-        for key, count in counts.items():
-            batch = self._batch(key)
-            batch.reserve(len(batch) + count)
-
-    def begin(self, job: TextJob, alone: bool) -> None:
-        """Begin a job's text; what goes wrong is its result.
+    def begin(self, jobs: Sequence[TextJob], *, alone: bool = False) -> None:
+        """Begin jobs' texts; what goes wrong is their result.
 
         Args:
-            job: with its source.
-            alone: whether nothing else is to be expected meanwhile: then a graph for one row is faster.
+            jobs: with their sources.
+            alone: whether there is one, and nothing else is to be expected meanwhile: then a graph for one row is
+                faster.
         """
-        assert job.source is not None
-        key = self._key(job, alone and job.options.num_beams == 1)
-        try:
-            batch = self._batch(key)
-            search = one_text(job.prompt, job.rng, self._eos_token_id, job.options)
-            project, mask = self._engine.projection(job.source.states, job.source.mask, key.positions, alone=key.alone)
-            seat = batch.join(project, mask, next(search))
-        except (BlipvinoError, RuntimeError) as error:  # the latter OpenVINO's
-            job.fail(error)
-            return
-        job.caller.decoded += 1
-        self._texts[seat] = _Text(job, search, batch, seat)
+        together: dict[_Key, list[TextJob]] = {}
+        for job in jobs:
+            together.setdefault(self._key(job, alone and job.options.num_beams == 1), []).append(job)
+        for key, those in together.items():
+            try:
+                self._join(key, those)
+            except (BlipvinoError, RuntimeError) as error:  # the latter OpenVINO's
+                for job in those:
+                    job.fail(error)
+
+    def _join(self, key: _Key, jobs: Sequence[TextJob]) -> None:
+        batch = self._batch(key)
+        searches = [one_text(job.prompt, job.rng, self._eos_token_id, job.options) for job in jobs]
+        sources = [job.source for job in jobs if job.source is not None]
+        states, masks = [source.states for source in sources], [source.mask for source in sources]
+        project, padded = self._engine.projection(states, masks, key.positions, alone=key.alone)
+        seats = batch.join(project, padded, [next(search) for search in searches])
+        for job, search, seat in zip(jobs, searches, seats, strict=True):
+            job.caller.decoded += 1
+            self._texts[seat] = _Text(job, search, batch, seat)
 
     def step(self) -> None:
         """Take one step with the batches that are most urgent: others wait until those texts are done."""

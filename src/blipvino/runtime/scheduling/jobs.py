@@ -25,10 +25,12 @@ class Caller:
     Attributes:
         together: of its texts that may be decoded at the same time; 1 where there is but one.
         decoded: of its texts that are being decoded now.
+        turn: of its last job.
     """
 
     together: int
     decoded: int = 0
+    turn: int = 0
 
 
 @dataclass(eq=False)
@@ -81,6 +83,7 @@ class TextJob:
         heard: called with all tokens so far whenever there are new ones, in the thread that decodes; not with beams,
             of which none is sure before the end. It must not block.
         result: the text.
+        turn: when it is to be worked on: the scheduler's count of turns, in which callers alternate.
         number: that counts jobs, the oldest first.
         source: what the decoder attends to, once it is known.
     """
@@ -95,13 +98,14 @@ class TextJob:
     deadline: float | None = None
     heard: Callable[[Sequence[int]], None] | None = None
     result: Future[GeneratedTokens] = field(default_factory=Future)
+    turn: int = 0
     number: int = field(default_factory=lambda: next(_numbers))
     source: Source | None = None
 
     @property
     def urgency(self) -> tuple[int, int, int]:
-        """Sorts jobs: by priority, then those of callers of whom least is being done, then by age."""
-        return -self.priority, self.caller.decoded, self.number
+        """Sorts jobs: by priority, then by turn, then by age."""
+        return -self.priority, self.turn, self.number
 
     @property
     def is_late(self) -> bool:

@@ -57,7 +57,8 @@ class Scheduler:
         self._longest = longest
         self._changed = threading.Condition()
         self._waiting: list[TextJob] = []
-        self._encoding = 0
+        self._turn = 0
+        self._encoding: list[TextJob] = []
         self._ready: list[TextJob] = []
         self._threads: set[threading.Thread] = set()
         self._closed = False
@@ -73,6 +74,8 @@ class Scheduler:
                 raise OverloadError("this model is being closed; no more texts are taken")
             if self._longest is not None and len(self._waiting) + len(self._ready) + len(jobs) > self._longest:
                 raise OverloadError(f"{self._longest} texts are waiting already; try again later")
+            for job in jobs:  # who comes now does not wait for all that others brought before
+                job.turn = job.caller.turn = max(job.caller.turn, self._turn) + 1
             self._waiting += jobs
             self._start()
             self._changed.notify_all()
@@ -81,7 +84,7 @@ class Scheduler:
     def load(self) -> Load:
         """What it is busy with now."""
         with self._changed:
-            waiting = len(self._waiting) + self._encoding
+            waiting = len(self._waiting) + len(self._encoding)
             return Load(waiting, len(self._ready), len(self._decoder.jobs), self._decoder.rows)
 
     def close(self) -> None:
@@ -114,14 +117,14 @@ class Scheduler:
                 if not self._await(lambda: self._may_encode):
                     return
                 jobs = self._next_to_encode()
-                self._encoding = len(jobs)
+                self._encoding = jobs
             try:
                 self._encoder.encode(jobs)
             except Exception as error:  # whatever it is, it is of these jobs, and others go on
                 for job in jobs:
                     job.fail(error)
             with self._changed:
-                self._encoding = 0
+                self._encoding = []
                 self._ready += [job for job in jobs if job.source is not None]
                 self._changed.notify_all()
 
@@ -138,13 +141,14 @@ class Scheduler:
                 images.append(job.image)
         # What is asked about one image is read at once.
         chosen = [job for job in self._waiting if job.image in images][: self._most_rows]
+        self._turn = max([self._turn, *(job.turn for job in chosen)])
         self._waiting = [job for job in self._waiting if job not in chosen]
         return chosen
 
     def _decode(self) -> None:
         while True:
             with self._changed:
-                if not self._await(lambda: bool(self._ready or self._decoder.jobs)):
+                if not self._await(lambda: self._may_step):
                     return
                 gone = [job for job in self._decoder.jobs if job.is_given_up]
                 joining = self._next_to_decode(gone)
@@ -155,11 +159,24 @@ class Scheduler:
             for job in gone:
                 self._decoder.end(job)
                 _dropped(job)
-            if not alone:
-                self._decoder.reserve(joining)
-            for job in joining:
-                self._decoder.begin(job, alone)
+            self._decoder.begin(joining, alone=alone)
             self._decoder.step()
+
+    @property
+    def _may_step(self) -> bool:
+        """A step of many rows takes hardly longer than one of few: those that can still join are waited for."""
+        if not self._ready and not self._decoder.jobs:
+            return False
+        return not (self._waiting or self._encoding) or self._rows_of(
+            (*self._ready, *self._decoder.jobs)
+        ) >= self._rows_of((*self._waiting, *self._encoding, *self._ready, *self._decoder.jobs))
+
+    def _rows_of(self, jobs: Sequence[TextJob]) -> int:
+        """Of so many jobs, as many as may be decoded at a time."""
+        rows: dict[Caller, list[int]] = {}
+        for job in jobs:
+            rows.setdefault(job.caller, []).append(job.options.num_beams)
+        return min(self._most_rows, sum(sum(beams[: caller.together]) for caller, beams in rows.items()))
 
     def _next_to_decode(self, gone: Sequence[TextJob]) -> list[TextJob]:
         """Jobs that join now, the most urgent first, as many as there is room for; these are ready no longer."""
@@ -182,7 +199,7 @@ class Scheduler:
     @property
     def _most_rows(self) -> int:
         """That are decoded at a time now."""
-        known = (*self._waiting, *self._ready, *self._decoder.jobs)
+        known = (*self._waiting, *self._encoding, *self._ready, *self._decoder.jobs)
         return max([self._rows, *(job.caller.together * job.options.num_beams for job in known)])
 
     def _await(self, is_due: Callable[[], bool]) -> bool:
