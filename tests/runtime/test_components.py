@@ -103,7 +103,9 @@ def test_another_engine_is_exchanged_in_one_place(tiny_vqa, monkeypatch):
     calls = []
     for name in ("image_embeds", "question_kv", "question_states", "projection", "branch"):
         original = getattr(engine, name)
-        watched = partial(lambda name, original, *args: calls.append(name) or original(*args), name, original)
+        watched = partial(
+            lambda name, original, *args, **options: calls.append(name) or original(*args, **options), name, original
+        )
         monkeypatch.setattr(engine, name, watched)
     image = scene_image(0)
     assert changed.answer(image, "red?", **SHORT) == blip.answer(image, "red?", **SHORT)

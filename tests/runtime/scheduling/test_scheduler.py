@@ -195,6 +195,28 @@ def test_an_error_of_one_leaves_the_others(tiny_vqa):
     scheduler.close()
 
 
+@pytest.mark.parametrize(("stage", "method"), [(JobEncoder, "_look"), (JobDecoder, "_join"), (JobDecoder, "step")])
+def test_whatever_goes_wrong_nobody_waits_for_ever(tiny_vqa, monkeypatch, stage, method):
+    blip, original, left = tiny_vqa.exact, getattr(stage, method), [1]
+
+    def fails_once(self, *given):
+        if left:
+            left.pop()
+            raise TypeError("what nobody thought of")
+        return original(self, *given)
+
+    monkeypatch.setattr(stage, method, fails_once)
+    scheduler = scheduler_of(blip)
+    job = job_of(blip, 1)
+    scheduler.submit([job])
+    with pytest.raises(TypeError, match="nobody thought of"):
+        job.result.result(60)
+    again = job_of(blip, 1)
+    scheduler.submit([again])
+    assert_same(again.result.result(60), lone_text(blip, 1))
+    scheduler.close()
+
+
 def test_threads_end_when_there_is_nothing_to_do(tiny_vqa, monkeypatch):
     monkeypatch.setattr("blipvino.runtime.scheduling.scheduler.IDLE_SECONDS", 0.05)
     blip = tiny_vqa.exact

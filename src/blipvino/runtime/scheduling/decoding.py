@@ -118,6 +118,13 @@ class JobDecoder:
         for seat, scores in done:
             self._advance(self._texts[seat], scores)
 
+    def clear(self) -> None:
+        """Let all jobs go, and forget the batches that they were in."""
+        for text in list(self._texts.values()):
+            text.job.caller.decoded -= 1
+        self._texts.clear()
+        self._batches.clear()
+
     def _advance(self, text: _Text, scores: Scores) -> None:
         try:
             inputs = text.search.send(scores)

@@ -123,6 +123,6 @@ class TextJob:
             self.result.set_result(text)
 
     def fail(self, error: Exception) -> None:
-        """It cannot be done."""
-        if self.result.set_running_or_notify_cancel():
+        """It cannot be done, unless it is done already."""
+        if not self.result.done() and self.result.set_running_or_notify_cancel():
             self.result.set_exception(error)

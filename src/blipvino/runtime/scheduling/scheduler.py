@@ -159,8 +159,13 @@ class Scheduler:
             for job in gone:
                 self._decoder.end(job)
                 _dropped(job)
-            self._decoder.begin(joining, alone=alone)
-            self._decoder.step()
+            try:
+                self._decoder.begin(joining, alone=alone)
+                self._decoder.step()
+            except Exception as error:  # whatever it is, nobody must wait for ever
+                for job in (*joining, *self._decoder.jobs):
+                    job.fail(error)
+                self._decoder.clear()
 
     @property
     def _may_step(self) -> bool:
