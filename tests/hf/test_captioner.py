@@ -40,6 +40,7 @@ def test_forward_gives_every_tokens_scores(captioner_model, captioner_oracle, pr
     assert found.logits.shape == expected.logits.shape
     torch.testing.assert_close(found.logits.log_softmax(-1), expected.logits.log_softmax(-1), atol=5e-2, rtol=1e-2)
     assert torch.equal(found.image_embeds, found.last_hidden_state)
+    assert torch.equal(captioner_model(**inputs, logits_to_keep=2).logits, found.logits[:, -2:])
     with pytest.raises(InputError, match="forward\\(\\) needs input_ids"):
         captioner_model(inputs["pixel_values"])
 

@@ -9,6 +9,7 @@ import torch
 from transformers.models.blip.modeling_blip import BlipForConditionalGenerationModelOutput
 
 from blipvino.checkpoint.architectures import CAPTIONING, QUESTION_ANSWERING
+from blipvino.checks import integer
 from blipvino.errors import InputError
 from blipvino.hf.generating import GeneratingModel
 from blipvino.hf.model_inputs import (
@@ -71,6 +72,7 @@ class OVBlipForConditionalGeneration(GeneratingModel):
         attention_mask: Any = None,
         labels: Any = None,
         interpolate_pos_encoding: bool = False,
+        logits_to_keep: int = 0,
         return_dict: bool | None = None,
     ) -> Any:
         """Scores of each token of given texts, as `transformers` has them.
@@ -81,16 +83,19 @@ class OVBlipForConditionalGeneration(GeneratingModel):
             attention_mask: of the texts, which must be of one length.
             labels: refused.
             interpolate_pos_encoding: refused.
+            logits_to_keep: of so many last tokens the scores are given; 0 is all.
             return_dict: False returns a tuple.
 
         Returns:
-            ``logits`` float32 ``[B, T, vocab]``, ``image_embeds`` and ``last_hidden_state`` float32 ``[B, S, D]``.
+            ``logits`` float32 ``[B, T, vocab]`` of all tokens or the last, ``image_embeds`` and ``last_hidden_state``
+            float32 ``[B, S, D]``.
 
         Raises:
             InputError: an argument is of another type or shape, or is not supported.
         """
         refuse_interpolation(interpolate_pos_encoding)
         refuse_training(labels)
+        last = integer("logits_to_keep", logits_to_keep, 0)
         if input_ids is None:
             raise InputError("forward() needs input_ids, the texts whose scores it gives; generate() makes texts")
         features = self.pixels.features(pixel_values)
@@ -104,7 +109,7 @@ class OVBlipForConditionalGeneration(GeneratingModel):
             scores = [np.array(step(ids[:, place : place + 1], rows).logits()) for place in range(ids.shape[1])]
         images = torch.from_numpy(states)
         output = BlipForConditionalGenerationModelOutput(
-            logits=torch.from_numpy(np.stack(scores, axis=1)),
+            logits=torch.from_numpy(np.stack(scores[-last:], axis=1)),
             image_embeds=images,
             last_hidden_state=images,
         )
