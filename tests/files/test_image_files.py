@@ -177,12 +177,12 @@ def test_decompression_bomb_is_refused():
         load_image(bytes(data))
 
 
-def test_more_pixels_than_allowed_are_refused_whatever_pillow_allows(monkeypatch):
-    monkeypatch.setattr(image_files, "MAX_PIXELS", 999)
+def test_more_pixels_than_allowed_are_refused_whatever_pillow_allows():
+    few = image_files.ImageLimits(pixels=999)
     with pytest.raises(ImageError, match=r"40 x 30 pixels, more than the 999 allowed"):
-        load_image(FILES["PNG"])
+        load_image(FILES["PNG"], limits=few)
     with pytest.raises(ImageError, match=r"given array: has 40 x 25 pixels"):
-        load_image(noise(40, 25))
+        load_image(noise(40, 25), limits=few)
 
 
 @pytest.mark.parametrize("size", [(1, 1001), (2002, 2)])
@@ -204,3 +204,23 @@ def test_large_images_bring_no_warning_of_pillow(tmp_path):
     done = subprocess.run([sys.executable, "-c", script, path], capture_output=True, text=True, check=True)
     assert done.stdout == "(9500, 9500) (9500, 9500)\n"
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("form", "size", "message"),
+    [
+        ("TIFF", (10, 10), "cannot be read as an image"),
+        ("PNG", (11, 10), "more than the 100 allowed"),
+        ("PNG", (20, 4), "one side more than 4 times the other"),
+        ("PNG", (20, 5), None),
+    ],
+)
+def test_whoever_reads_may_take_less(form, size, message):
+    content = encoded(Image.new("RGB", size), form)
+    limits = image_files.ImageLimits(("PNG", "JPEG"), pixels=100, aspect=4)
+    assert load_image(content).size == size
+    if message is None:
+        assert load_image(content, limits=limits).size == size
+        return
+    with pytest.raises(ImageError, match=message):
+        load_image(content, limits=limits)

@@ -50,6 +50,19 @@ def test_many_tasks_at_once(tiny_vqa):
     assert blip.caption(features, **SHORT) == blip.caption(scene_image(0), **SHORT)
 
 
+def test_times_are_told(tiny_vqa):
+    told = []
+
+    async def asked():
+        model = AsyncBlip(tiny_vqa.exact, told.append)
+        await model.answer(scene_image(0), ["red?", "blue?"], **SHORT)
+        assert [piece async for piece in model.caption_pieces(scene_image(0), **SHORT)]
+
+    run(asked())
+    assert len(told) == 3
+    assert all(times.submitted <= times.ready <= times.done for times in told)
+
+
 def test_it_is_loaded_like_blip(tiny_captioner):
     model = run(AsyncBlip.load(str(tiny_captioner.bundle)))
     assert isinstance(model.blip, Blip)

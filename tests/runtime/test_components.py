@@ -10,7 +10,7 @@ import openvino as ov
 import pytest
 from subjects import EXACT, scene_image, with_engine
 
-from blipvino import Blip, BundleError, EngineOptions, InputError, open_bundle
+from blipvino import Blip, BundleError, EngineOptions, InputError, OverloadError, open_bundle
 from blipvino.runtime.compiling import compiler
 from blipvino.runtime.limits import Limits
 
@@ -111,6 +111,12 @@ def test_another_engine_is_exchanged_in_one_place(tiny_vqa, monkeypatch):
     assert changed.answer(image, "red?", **SHORT) == blip.answer(image, "red?", **SHORT)
     assert changed.rank(image, "red?", ["yes", "no"]) == blip.rank(image, "red?", ["yes", "no"])
     assert calls == ["image_embeds", "question_kv", "question_states", "projection", "question_states", "branch"]
+
+
+def test_a_queue_has_a_limit(tiny_vqa):
+    blip = Blip(replace(tiny_vqa.exact.components, longest_queue=0))
+    with pytest.raises(OverloadError, match="0 texts are waiting already"):
+        blip.caption(scene_image(0), **SHORT)
 
 
 def test_what_is_not_exchanged_stays(tiny_vqa):

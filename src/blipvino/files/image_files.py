@@ -7,6 +7,7 @@ import stat
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 
@@ -25,6 +26,24 @@ MAX_PIXELS = 178_956_970
 MAX_ASPECT = 1000
 """How many times longer one side may be than the other. Resizing takes memory by the side, and such an image shows
 nothing once it is square."""
+
+
+@dataclass(frozen=True)
+class ImageLimits:
+    """What images are taken.
+
+    Attributes:
+        formats: of files, by Pillow's names, such as "JPEG"; None is every one that it reads.
+        pixels: that an image may have.
+        aspect: how many times longer one side may be than the other.
+    """
+
+    formats: tuple[str, ...] | None = None
+    pixels: int = MAX_PIXELS
+    aspect: int = MAX_ASPECT
+
+
+ANY_IMAGE = ImageLimits()
 
 # Of half as many pixels Pillow warns; what we refuse is told by an error, and what we do not needs no word. Appended:
 # a filter that the process set for this warning goes before ours.
@@ -46,12 +65,13 @@ _PROBLEMS = {
 
 
 @contextmanager
-def open_image(source: Path | bytes, name: str) -> Iterator[Image.Image]:
+def open_image(source: Path | bytes, name: str, limits: ImageLimits = ANY_IMAGE) -> Iterator[Image.Image]:
     """Open a file, or the bytes of one, for decoding in the block. Whatever the block raises is an `ImageError`.
 
     Args:
         source: the path or the bytes.
         name: what errors call it.
+        limits: of what is taken.
 
     Yields:
         The image, not decoded yet, in the mode of the file.
@@ -64,18 +84,19 @@ def open_image(source: Path | bytes, name: str) -> Iterator[Image.Image]:
         if problem is not None:
             raise ImageError(f"{name}: {problem}")
     try:
-        with _opened(source, name) as image:
-            check_size(image, name)
+        with _opened(source, name, limits.formats) as image:
+            check_size(image, name, limits)
             yield image
     except ImageError:
         raise
     except Image.DecompressionBombError as error:
-        raise ImageError(f"{name}: has more than the {MAX_PIXELS:,} pixels allowed; make it smaller first") from error
+        most = f"{limits.pixels:,}"
+        raise ImageError(f"{name}: has more than the {most} pixels allowed; make it smaller first") from error
     except Exception as error:  # on damaged data Pillow's readers raise whatever trips them, not OSError alone
         raise ImageError(f"{name}: {_unreadable(error)}") from error
 
 
-def check_size(image: Image.Image, name: str) -> None:
+def check_size(image: Image.Image, name: str, limits: ImageLimits = ANY_IMAGE) -> None:
     """Refuse an image that is empty, or too large or too narrow to be resized.
 
     Raises:
@@ -84,20 +105,21 @@ def check_size(image: Image.Image, name: str) -> None:
     size = f"{image.width} x {image.height}"
     if 0 in image.size:
         raise ImageError(f"{name}: has no pixels ({size})")
-    if image.width * image.height > MAX_PIXELS:
-        raise ImageError(f"{name}: has {size} pixels, more than the {MAX_PIXELS:,} allowed; make it smaller first")
-    if max(image.size) > MAX_ASPECT * min(image.size):
-        raise ImageError(f"{name}: has {size} pixels, one side more than {MAX_ASPECT} times the other; crop it first")
+    if image.width * image.height > limits.pixels:
+        raise ImageError(f"{name}: has {size} pixels, more than the {limits.pixels:,} allowed; make it smaller first")
+    aspect = limits.aspect
+    if max(image.size) > aspect * min(image.size):
+        raise ImageError(f"{name}: has {size} pixels, one side more than {aspect} times the other; crop it first")
 
 
-def _opened(source: Path | bytes, name: str) -> Image.Image:
+def _opened(source: Path | bytes, name: str, formats: tuple[str, ...] | None) -> Image.Image:
     """An image whose pixels are still in the file.
 
     Raises:
         ImageError: it needs a reader that is not installed.
     """
     try:
-        return Image.open(BytesIO(source) if isinstance(source, bytes) else source)
+        return Image.open(BytesIO(source) if isinstance(source, bytes) else source, formats=formats)
     except UnidentifiedImageError:
         kind = heif_kind(source)
         if kind == "AVIF":
@@ -106,7 +128,7 @@ def _opened(source: Path | bytes, name: str) -> Image.Image:
             raise
         if not heif_is_readable():
             raise ImageError(f"{name}: a {kind} image, which needs pillow-heif: {INSTALL_HEIF}") from None
-        return Image.open(BytesIO(source) if isinstance(source, bytes) else source)
+        return Image.open(BytesIO(source) if isinstance(source, bytes) else source, formats=formats)
 
 
 def _no_file(path: Path) -> str | None:

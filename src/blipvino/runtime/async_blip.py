@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,7 +22,7 @@ from blipvino.runtime.features import DEFAULT_CACHE_BYTES, ImageFeatures
 from blipvino.runtime.loaded_model import DEFAULT_BATCH_SIZE
 from blipvino.runtime.pairing import Image, Images, listed_images
 from blipvino.runtime.results import Kind
-from blipvino.runtime.scheduling.jobs import Caller, TextJob
+from blipvino.runtime.scheduling.jobs import Caller, JobTimes, TextJob
 from blipvino.runtime.scheduling.read_ahead import read_image
 from blipvino.runtime.scheduling.streaming import TextPieces
 
@@ -65,10 +65,12 @@ class AsyncBlip:
 
     Args:
         blip: the model, which may be used by others, too.
+        told: called with the times of every text that was made, in the task that waits for it.
     """
 
-    def __init__(self, blip: Blip) -> None:
+    def __init__(self, blip: Blip, told: Callable[[JobTimes], None] | None = None) -> None:
         self.blip = blip
+        self._told = told
 
     @classmethod
     async def load(
@@ -212,7 +214,9 @@ class AsyncBlip:
                 job = await self._job(images[place], question, request, caller, rngs[place])
                 job.priority, job.deadline = urgency.priority, deadline
                 self.blip.components.scheduler.submit([job])
-                return await asyncio.wrap_future(job.result)
+                made = await asyncio.wrap_future(job.result)
+                self._tell(job)
+                return made
 
         return await _all([text(place) for place in range(len(images))])
 
@@ -239,10 +243,16 @@ class AsyncBlip:
                     hearing.cancel()
                 elif piece := pieces.grown(hearing.result()):
                     yield piece
-            if piece := pieces.rest(str(form.result(await done))):
+            whole = str(form.result(await done))
+            self._tell(job)
+            if piece := pieces.rest(whole):
                 yield piece
         finally:
             done.cancel()
+
+    def _tell(self, job: TextJob) -> None:
+        if self._told is not None:
+            self._told(job.times)
 
     async def _job(
         self, image: Image, question: list[int] | None, request: TextRequest, caller: Caller, rng: Any

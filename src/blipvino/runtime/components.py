@@ -28,7 +28,7 @@ from blipvino.runtime.results import Confidence, Kind, ResultForm
 from blipvino.runtime.retrieval_runner import RetrievalRunner
 from blipvino.runtime.scheduling.decoding import JobDecoder
 from blipvino.runtime.scheduling.encoding import JobEncoder
-from blipvino.runtime.scheduling.scheduler import Scheduler
+from blipvino.runtime.scheduling.scheduler import Scheduler, Watch
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +42,8 @@ class Components:
         extractor: images to features; it brings the image processor and the engine.
         limits: of what is taken.
         length: of texts, where nobody says.
+        longest_queue: texts that may wait to be generated; None is any number.
+        watch: is told what is done of them.
     """
 
     bundle: Bundle
@@ -50,6 +52,8 @@ class Components:
     extractor: FeatureExtractor
     limits: Limits
     length: TextLength
+    longest_queue: int | None = None
+    watch: Watch | None = None
 
     @property
     def images(self) -> ImageProcessor:
@@ -70,7 +74,8 @@ class Components:
     def scheduler(self) -> Scheduler:
         """Generates the texts of all calls side by side."""
         encoder = JobEncoder(self.extractor, self.texts, window=self.engine.images_at_once)
-        return Scheduler(encoder, JobDecoder(self.engine, self.config.text.sep_token_id))
+        decoder = JobDecoder(self.engine, self.config.text.sep_token_id)
+        return Scheduler(encoder, decoder, longest=self.longest_queue, watch=self.watch)
 
     @cached_property
     def runner(self) -> BatchRunner:

@@ -54,21 +54,30 @@ class ImageFeatures:
 
 
 class FeatureCache:
-    """The features that were used last, by image content, within a limit of bytes."""
+    """The features that were used last, by image content, within a limit of bytes.
+
+    Attributes:
+        hits: times that what was asked for was known.
+        misses: times that it was not.
+    """
 
     def __init__(self, limit: int) -> None:
+        self.hits = self.misses = 0
         self._limit = limit
         self._known: OrderedDict[bytes, ImageFeatures] = OrderedDict()
 
     @property
     def nbytes(self) -> int:
         """Bytes of what is kept."""
-        return sum(features.nbytes for features in self._known.values())
+        return sum(features.nbytes for features in list(self._known.values()))  # others may put some meanwhile
 
     def get(self, key: bytes) -> ImageFeatures | None:
         """What is known under this key, which is now the one used last."""
         if key in self._known:
             self._known.move_to_end(key)
+            self.hits += 1
+        else:
+            self.misses += 1
         return self._known.get(key)
 
     def put(self, key: bytes, features: ImageFeatures) -> None:

@@ -246,3 +246,32 @@ def test_a_short_question_does_not_wait_for_a_long_batch(demo):
     question.result.result(60)
     assert sum(job.result.done() for job in many) - before <= 16
     scheduler.close()
+
+
+def test_what_is_done_is_told(tiny_vqa):
+    class Watched:
+        def __init__(self):
+            self.texts, self.rows = 0, []
+
+        def encoded(self, texts, seconds):
+            assert seconds >= 0
+            self.texts += texts
+
+        def stepped(self, rows, seconds):
+            assert seconds >= 0
+            self.rows.append(rows)
+
+    blip, watched = tiny_vqa.exact, Watched()
+    scheduler = scheduler_of(blip, watch=watched)
+    try:
+        jobs = [job_of(blip, 0), job_of(blip, 2)]  # greedy, and three beams
+        scheduler.submit(jobs)
+        for job in jobs:
+            job.result.result(60)
+            times = job.times
+            assert times.submitted <= times.encoding <= times.ready <= times.decoding <= times.done
+    finally:
+        scheduler.close()
+    assert watched.texts == 2
+    assert set(watched.rows) <= {1, 3, 4}
+    assert sum(watched.rows) > 3

@@ -13,7 +13,7 @@ from PIL import ExifTags, Image, ImageOps
 from blipvino.arrays import AnyArray, FloatArray, Pixels
 from blipvino.checkpoint.config import RESCALE_FACTOR, PreprocessorConfig
 from blipvino.errors import ImageError
-from blipvino.files.image_files import check_size, open_image
+from blipvino.files.image_files import ANY_IMAGE, ImageLimits, check_size, open_image
 
 ImageSource = Image.Image | str | Path | bytes | AnyArray
 """A PIL image, a path, the bytes of an image file, or a uint8 array ``[H, W]`` or ``[H, W, 1 | 3 | 4]``."""
@@ -31,7 +31,7 @@ _ROTATED = range(2, 9)
 """EXIF orientations other than upright."""
 
 
-def load_image(source: ImageSource, *, least: int | None = None) -> Image.Image:
+def load_image(source: ImageSource, *, least: int | None = None, limits: ImageLimits = ANY_IMAGE) -> Image.Image:
     """Decode an image to upright RGB.
 
     EXIF rotation is applied, transparency is composited onto white (as upstream's ``convert_to_rgb`` does), sixteen-bit
@@ -41,6 +41,7 @@ def load_image(source: ImageSource, *, least: int | None = None) -> Image.Image:
         source: the image in any form.
         least: pixels of each side that will do: a JPEG of more than `DRAFT_PIXELS` is decoded at a half, a quarter or
             an eighth of its size where that leaves so many. By default all of it is decoded.
+        limits: of what is taken.
 
     Returns:
         A PIL image; the given one itself, where that is upright RGB.
@@ -49,27 +50,27 @@ def load_image(source: ImageSource, *, least: int | None = None) -> Image.Image:
         ImageError: the file is missing or is no image, is too large, or the array has another shape or type.
     """
     if isinstance(source, np.ndarray):
-        return _decode(_from_array(source), "the given array")
+        return _decode(_from_array(source), "the given array", limits)
     if isinstance(source, Image.Image):
-        return _decode(source, "the given PIL image")
+        return _decode(source, "the given PIL image", limits)
     if isinstance(source, bytes):
-        return _open(source, f"the given {len(source)} bytes", least)
+        return _open(source, f"the given {len(source)} bytes", least, limits)
     if isinstance(source, str | Path):
         if not str(source):
             raise ImageError("'': no such image file")
-        return _open(Path(source), str(source), least)
+        return _open(Path(source), str(source), least, limits)
     raise ImageError(f"expected a PIL image, path, bytes or uint8 array, found {type(source).__name__}")
 
 
-def _open(file: Path | bytes, name: str, least: int | None) -> Image.Image:
-    with open_image(file, name) as image:
+def _open(file: Path | bytes, name: str, least: int | None, limits: ImageLimits) -> Image.Image:
+    with open_image(file, name, limits) as image:
         if least is not None and image.width * image.height > DRAFT_PIXELS and min(image.size) >= 2 * least:
             image.draft(image.mode, (least, least))
-        return _decode(image, name)
+        return _decode(image, name, limits)
 
 
-def _decode(image: Image.Image, name: str) -> Image.Image:
-    check_size(image, name)
+def _decode(image: Image.Image, name: str, limits: ImageLimits) -> Image.Image:
+    check_size(image, name, limits)
     try:
         return _to_rgb(_upright(image))
     except Exception as error:  # as in `open_image`
@@ -124,9 +125,15 @@ def _eight_bits(values: AnyArray, *, sixteen: bool) -> Pixels:
 
 @dataclass(frozen=True)
 class ImageProcessor:
-    """Resizing and normalisation as ``preprocessor_config.json`` says."""
+    """Resizing and normalisation as ``preprocessor_config.json`` says.
+
+    Attributes:
+        config: what it says.
+        limits: of what images are taken.
+    """
 
     config: PreprocessorConfig
+    limits: ImageLimits = ANY_IMAGE
 
     def pixels(self, images: Sequence[ImageSource]) -> Pixels:
         """Load and resize images: uint8 ``[B, size, size, 3]`` RGB, what `vision` takes."""
@@ -137,7 +144,8 @@ class ImageProcessor:
 
     def _resized(self, image: ImageSource) -> Pixels:
         size, resample = self.config.size, Image.Resampling(self.config.resample)
-        return np.asarray(load_image(image, least=_LEAST_SCALE * size).resize((size, size), resample))
+        loaded = load_image(image, least=_LEAST_SCALE * size, limits=self.limits)
+        return np.asarray(loaded.resize((size, size), resample))
 
     def pixel_values(self, images: Sequence[ImageSource]) -> FloatArray:
         """The same images as ``BlipImageProcessor`` returns them: float32 ``[B, 3, size, size]``, normalised.

@@ -92,13 +92,19 @@ class JobDecoder:
             job.caller.decoded += 1
             self._texts[seat] = _Text(job, search, batch, seat)
 
-    def step(self) -> None:
-        """Take one step with the batches that are most urgent: others wait until those texts are done."""
+    def step(self) -> int:
+        """Take one step with the batches that are most urgent: others wait until those texts are done.
+
+        Returns:
+            The rows that took it.
+        """
         urgent = max((text.job.priority for text in self._texts.values()), default=0)
         chosen = {text.batch for text in self._texts.values() if text.job.priority == urgent}
+        rows = sum(text.job.options.num_beams for text in self._texts.values() if text.batch in chosen)
         for batch in self._batches.values():
             if batch in chosen:
                 self._step(batch)
+        return rows
 
     def end(self, job: TextJob) -> None:
         """Let a job go, wherever it is in its text; its result stays as it is."""

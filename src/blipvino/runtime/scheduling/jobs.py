@@ -54,6 +54,25 @@ class SharedImage:
         return None if isinstance(self.seen, ImageFeatures) else self.seen
 
 
+@dataclass(eq=False)
+class JobTimes:
+    """When a job came how far, by `time.monotonic`; None of what has not been.
+
+    Attributes:
+        submitted: into the queue.
+        encoding: its image or question was begun to be looked at.
+        ready: that was done.
+        decoding: its text was begun.
+        done: it had its text.
+    """
+
+    submitted: float | None = None
+    encoding: float | None = None
+    ready: float | None = None
+    decoding: float | None = None
+    done: float | None = None
+
+
 @dataclass(frozen=True)
 class Source:
     """What the decoder attends to.
@@ -86,6 +105,7 @@ class TextJob:
         turn: when it is to be worked on: the scheduler's count of turns, in which callers alternate.
         number: that counts jobs, the oldest first.
         source: what the decoder attends to, once it is known.
+        times: when it came how far.
     """
 
     caller: Caller
@@ -101,6 +121,7 @@ class TextJob:
     turn: int = 0
     number: int = field(default_factory=lambda: next(_numbers))
     source: Source | None = None
+    times: JobTimes = field(default_factory=JobTimes)
 
     @property
     def urgency(self) -> tuple[int, int, int]:
@@ -119,6 +140,7 @@ class TextJob:
 
     def finish(self, text: GeneratedTokens) -> None:
         """It is done, unless nobody waits for it any more."""
+        self.times.done = time.monotonic()
         if self.result.set_running_or_notify_cancel():
             self.result.set_result(text)
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import atexit
 import threading
+import time
 import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from blipvino.errors import DeadlineError, OverloadError
 from blipvino.runtime.scheduling.decoding import JobDecoder
@@ -38,6 +40,16 @@ class Load:
     rows: int
 
 
+class Watch(Protocol):
+    """Is told what a scheduler does, in the threads that do it, which it must not hold up."""
+
+    def encoded(self, texts: int, seconds: float) -> None:
+        """What so many texts are about was looked at, together."""
+
+    def stepped(self, rows: int, seconds: float) -> None:
+        """So many rows of text got their next token."""
+
+
 class Scheduler:
     """Generates texts. Which texts are decoded beside one another changes none of them.
 
@@ -46,15 +58,22 @@ class Scheduler:
         decoder: makes them.
         rows: that are decoded at a time, unless one caller asks for more.
         longest: jobs that may wait at the most; None is any number.
+        watch: is told what is done.
     """
 
     def __init__(
-        self, encoder: JobEncoder, decoder: JobDecoder, rows: int = DEFAULT_ROWS, longest: int | None = None
+        self,
+        encoder: JobEncoder,
+        decoder: JobDecoder,
+        rows: int = DEFAULT_ROWS,
+        longest: int | None = None,
+        watch: Watch | None = None,
     ) -> None:
         self._encoder = encoder
         self._decoder = decoder
         self._rows = rows
         self._longest = longest
+        self._watch = watch
         self._changed = threading.Condition()
         self._waiting: list[TextJob] = []
         self._turn = 0
@@ -74,8 +93,10 @@ class Scheduler:
                 raise OverloadError("this model is being closed; no more texts are taken")
             if self._longest is not None and len(self._waiting) + len(self._ready) + len(jobs) > self._longest:
                 raise OverloadError(f"{self._longest} texts are waiting already; try again later")
+            now = time.monotonic()
             for job in jobs:  # who comes now does not wait for all that others brought before
                 job.turn = job.caller.turn = max(job.caller.turn, self._turn) + 1
+                job.times.submitted = now
             self._waiting += jobs
             self._start()
             self._changed.notify_all()
@@ -118,11 +139,17 @@ class Scheduler:
                     return
                 jobs = self._next_to_encode()
                 self._encoding = jobs
+            begun = time.monotonic()
             try:
                 self._encoder.encode(jobs)
             except Exception as error:  # whatever it is, it is of these jobs, and others go on
                 for job in jobs:
                     job.fail(error)
+            ended = time.monotonic()
+            for job in jobs:
+                job.times.encoding, job.times.ready = begun, ended
+            if self._watch is not None:
+                self._watch.encoded(len(jobs), ended - begun)
             with self._changed:
                 self._encoding = []
                 self._ready += [job for job in jobs if job.source is not None]
@@ -159,13 +186,21 @@ class Scheduler:
             for job in gone:
                 self._decoder.end(job)
                 _dropped(job)
+            for job in joining:
+                job.times.decoding = time.monotonic()
             try:
                 self._decoder.begin(joining, alone=alone)
-                self._decoder.step()
+                self._step()
             except Exception as error:  # whatever it is, nobody must wait for ever
                 for job in (*joining, *self._decoder.jobs):
                     job.fail(error)
                 self._decoder.clear()
+
+    def _step(self) -> None:
+        begun = time.monotonic()
+        rows = self._decoder.step()
+        if self._watch is not None and rows:
+            self._watch.stepped(rows, time.monotonic() - begun)
 
     @property
     def _may_step(self) -> bool:
