@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 PIP := -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 DEV := .venv-dev/bin/python
 
-.PHONY: demo test test-all lint bench train-demo clean
+.PHONY: demo test test-all lint audit bench train-demo clean
 
 demo: .venv/ready
 	.venv/bin/blipvino demo --output out/demo --open
@@ -21,6 +21,10 @@ lint: .venv-dev/ready
 	.venv-dev/bin/ruff format --check src tests benchmarks training
 	.venv-dev/bin/mypy
 	.venv-dev/bin/lint-imports
+
+# Known weaknesses of the pinned packages, by the public database; skipped where that cannot be reached.
+audit: .venv-dev/ready
+	$(DEV) -m benchmarks.audit constraints.txt
 
 # Tens of minutes, on a machine that does nothing else: every contender side by side; rewrites the
 # section of docs/performance.md for this class of machine.

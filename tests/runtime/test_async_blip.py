@@ -50,7 +50,7 @@ def test_many_tasks_at_once(tiny_vqa):
     assert blip.caption(features, **SHORT) == blip.caption(scene_image(0), **SHORT)
 
 
-def test_times_are_told(tiny_vqa):
+def test_what_was_made_is_told(tiny_vqa):
     told = []
 
     async def asked():
@@ -60,7 +60,7 @@ def test_times_are_told(tiny_vqa):
 
     run(asked())
     assert len(told) == 3
-    assert all(times.submitted <= times.ready <= times.done for times in told)
+    assert all(job.times.submitted <= job.times.ready <= job.times.done for job in told)
 
 
 def test_it_is_loaded_like_blip(tiny_captioner):

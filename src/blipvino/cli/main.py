@@ -32,6 +32,7 @@ from blipvino.cli import (
     report,
     search,
     selftest,
+    serve,
     stress,
     tune,
 )
@@ -92,7 +93,7 @@ app = typer.Typer(
 for verb in (
     *(optimize, caption, ask, compare, report, evaluate, diagnose),
     *(bench, stress, selftest, tune, calibrate, export, info, cache, demo),
-    *(index, search),
+    *(index, search, serve),
 ):
     app.add_typer(verb.app)  # without a name, its command becomes one of the app's
 

@@ -118,6 +118,7 @@ def _opened(source: Path | bytes, name: str, formats: tuple[str, ...] | None) ->
     Raises:
         ImageError: it needs a reader that is not installed.
     """
+    formats = None if formats is None else _readable(formats)
     try:
         return Image.open(BytesIO(source) if isinstance(source, bytes) else source, formats=formats)
     except UnidentifiedImageError:
@@ -129,6 +130,14 @@ def _opened(source: Path | bytes, name: str, formats: tuple[str, ...] | None) ->
         if not heif_is_readable():
             raise ImageError(f"{name}: a {kind} image, which needs pillow-heif: {INSTALL_HEIF}") from None
         return Image.open(BytesIO(source) if isinstance(source, bytes) else source, formats=formats)
+
+
+def _readable(formats: tuple[str, ...]) -> tuple[str, ...]:
+    """Those of the formats that there is a reader of."""
+    Image.init()
+    if "HEIF" in formats:
+        heif_is_readable()
+    return tuple(name for name in formats if name in Image.OPEN)
 
 
 def _no_file(path: Path) -> str | None:

@@ -22,7 +22,7 @@ from blipvino.runtime.features import DEFAULT_CACHE_BYTES, ImageFeatures
 from blipvino.runtime.loaded_model import DEFAULT_BATCH_SIZE
 from blipvino.runtime.pairing import Image, Images, listed_images
 from blipvino.runtime.results import Kind
-from blipvino.runtime.scheduling.jobs import Caller, JobTimes, TextJob
+from blipvino.runtime.scheduling.jobs import Caller, TextJob
 from blipvino.runtime.scheduling.read_ahead import read_image
 from blipvino.runtime.scheduling.streaming import TextPieces
 
@@ -65,10 +65,10 @@ class AsyncBlip:
 
     Args:
         blip: the model, which may be used by others, too.
-        told: called with the times of every text that was made, in the task that waits for it.
+        told: called with every text that was made, as the job that it was, in the task that waits for it.
     """
 
-    def __init__(self, blip: Blip, told: Callable[[JobTimes], None] | None = None) -> None:
+    def __init__(self, blip: Blip, told: Callable[[TextJob], None] | None = None) -> None:
         self.blip = blip
         self._told = told
 
@@ -252,7 +252,7 @@ class AsyncBlip:
 
     def _tell(self, job: TextJob) -> None:
         if self._told is not None:
-            self._told(job.times)
+            self._told(job)
 
     async def _job(
         self, image: Image, question: list[int] | None, request: TextRequest, caller: Caller, rng: Any

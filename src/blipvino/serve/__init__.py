@@ -1,0 +1,1 @@
+"""A server of captions, answers and searches over HTTP."""

@@ -1,0 +1,125 @@
+"""A process that serves: until it is told to end, and then until it has answered what it accepted."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import math
+import socket
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import uvicorn
+from prometheus_client import disable_created_metrics
+
+from blipvino.errors import InputError
+from blipvino.serve.app import create_app
+from blipvino.serve.request_log import set_up_logs
+from blipvino.serve.serve_settings import ServeSettings
+
+_LINGER_SECONDS = 0.5
+"""After the end of listening: what clients sent before they knew of it arrives by then."""
+_KEEP_ALIVE_SECONDS = 30
+_BACKLOG = 1024
+
+
+class DrainingServer(uvicorn.Server):
+    """Ends without losing a request: it listens no more, waits for what is under way, and then lets connections go.
+
+    Args:
+        settings: what is served.
+        load_first: whether it listens when its models are loaded; else it does so meanwhile, and says so.
+    """
+
+    def __init__(self, settings: ServeSettings, *, load_first: bool = False) -> None:
+        self.load_error: Exception | None = None
+        app = create_app(settings, self._load_failed, load_first=load_first)
+        self._service = app.state.service
+        super().__init__(
+            uvicorn.Config(
+                app,
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+                ws="none",
+                http="h11",
+                backlog=_BACKLOG,
+                timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+                timeout_graceful_shutdown=math.ceil(settings.drain_seconds),
+            )
+        )
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Answer what was accepted, then end."""
+        self._service.is_draining = True
+        await asyncio.sleep(0)  # connections that wait already are accepted before listening ends
+        for server in self.servers:
+            server.close()
+        for listening in sockets or []:
+            listening.close()
+        if not self.force_exit:
+            await asyncio.sleep(_LINGER_SECONDS)
+        await super().shutdown(sockets)
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """As uvicorn's, but a signal that was obeyed is not raised again: whoever was told to end has not failed."""
+        with super().capture_signals():
+            try:
+                yield
+            finally:
+                self._captured_signals.clear()
+
+    def _load_failed(self, error: Exception) -> None:
+        self.load_error = error
+        self.should_exit = True
+
+
+def bound_socket(host: str, port: int) -> socket.socket:
+    """A socket that listens at an address.
+
+    Raises:
+        InputError: it is no address of this machine, or is in use.
+    """
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        listening = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listening.bind((host, port))
+            listening.listen(_BACKLOG)
+        except BaseException:
+            listening.close()
+            raise
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"cannot listen at {address_text(host, port)} ({reason}); choose --host and --port") from error
+    return listening
+
+
+def address_text(host: str, port: int) -> str:
+    """An address as a URL has it."""
+    try:
+        return f"[{host}]:{port}" if ipaddress.ip_address(host).version == 6 else f"{host}:{port}"
+    except ValueError:  # a name
+        return f"{host}:{port}"
+
+
+def serve(settings: ServeSettings, sockets: Sequence[socket.socket], *, load_first: bool = False) -> None:
+    """Serve in this process until it is told to end.
+
+    Args:
+        settings: what is served.
+        sockets: that listen.
+        load_first: as of `DrainingServer`.
+
+    Raises:
+        BlipvinoError: the models cannot be loaded.
+    """
+    set_up_logs(settings.json_logs)
+    disable_created_metrics()  # type: ignore[no-untyped-call]  # a time beside every number
+    server = DrainingServer(settings, load_first=load_first)
+    server.run(list(sockets))
+    if server.load_error is not None:
+        raise server.load_error

@@ -1,0 +1,102 @@
+"""All that answers requests: models, services, limits; one a process."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from starlette.requests import Request
+
+from blipvino.serve.admission import Admission
+from blipvino.serve.background import Background
+from blipvino.serve.fetching import Fetcher, FetchRules
+from blipvino.serve.image_intake import ImageIntake, SeenImage, Sent
+from blipvino.serve.retrieval_service import RetrievalService
+from blipvino.serve.serve_metrics import ServeMetrics
+from blipvino.serve.serve_settings import ServeSettings
+from blipvino.serve.served_models import ServedModel, ServedModels
+from blipvino.serve.text_service import TextService
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(eq=False)
+class Service:
+    """What a process serves with.
+
+    Attributes:
+        settings: as it was started.
+        is_draining: whether it ends as soon as what it accepted is answered.
+    """
+
+    settings: ServeSettings
+    is_draining: bool = False
+
+    @cached_property
+    def metrics(self) -> ServeMetrics:
+        """What is counted."""
+        return ServeMetrics()
+
+    @cached_property
+    def models(self) -> ServedModels:
+        """The models and indexes."""
+        return ServedModels(self.settings, self.metrics.watch)
+
+    @cached_property
+    def admission(self) -> Admission:
+        """How many texts are waited for."""
+        return Admission(self.settings.queue)
+
+    @cached_property
+    def intake(self) -> ImageIntake:
+        """Decodes images."""
+        limits = self.settings.limits
+        rules = FetchRules.public(limits.body_bytes, limits.read_seconds)
+        return ImageIntake(limits, Fetcher(rules) if self.settings.fetch else None)
+
+    @cached_property
+    def background(self) -> Background:
+        """Does what blocks."""
+        return Background()
+
+    @cached_property
+    def texts(self) -> TextService:
+        """Makes texts."""
+        return TextService(self.settings.limits, self.admission, self.background)
+
+    @cached_property
+    def retrieval(self) -> RetrievalService:
+        """Embeds, matches and searches."""
+        return RetrievalService(self.texts)
+
+    async def images(self, model: ServedModel, sent: Sequence[Sent]) -> list[SeenImage]:
+        """Images for a model, as `ImageIntake.images`.
+
+        Raises:
+            RequestError: as `ImageIntake.images`.
+            ImageError: one cannot be decoded, or is not taken.
+        """
+        return await self.intake.images(sent, model.processor)
+
+    def observe(self) -> None:
+        """Bring what is measured of the models up to date."""
+        self.metrics.pending.set(self.admission.pending)
+        self.metrics.ready.set(self.models.is_ready)
+        self.metrics.shared.reach("", self.texts.flights.shared)
+        for name, served in self.models.models.items():
+            parts = served.loaded.components
+            self.metrics.observe_model(name, parts.scheduler.load, parts.extractor.cache)
+
+    def close(self) -> None:
+        """End what runs."""
+        self.models.close()
+        self.intake.close()
+        self.background.close()
+
+
+def service_of(request: Request) -> Service:
+    """That which a request is answered by."""
+    service: Service = request.app.state.service
+    return service
