@@ -30,10 +30,10 @@ def warm_up(model: LoadedModel) -> None:
             model.match(blank, texts)
         return
     assert isinstance(model, Blip)
-    model.caption(blank, **_SHORT)
+    model.caption(blank, batch_size=1, **_SHORT)
     model.caption([blank, blank], **_SHORT)
     if model.config.answers_questions:
         for text in _TEXTS:
-            model.answer(blank, text, **_SHORT)
+            model.answer(blank, text, batch_size=1, **_SHORT)
         model.answer(blank, list(_TEXTS), **_SHORT)
         model.rank(blank, _TEXTS[0], ["yes", "no"])
