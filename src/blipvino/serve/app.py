@@ -16,6 +16,7 @@ from blipvino.errors import BlipvinoError
 from blipvino.serve import health, inference_protocol, native, native_retrieval, openai_protocol, photoprism
 from blipvino.serve.disconnects import ClientGoneError
 from blipvino.serve.guards import HostGuard, KeyGuard, SecurityHeaders
+from blipvino.serve.page import add_page
 from blipvino.serve.problem_response import problem_response
 from blipvino.serve.problems import Problem, RequestError, problem_of
 from blipvino.serve.request_log import RequestLog
@@ -62,6 +63,7 @@ def create_app(
     app.state.service = service
     for module in (health, native, native_retrieval, openai_protocol, photoprism, inference_protocol):
         app.include_router(module.router)
+    add_page(app)
     for kind in (RequestError, BlipvinoError, TimeoutError, HTTPException, ClientGoneError):
         app.add_exception_handler(kind, _refuse)
     # The last that is added is the outermost.

@@ -1,0 +1,25 @@
+// What the page tells: to screen readers what is done, and to all what is wrong.
+
+import { byId } from "./elements.js";
+
+const banner = byId("notice");
+const [text, button] = [banner.querySelector("p"), banner.querySelector("button")];
+
+/** Have it read to who cannot see it. */
+export function tell(message) {
+  byId("told").textContent = message;
+}
+
+/** Show that something is wrong, with a button of what to do about it where there is something. */
+export function warn(message, { label = "", action = null } = {}) {
+  text.textContent = message;
+  button.textContent = label;
+  button.hidden = action === null;
+  button.onclick = action;
+  banner.hidden = false;
+}
+
+/** It is mended. */
+export function unwarn() {
+  banner.hidden = true;
+}
