@@ -2,11 +2,19 @@
 PYTHON ?= python3.11
 PIP := -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 DEV := .venv-dev/bin/python
+SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+AXE := 4.14.1
 
-.PHONY: demo test test-all lint audit bench train-demo clean
+.PHONY: demo browser test test-all lint audit bench train-demo clean
 
 demo: .venv/ready
 	.venv/bin/blipvino demo --output out/demo --open
+
+# What the tests of the server's page need, and pass over where it is missing: Debian's Chromium, and axe-core.
+browser:
+	command -v chromium >/dev/null || { $(SUDO) apt-get update && $(SUDO) apt-get install --yes chromium; }
+	command -v npm >/dev/null || { $(SUDO) apt-get update && $(SUDO) apt-get install --yes npm; }
+	npm install --prefix .browser --no-save --no-audit --no-fund --ignore-scripts --silent axe-core@$(AXE)
 
 # Two files at a time: most tests run on one thread.
 test: lint
@@ -48,4 +56,4 @@ train-demo: .venv-dev/ready
 	touch $@
 
 clean:
-	rm -rf .venv .venv-dev out
+	rm -rf .venv .venv-dev .browser out

@@ -25,6 +25,7 @@ const past = new Past(
 );
 let searchable = false;
 let connecting = 0;
+let unconnected = ""; // why, as it is shown
 
 /** A picture came in. */
 async function take(file, count) {
@@ -86,16 +87,19 @@ async function connect() {
       byId("empty").textContent = chosen("caption").length
         ? "The caption appears here. Afterwards you can ask about the picture."
         : "No model here describes pictures. Photos can be searched.";
-      unwarn();
+      unwarn(unconnected);
       drawTalk();
       show();
+      talk.catchUp();
       return;
     } catch (error) {
       if (error.status === 401) {
-        warn("This server wants an API key.", { label: "Enter it", action: openSettings });
+        unconnected = "This server wants an API key.";
+        warn(unconnected, { label: "Enter it", action: openSettings });
         return;
       }
-      warn(error.passes ? "The models are being loaded…" : error.message);
+      unconnected = error.passes ? "The models are being loaded…" : error.message;
+      warn(unconnected);
       await new Promise((resolve) => setTimeout(resolve, 1000 * Math.min(error.seconds ?? 2, 2)));
     }
   }

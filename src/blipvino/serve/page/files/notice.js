@@ -19,7 +19,7 @@ export function warn(message, { label = "", action = null } = {}) {
   banner.hidden = false;
 }
 
-/** It is mended. */
-export function unwarn() {
-  banner.hidden = true;
+/** It is mended; with a message, only if that is what is shown. */
+export function unwarn(message = text.textContent) {
+  if (message === text.textContent) banner.hidden = true;
 }

@@ -32,7 +32,13 @@ export class Talk {
     clearTurns();
     this.#record = { ...picture, created: Date.now(), turns: [] };
     this.#changed();
-    if (chosen("caption").length) await this.#turn(null);
+    await this.catchUp();
+  }
+
+  /** Have the picture captioned if it is not, and there is a model that can: one that came early waits for that. */
+  async catchUp() {
+    const waits = this.#record && !this.isBusy && this.#record.turns.length === 0;
+    if (waits && chosen("caption").length) await this.#turn(null);
   }
 
   /** Go on with a conversation of the history. */

@@ -33,8 +33,11 @@ export function show() {
 }
 
 window.addEventListener("hashchange", () => {
-  if (location.hash === "#content") return; // the link that skips the navigation
   show();
   sections.find((section) => !section.hidden).querySelector("h2").focus({ preventScroll: true });
   window.scrollTo(0, 0);
+});
+document.querySelector(".skip").addEventListener("click", (event) => {
+  event.preventDefault(); // the address is the view's
+  document.querySelector("main").focus();
 });
