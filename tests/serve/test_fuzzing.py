@@ -17,7 +17,7 @@ EXPECTED = {200, 400, 408, 413, 415, 422}
 FORMS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "AVIF")
 FUZZ = {"deadline": None, "suppress_health_check": list(HealthCheck), "database": None}
 A_FEW = settings(max_examples=25, derandomize=True, **FUZZ)
-MANY = settings(max_examples=1500, **FUZZ)
+MANY = settings(max_examples=300, **FUZZ)
 
 
 def saved(form):

@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import httpx
 import pytest
@@ -138,7 +139,12 @@ def test_a_worker_that_is_killed_is_replaced(served_bundle, files):
 
 def workers_of(pid):
     psutil = pytest.importorskip("psutil")
-    return [child for child in psutil.Process(pid).children() if "resource_tracker" not in " ".join(child.cmdline())]
+    found = []
+    for child in psutil.Process(pid).children():
+        with suppress(psutil.NoSuchProcess):  # it, or a zombie, that was killed
+            if "resource_tracker" not in " ".join(child.cmdline()):
+                found.append(child)
+    return found
 
 
 def await_workers(pid, gone):
