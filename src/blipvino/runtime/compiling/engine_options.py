@@ -29,9 +29,6 @@ class EngineOptions:
         cache: folder for compiled graphs, so that a later start skips compilation; None keeps none. A path as text
             becomes a `Path`.
         threads: CPU threads, from 1 to `MAX_THREADS`; None uses every core.
-        pinning: whether each thread stays on a core of its own: faster on a machine that does nothing else, much slower
-            beside a neighbour that keeps one of the cores busy, for which all others then wait. None leaves it to
-            OpenVINO, which pins.
         mode: "latency" gives an image all threads, "throughput" gives each of several images a thread of its own.
         arithmetic: of quantized graphs: "int8" on 8-bit kernels; "int7" on these with activations in 7 bits, which is
             exact without VNNI too; "float" with 8-bit weights; "simulated" and "simulated-int7" round as exact kernels
@@ -44,17 +41,20 @@ class EngineOptions:
             "warn" says so and computes it in float, "strict" raises; "off" does not test.
         device: what computes: any name that OpenVINO has, such as "GPU", "NPU", "AUTO" or "HETERO:GPU,CPU"; see
             `blipvino.machine.devices`. Threads, layers and every arithmetic but "int8" and "float" are the CPU's own.
+        pinning: whether each thread stays on a core of its own: faster on a machine that does nothing else, much slower
+            beside a neighbour that keeps one of the cores busy, for which all others then wait. None leaves it to
+            OpenVINO, which pins.
     """
 
     precision: Precision = "auto"
     cache: Path | None = None
     threads: int | None = None
-    pinning: bool | None = None
     mode: Mode = "latency"
     arithmetic: ArithmeticOption = "auto"
     layers: LayersOption = "auto"
     selftest: SelfTestMode = "warn"
     device: str = CPU
+    pinning: bool | None = None
 
     def __post_init__(self) -> None:
         """Check types and ranges.
