@@ -109,14 +109,18 @@ class Compiler:
         Raises:
             InputError: the model has no such graph.
         """
-        if name not in self._graphs:
-            raise InputError(f"this model has no graph {name}, which this needs, only {', '.join(self._graphs)}")
         if (name, sizes) not in self._requests:
             self._requests[name, sizes] = self.new_request(name, sizes)
         return self._requests[name, sizes]
 
     def new_request(self, name: str, sizes: Sizes) -> ov.InferRequest:
-        """A further request of a graph, with a state of its own."""
+        """A further request of a graph, with a state of its own.
+
+        Raises:
+            InputError: the model has no such graph.
+        """
+        if name not in self._graphs:
+            raise InputError(f"this model has no graph {name}, which this needs, only {', '.join(self._graphs)}")
         with self._lock:
             if (name, sizes) not in self._loaded:
                 self._loaded[name, sizes] = self._compile(name, sizes)
