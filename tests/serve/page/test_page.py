@@ -329,6 +329,26 @@ def test_a_new_picture_ends_what_was_told_of_the_last(page, picture, files, lone
     expect(page.locator("#shown figcaption")).to_have_text("second.png")
 
 
+def test_of_two_pictures_the_later_is_shown_though_the_earlier_takes_longer(page, picture, files):
+    late = """() => {
+        const real = createImageBitmap;
+        const waiting = [];
+        window.release = () => waiting.forEach((go) => go());
+        window.createImageBitmap = async (file) => {
+            if (file.name === "first.png") await new Promise((go) => waiting.push(go));
+            return real(file);
+        };
+    }"""
+    page.evaluate(late)
+    give(page, picture)
+    give(page, {**picture, "name": "second.png", "buffer": files[1]})
+    told = texts(page, 0)
+    page.evaluate("release()")
+    page.evaluate("new Promise((go) => setTimeout(go, 300))")
+    expect(page.locator("#shown figcaption")).to_have_text("second.png")
+    assert texts(page, 0) == told
+
+
 def test_texts_are_no_markup(page, picture):
     name = "<img src=x onerror=alert(1)>.png"
     give(page, {**picture, "name": name})

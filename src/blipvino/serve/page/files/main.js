@@ -24,12 +24,15 @@ const past = new Past(
   (id) => talk.detach(id),
 );
 let searchable = false;
+let taken = 0;
 let connecting = 0;
 let unconnected = ""; // why, as it is shown
 
 /** A picture came in. */
 async function take(file, count) {
   unwarn();
+  taken += 1;
+  const mine = taken;
   let picture;
   try {
     picture = await prepared(file);
@@ -37,6 +40,7 @@ async function take(file, count) {
     warn(error.message);
     return;
   }
+  if (mine !== taken) return; // another came meanwhile
   if (count > 1) warn(`${count} files came; the first is taken.`);
   go("picture");
   if (NARROW.matches) byId("gallery").open = false; // the caption goes where it was
@@ -106,7 +110,7 @@ async function connect() {
 }
 
 byId("shown").querySelector("img").addEventListener("error", ({ target }) => {
-  target.alt = "This browser cannot show the picture; the server can read it all the same.";
+  target.alt = "This browser cannot show the picture; the server may read it all the same.";
 });
 byId("ask").addEventListener("submit", (event) => {
   event.preventDefault();

@@ -32,10 +32,14 @@ export async function answered(path, fields, { signal, busy }) {
 /** The pieces of a text as they come. */
 export async function* pieces(path, fields, { signal, busy }) {
   const response = await patiently(path, { ...fields, stream: "true" }, { signal, busy });
-  for await (const { name, data } of events(response.body)) {
-    if (name === "error") throw new Refused(500, data.error.message);
-    if (name === "done") return;
-    if (name === "message") yield data.text;
+  try {
+    for await (const { name, data } of events(response.body)) {
+      if (name === "error") throw new Refused(500, data.error.message);
+      if (name === "done") return;
+      if (name === "message") yield data.text;
+    }
+  } catch (error) {
+    if (error instanceof Refused || signal.aborted) throw error;
   }
   throw new Refused(0, "The connection ended before the text did.");
 }
