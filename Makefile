@@ -16,9 +16,9 @@ browser:
 	command -v npm >/dev/null || { $(SUDO) apt-get update && $(SUDO) apt-get install --yes npm; }
 	npm install --prefix .browser --no-save --no-audit --no-fund --ignore-scripts --silent axe-core@$(AXE)
 
-# Two files at a time: most tests run on one thread.
+# Two files at a time: most tests run on one thread. A process that dies ends the run, which would else wait for ever.
 test: lint
-	$(DEV) -m pytest --numprocesses 2 --dist loadfile
+	$(DEV) -m pytest --numprocesses 2 --dist loadfile --max-worker-restart 0
 
 # The slow ones hold a model of full size each: one at a time.
 test-all: test

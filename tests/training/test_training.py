@@ -200,6 +200,7 @@ def heard():
     signal.signal(signal.SIGINT, before)
 
 
+@pytest.mark.slow  # beside others in one of several processes, its signal has ended that process
 @pytest.mark.usefixtures("heard")
 def test_ctrl_c_loses_no_step(tmp_path, monkeypatch, capsys):
     """It comes in the middle of the third step, far from the next that is logged."""
