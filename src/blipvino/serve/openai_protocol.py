@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fastapi import APIRouter, Request
-from pydantic import ValidationError
 from starlette.responses import JSONResponse, Response
 
 from blipvino.runtime.decoding.generated import Generated
@@ -23,8 +22,8 @@ from blipvino.serve.event_stream import Event, event_stream
 from blipvino.serve.native_documents import documented
 from blipvino.serve.openai_messages import ChatForm
 from blipvino.serve.problems import RequestError
-from blipvino.serve.request_body import JSON, read_body
-from blipvino.serve.request_forms import refused_fields
+from blipvino.serve.request_body import read_body
+from blipvino.serve.request_forms import read_json
 from blipvino.serve.served_models import ServedModel
 from blipvino.serve.service import Service, service_of
 from blipvino.serve.text_service import Ending, TextWork
@@ -77,12 +76,7 @@ async def chat(request: Request) -> Response:
     service = service_of(request)
     service.models.check_ready()
     body = await read_body(request, service.settings.limits)
-    if body.json is None:
-        raise RequestError(415, "unsupported_media_type", f"Content-Type is not {JSON}")
-    try:
-        form = ChatForm.model_validate_json(body.json, strict=True)
-    except ValidationError as error:
-        raise refused_fields(error) from None
+    form = read_json(ChatForm, body)
     return await unless_gone(request, _answered(service, form))
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from fastapi import APIRouter, Request
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import JSONResponse, Response
 
 from blipvino.serve.disconnects import unless_gone
@@ -16,7 +16,7 @@ from blipvino.serve.image_intake import Sent
 from blipvino.serve.native_documents import STATUSES, documented
 from blipvino.serve.problems import RequestError
 from blipvino.serve.request_body import JSON, read_body
-from blipvino.serve.request_forms import refused_fields
+from blipvino.serve.request_forms import read_json
 from blipvino.serve.service import Service, service_of
 from blipvino.serve.text_service import TextWork
 
@@ -69,12 +69,7 @@ async def _captioned(request: Request, model: str | None) -> Response:
     service = service_of(request)
     service.models.check_ready()
     body = await read_body(request, service.settings.limits)
-    if body.json is None:
-        raise RequestError(415, "unsupported_media_type", f"Content-Type is not {JSON}")
-    try:
-        form = VisionForm.model_validate_json(body.json, strict=True)
-    except ValidationError as error:
-        raise refused_fields(error) from None
+    form = read_json(VisionForm, body)
     answer_id = form.id or request.state.request_id
     return await unless_gone(request, _caption_of(service, form, model or form.model or None, answer_id))
 

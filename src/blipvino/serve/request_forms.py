@@ -9,9 +9,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from blipvino.runtime.decoding.generation_options import GenerationOptions
 from blipvino.serve.problems import RequestError
-from blipvino.serve.request_body import Body
+from blipvino.serve.request_body import JSON, Body
 
 _Form = TypeVar("_Form", bound="Form")
+_Model = TypeVar("_Model", bound=BaseModel)
 Texts = Annotated[list[str], Field(min_length=1)]
 _IMAGE = "Base64 of an image file, or a data URL of it; where the server allows it, an https URL."
 _UPLOADS = ("image", "images", "image[]", "images[]", "file", "files")
@@ -153,6 +154,20 @@ def read_form(kind: type[_Form], body: Body) -> tuple[_Form, list[tuple[str, byt
             )
     names = ["image"] if len(body.files) == 1 else [f"images[{place}]" for place in range(len(body.files))]
     return form, [(name, content) for name, (_, content) in zip(names, body.files, strict=True)]
+
+
+def read_json(kind: type[_Model], body: Body) -> _Model:
+    """A request's fields, checked, where there is but one way to send them.
+
+    Raises:
+        RequestError: the body is no JSON, or a field is unknown, missing, of another type or out of its range.
+    """
+    if body.json is None:
+        raise RequestError(415, "unsupported_media_type", f"Content-Type is not {JSON}")
+    try:
+        return kind.model_validate_json(body.json, strict=True)
+    except ValidationError as error:
+        raise refused_fields(error) from None
 
 
 def refused_fields(error: ValidationError) -> RequestError:
