@@ -7,6 +7,8 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Generic, TypeVar
 
+from blipvino.runtime.arriving import arrival_of
+
 _T = TypeVar("_T")
 
 
@@ -68,11 +70,12 @@ class Peeked(Iterator[_T], Generic[_T]):
 
     def __init__(self, items: Iterator[_T]) -> None:
         self._items = items
+        self._have_arrived = arrival_of(items)
         self._seen: deque[_T] = deque()
 
     def has_arrived(self) -> bool:
         """Whether the next one, or the end, is there."""
-        return bool(self._seen) or bool(getattr(self._items, "has_arrived", lambda: True)())
+        return bool(self._seen) or self._have_arrived()
 
     def peek(self) -> _T | None:
         """The first one; None where there is none."""

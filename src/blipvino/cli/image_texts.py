@@ -20,6 +20,7 @@ from blipvino.cli.sureness import Sureness
 from blipvino.errors import ImageError, InputError, OutputError
 from blipvino.photos.listing import STANDARD_INPUT, Listed, has_image_suffix
 from blipvino.photos.places import Outcome
+from blipvino.runtime.arriving import arrival_of
 from blipvino.runtime.blip import Blip
 from blipvino.runtime.decoding.generated import FinishReason, Generated
 from blipvino.runtime.decoding.ranking import AnswerList, Ranking
@@ -275,14 +276,14 @@ class _Reader(Iterator[Pixels]):
     def __init__(self, processor: ImageProcessor, images: Iterator[Listed]) -> None:
         self._processor = processor
         self._images = images
-        self._have_arrived = getattr(images, "has_arrived", lambda: True)
+        self._have_arrived = arrival_of(images)
         self._pool = ThreadPoolExecutor(os.cpu_count())
         self._waiting: deque[tuple[Path, Future[Pixels | ImageError]]] = deque()
         self.pending: deque[tuple[Path, ImageError | None]] = deque()
 
     def has_arrived(self) -> bool:
         """Whether the next image, or the end, is there."""
-        return bool(self._waiting) or bool(self._have_arrived())
+        return bool(self._waiting) or self._have_arrived()
 
     def __next__(self) -> Pixels:
         """The next image that can be read."""

@@ -12,6 +12,7 @@ import numpy as np
 
 from blipvino.checks import flag, integer, shown
 from blipvino.progress import Reporter
+from blipvino.runtime.arriving import arrival_of
 from blipvino.runtime.decoding.generated import GeneratedTokens
 from blipvino.runtime.decoding.generation import endless_generators, row_generators
 from blipvino.runtime.decoding.generation_options import GenerationOptions
@@ -90,7 +91,7 @@ class _Split(Iterator[Image]):
     """The images of pairs, of which the questions come after."""
 
     def __init__(self, pairs: Iterator[tuple[Image, list[int]]]) -> None:
-        self.has_arrived = getattr(pairs, "has_arrived", lambda: True)
+        self.has_arrived = arrival_of(pairs)
         self._pairs = pairs
         self._questions: deque[list[int]] = deque()
 

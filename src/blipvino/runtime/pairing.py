@@ -10,6 +10,7 @@ import numpy as np
 
 from blipvino.checks import kind_of
 from blipvino.errors import InputError
+from blipvino.runtime.arriving import arrival_of
 from blipvino.runtime.features import FeatureExtractor, ImageFeatures
 from blipvino.runtime.inputs.images import ImageSource
 from blipvino.runtime.inputs.texts import TextProcessor, listed_texts
@@ -99,7 +100,7 @@ class TokenizedPairs(Iterator[tuple[Image, list[int]]]):
     """
 
     def __init__(self, pairs: Iterator[tuple[Image, str]], texts: TextProcessor) -> None:
-        self.has_arrived = getattr(pairs, "has_arrived", lambda: True)
+        self.has_arrived = arrival_of(pairs)
         self._pairs = pairs
         self._texts = texts
 

@@ -4,18 +4,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Generator, Iterator
-from typing import Protocol
 
+from blipvino.runtime.arriving import arrival_of
 from blipvino.runtime.decoding.generated import GeneratedTokens
 from blipvino.runtime.scheduling.jobs import TextJob
 from blipvino.runtime.scheduling.scheduler import Scheduler
-
-
-class Arriving(Protocol):
-    """An iterator that knows whether it would have to be waited for."""
-
-    def has_arrived(self) -> bool:
-        """Whether the next item, or the end, is there."""
 
 
 def texts_in_order(scheduler: Scheduler, jobs: Iterator[TextJob], ahead: int) -> Generator[GeneratedTokens]:
@@ -61,13 +54,13 @@ class _Coming:
 
     def __init__(self, jobs: Iterator[TextJob]) -> None:
         self._jobs = jobs
-        self._arrived = getattr(jobs, "has_arrived", lambda: True)
+        self._arrived = arrival_of(jobs)
         self._have_ended = False
         self.trouble: Exception | None = None
 
     def has_arrived(self) -> bool:
         """Whether there is one to be taken now; none ever is again after the end."""
-        return not self._have_ended and bool(self._arrived())
+        return not self._have_ended and self._arrived()
 
     def take(self, most: int, *, wait: bool) -> list[TextJob]:
         """The next, as many as have arrived; at least one if it is to be waited for, and there is any."""

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
+from blipvino.runtime.arriving import arrival_of
 from blipvino.runtime.features import FeatureExtractor, ImageFeatures
 from blipvino.runtime.pairing import Image
 from blipvino.runtime.scheduling.jobs import SharedImage
@@ -34,6 +35,7 @@ class ImagesAhead(Iterator[SharedImage]):
 
     def __init__(self, images: Iterator[Image], extractor: FeatureExtractor, ahead: int) -> None:
         self._images = images
+        self._arrived = arrival_of(images)
         self._extractor = extractor
         self._ahead = ahead
         self._pool = ThreadPoolExecutor(thread_name_prefix="blipvino-read")
@@ -44,8 +46,7 @@ class ImagesAhead(Iterator[SharedImage]):
 
     def has_arrived(self) -> bool:
         """Whether the next image, or the end, is there; see `Arriving`."""
-        arrived = getattr(self._images, "has_arrived", None)
-        return bool(self._reading) or self._has_ended or arrived is None or bool(arrived())
+        return bool(self._reading) or self._has_ended or self._arrived()
 
     def __next__(self) -> SharedImage:
         """The next image.
@@ -66,8 +67,7 @@ class ImagesAhead(Iterator[SharedImage]):
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def _read_on(self) -> None:
-        arrived = getattr(self._images, "has_arrived", lambda: True)
-        while not self._has_ended and len(self._reading) < self._ahead and (not self._reading or arrived()):
+        while not self._has_ended and len(self._reading) < self._ahead and (not self._reading or self._arrived()):
             try:
                 image = next(self._images)
             except StopIteration:
