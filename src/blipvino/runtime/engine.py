@@ -240,15 +240,6 @@ class Engine:
             self._projectors[sizes] = self._compiler.new_request("answer_kv", sizes)
         return self._projectors[sizes]
 
-    def prepare(self, positions: int, rows: int) -> None:
-        """Get the step of ``rows`` texts over so many source positions ready before the other graphs.
-
-        It is the largest graph, and one that is being loaded takes twice its size: the first finds memory empty.
-        """
-        if positions != self._config.vision.num_positions:
-            positions = self._text_length(positions)
-        self._step_request(positions, rows == 1)
-
     def _step_request(self, positions: int, single: bool) -> ov.InferRequest:
         return self._compiler.request("answer", self._step_sizes(positions, single))
 

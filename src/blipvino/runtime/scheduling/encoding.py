@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -33,8 +33,9 @@ class JobEncoder:
         Args:
             jobs: whose images are looked at together.
         """
-        self._look({id(job.image): job.image for job in jobs}.values())
-        for image in {id(job.image): job.image for job in jobs}.values():
+        images = list(dict.fromkeys(job.image for job in jobs))
+        self._look(images)
+        for image in images:
             about = [job for job in jobs if job.image is image]
             try:
                 for job, source in zip(about, self._sources(image, about), strict=True):
@@ -43,7 +44,7 @@ class JobEncoder:
                 for job in about:
                     job.fail(error)
 
-    def _look(self, images: Collection[SharedImage]) -> None:
+    def _look(self, images: Sequence[SharedImage]) -> None:
         unknown = [(image, image.pixels) for image in images if image.pixels is not None]
         if unknown:
             made = self._extractor.encode([pixels for _, pixels in unknown])
