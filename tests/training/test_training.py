@@ -1,7 +1,6 @@
 """The demo model's trainer: its start, its packed forward pass, and a run that was stopped in between."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
