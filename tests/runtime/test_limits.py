@@ -24,7 +24,8 @@ def idle(demo, monkeypatch):
         raise AssertionError("work has begun")
 
     blip = demo.blip
-    for owner, name in ((blip.engine, "prepare"), (blip.engine, "decode"), (blip.extractor, "extract")):
+    scheduler = blip.components.scheduler
+    for owner, name in ((scheduler, "submit"), (blip.engine, "decode"), (blip.extractor, "extract")):
         monkeypatch.setattr(owner, name, begin)
     return blip
 

@@ -205,7 +205,10 @@ class AsyncBlip:
     async def _texts(
         self, images: Sequence[Image], questions: Sequence[list[int]] | None, request: TextRequest, urgency: Urgency
     ) -> list[GeneratedTokens]:
-        caller, room = Caller(request.batch_size), asyncio.Semaphore(AHEAD * request.batch_size)
+        caller, room = (
+            Caller(min(request.batch_size, max(1, len(images)))),
+            asyncio.Semaphore(AHEAD * request.batch_size),
+        )
         rngs, deadline = row_generators(len(images), request.options.seed), urgency.deadline
 
         async def text(place: int) -> GeneratedTokens:

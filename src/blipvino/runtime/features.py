@@ -73,11 +73,15 @@ class FeatureCache:
 
     def get(self, key: bytes) -> ImageFeatures | None:
         """What is known under this key, which is now the one used last."""
+        found = self.find(key)
+        self.misses += found is None
+        return found
+
+    def find(self, key: bytes) -> ImageFeatures | None:
+        """As `get`, but what is not known is not counted: it will be asked for again."""
         if key in self._known:
             self._known.move_to_end(key)
             self.hits += 1
-        else:
-            self.misses += 1
         return self._known.get(key)
 
     def put(self, key: bytes, features: ImageFeatures) -> None:
@@ -115,7 +119,8 @@ class FeatureExtractor:
         self.cache = cache
         self._model = model
         self._shape = shape
-        self._lock = threading.Lock()  # of the cache and of `vision`
+        self._lock = threading.Lock()  # of the cache
+        self._vision_lock = threading.Lock()
 
     def extract(self, sources: Sequence[ImageSource | ImageFeatures]) -> list[ImageFeatures]:
         """Features of images in any form.
@@ -134,19 +139,35 @@ class FeatureExtractor:
 
     def encode(self, pixels: Sequence[Pixels]) -> list[ImageFeatures]:
         """Features of resized images ``[size, size, 3]``, from the cache or by `vision`."""
-        keys = [hashlib.sha256(image.tobytes()).digest() for image in pixels]
+        keys = [_key(image) for image in pixels]
         with self._lock:
             known = {key: features for key in keys if (features := self.cache.get(key)) is not None}
-            new = {key: image for key, image in zip(keys, pixels, strict=True) if key not in known}
-            if new:
-                embeds = self.engine.image_embeds(np.stack(list(new.values())))
-                # Copies, so that keeping one image does not keep the batch that it came with.
-                kept = (_read_only(embed.copy()) for embed in embeds)
-                made = {key: ImageFeatures(embed, self._model) for key, embed in zip(new, kept, strict=True)}
-                known |= made
+        new = {key: image for key, image in zip(keys, pixels, strict=True) if key not in known}
+        if new:
+            with self._vision_lock:
+                known |= self._looked(new)
+        return [known[key] for key in keys]
+
+    def recall(self, pixels: Pixels) -> ImageFeatures | None:
+        """Features of a resized image, if it is known; it is not waited for what others look at."""
+        with self._lock:
+            return self.cache.find(_key(pixels))
+
+    def _looked(self, images: dict[bytes, Pixels]) -> dict[bytes, ImageFeatures]:
+        """Features of images that were not known, of which others may have looked at some meanwhile."""
+        with self._lock:
+            known = {key: features for key in images if (features := self.cache.find(key)) is not None}
+        new = {key: image for key, image in images.items() if key not in known}
+        if new:
+            embeds = self.engine.image_embeds(np.stack(list(new.values())))
+            # Copies, so that keeping one image does not keep the batch that it came with.
+            kept = (_read_only(embed.copy()) for embed in embeds)
+            made = {key: ImageFeatures(embed, self._model) for key, embed in zip(new, kept, strict=True)}
+            known |= made
+            with self._lock:
                 for key, features in made.items():
                     self.cache.put(key, features)
-        return [known[key] for key in keys]
+        return known
 
     def question_kv(self, features: ImageFeatures) -> CrossKV:
         """An image's keys and values in the question encoder, made at its first question and kept with its features."""
@@ -180,6 +201,10 @@ class FeatureExtractor:
                 f"{list(self._shape)}; make them with features()"
             )
         return features
+
+
+def _key(pixels: Pixels) -> bytes:
+    return hashlib.sha256(pixels.tobytes()).digest()
 
 
 def _read_only(array: FloatArray) -> FloatArray:

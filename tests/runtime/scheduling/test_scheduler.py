@@ -130,7 +130,7 @@ def test_too_many_are_refused_all_or_none(tiny_vqa):
 
 def hold(blip):
     """Keep `vision` from being run until the function that is returned is called."""
-    lock = blip.extractor._lock
+    lock = blip.extractor._vision_lock
     lock.acquire()
     return lock.release
 
@@ -195,7 +195,9 @@ def test_an_error_of_one_leaves_the_others(tiny_vqa):
     scheduler.close()
 
 
-@pytest.mark.parametrize(("stage", "method"), [(JobEncoder, "_look"), (JobDecoder, "_join"), (JobDecoder, "step")])
+@pytest.mark.parametrize(
+    ("stage", "method"), [(JobEncoder, "look"), (JobEncoder, "read"), (JobDecoder, "_join"), (JobDecoder, "step")]
+)
 def test_whatever_goes_wrong_nobody_waits_for_ever(tiny_vqa, monkeypatch, stage, method):
     blip, original, left = tiny_vqa.exact, getattr(stage, method), [1]
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from blipvino.errors import BlipvinoError
@@ -10,7 +11,7 @@ from blipvino.runtime.decoding.generation import one_text
 from blipvino.runtime.decoding.running_batch import RunningBatch, Seat
 from blipvino.runtime.decoding.token_scores import Scores, TextSteps
 from blipvino.runtime.engine import Engine
-from blipvino.runtime.scheduling.jobs import TextJob
+from blipvino.runtime.scheduling.jobs import TextJob, TextKind
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,7 @@ class JobDecoder:
         self._eos_token_id = eos_token_id
         self._batches: dict[_Key, RunningBatch] = {}
         self._texts: dict[Seat, _Text] = {}
+        self._spent: dict[RunningBatch, float] = {}
 
     @property
     def rows(self) -> int:
@@ -92,18 +94,30 @@ class JobDecoder:
             job.caller.decoded += 1
             self._texts[seat] = _Text(job, search, batch, seat)
 
-    def step(self) -> int:
-        """Take one step with the batches that are most urgent: others wait until those texts are done.
+    def step(self, kinds: Collection[TextKind]) -> int:
+        """Take one step with the batch that is most urgent, and among several with the one that had the least time.
+
+        So a short answer does not wait for a long caption, nor captions for ever where answers do not end.
+
+        Args:
+            kinds: of texts that may take a step.
 
         Returns:
             The rows that took it.
         """
-        urgent = max((text.job.priority for text in self._texts.values()), default=0)
-        chosen = {text.batch for text in self._texts.values() if text.job.priority == urgent}
-        rows = sum(text.job.options.num_beams for text in self._texts.values() if text.batch in chosen)
-        for batch in self._batches.values():
-            if batch in chosen:
-                self._step(batch)
+        due = [text for text in self._texts.values() if text.job.kind in kinds]
+        if not due:
+            return 0
+        urgent = max(text.job.priority for text in due)
+        batch = min((text.batch for text in due if text.job.priority == urgent), key=lambda batch: self._spent[batch])
+        rows = sum(text.job.options.num_beams for text in due if text.batch is batch)
+        begun = time.monotonic()
+        self._step(batch)
+        self._spent[batch] += time.monotonic() - begun
+        waiting = {text.batch for text in due}
+        for other in self._batches.values():
+            if other not in waiting:  # it has no claim to the time that others have meanwhile
+                self._spent[other] = max(self._spent[other], self._spent[batch])
         return rows
 
     def end(self, job: TextJob) -> None:
@@ -130,6 +144,7 @@ class JobDecoder:
             text.job.caller.decoded -= 1
         self._texts.clear()
         self._batches.clear()
+        self._spent.clear()
 
     def _advance(self, text: _Text, scores: Scores) -> None:
         try:
@@ -159,4 +174,5 @@ class JobDecoder:
     def _batch(self, key: _Key) -> RunningBatch:
         if key not in self._batches:
             self._batches[key] = self._engine.running_batch(key.positions, key.beams, alone=key.alone)
+            self._spent[self._batches[key]] = 0.0
         return self._batches[key]

@@ -7,14 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from blipvino.arrays import IntArray
-from blipvino.errors import BlipvinoError
 from blipvino.runtime.features import FeatureExtractor, ImageFeatures
 from blipvino.runtime.inputs.texts import TextProcessor
 from blipvino.runtime.scheduling.jobs import SharedImage, Source, TextJob
 
 
 class JobEncoder:
-    """Finds the sources of jobs; one thread's alone.
+    """Finds the sources of jobs: it looks at images in one thread, and reads questions about them in another.
 
     Args:
         extractor: images to features; it brings the engine.
@@ -27,29 +26,18 @@ class JobEncoder:
         self._extractor = extractor
         self._texts = texts
 
-    def encode(self, jobs: Sequence[TextJob]) -> None:
-        """Give jobs their sources. What goes wrong with one is its result.
-
-        Args:
-            jobs: whose images are looked at together.
-        """
-        images = list(dict.fromkeys(job.image for job in jobs))
-        self._look(images)
-        for image in images:
-            about = [job for job in jobs if job.image is image]
-            try:
-                for job, source in zip(about, self._sources(image, about), strict=True):
-                    job.source = source
-            except (BlipvinoError, RuntimeError) as error:  # the latter OpenVINO's
-                for job in about:
-                    job.fail(error)
-
-    def _look(self, images: Sequence[SharedImage]) -> None:
+    def look(self, jobs: Sequence[TextJob]) -> None:
+        """Have `vision` look at the images of jobs, together."""
+        images = dict.fromkeys(job.image for job in jobs)
         unknown = [(image, image.pixels) for image in images if image.pixels is not None]
-        if unknown:
-            made = self._extractor.encode([pixels for _, pixels in unknown])
-            for (image, _), features in zip(unknown, made, strict=True):
-                image.seen = features
+        made = self._extractor.encode([pixels for _, pixels in unknown])
+        for (image, _), features in zip(unknown, made, strict=True):
+            image.seen = features
+
+    def read(self, jobs: Sequence[TextJob]) -> None:
+        """Give jobs about one image, which was looked at, their sources."""
+        for job, source in zip(jobs, self._sources(jobs[0].image, jobs), strict=True):
+            job.source = source
 
     def _sources(self, image: SharedImage, jobs: Sequence[TextJob]) -> list[Source]:
         """What the texts about one image are decoded of."""

@@ -18,6 +18,19 @@ from blipvino.runtime.features import ImageFeatures
 _numbers = itertools.count()
 
 
+@dataclass(frozen=True)
+class TextKind:
+    """What texts that can be decoded side by side have in common.
+
+    Attributes:
+        captions: whether they are captions, which attend to an image; answers attend to a question.
+        beams: of each.
+    """
+
+    captions: bool
+    beams: int
+
+
 @dataclass(eq=False)
 class Caller:
     """Who asks for texts: one call, or one client.
@@ -122,6 +135,11 @@ class TextJob:
     number: int = field(default_factory=lambda: next(_numbers))
     source: Source | None = None
     times: JobTimes = field(default_factory=JobTimes)
+
+    @property
+    def kind(self) -> TextKind:
+        """Texts of the same kind are decoded side by side."""
+        return TextKind(self.question is None, self.options.num_beams)
 
     @property
     def urgency(self) -> tuple[int, int, int]:

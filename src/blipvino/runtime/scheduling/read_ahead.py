@@ -13,7 +13,7 @@ from blipvino.runtime.scheduling.jobs import SharedImage
 
 
 def read_image(image: Image, extractor: FeatureExtractor) -> SharedImage:
-    """An image that several texts may be about, read and resized.
+    """An image that several texts may be about, read and resized; or what is known of it.
 
     Raises:
         ImageError: it cannot be read.
@@ -21,7 +21,8 @@ def read_image(image: Image, extractor: FeatureExtractor) -> SharedImage:
     """
     if isinstance(image, ImageFeatures):
         return SharedImage(extractor.extract([image])[0])
-    return SharedImage(extractor.images.pixels([image])[0])
+    pixels = extractor.images.pixels([image])[0]
+    return SharedImage(extractor.recall(pixels) or pixels)
 
 
 class ImagesAhead(Iterator[SharedImage]):

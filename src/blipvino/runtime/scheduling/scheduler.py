@@ -1,4 +1,6 @@
-"""One queue for the texts of all callers, and two threads that work on it: one encodes while the other decodes."""
+"""One queue for the texts of all callers, and three threads that work on it: one looks at images, one reads questions
+about images that were looked at, and one decodes.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +8,15 @@ import atexit
 import threading
 import time
 import weakref
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from blipvino.errors import DeadlineError, OverloadError
 from blipvino.runtime.scheduling.decoding import JobDecoder
 from blipvino.runtime.scheduling.encoding import JobEncoder
-from blipvino.runtime.scheduling.jobs import Caller, SharedImage, TextJob
+from blipvino.runtime.scheduling.jobs import Caller, SharedImage, TextJob, TextKind
 
 DEFAULT_ROWS = 16
 """Rows of text that are decoded at a time: more are hardly faster, and all wait longer."""
@@ -44,7 +47,7 @@ class Watch(Protocol):
     """Is told what a scheduler does, in the threads that do it, which it must not hold up."""
 
     def encoded(self, texts: int, seconds: float) -> None:
-        """What so many texts are about was looked at, together."""
+        """So many texts got what they are decoded of, together, that long after their images began to be looked at."""
 
     def stepped(self, rows: int, seconds: float) -> None:
         """So many rows of text got their next token."""
@@ -56,7 +59,7 @@ class Scheduler:
     Args:
         encoder: finds what texts are about.
         decoder: makes them.
-        rows: that are decoded at a time, unless one caller asks for more.
+        rows: of a kind of texts that are decoded at a time, unless one caller asks for more.
         longest: jobs that may wait at the most; None is any number.
         watch: is told what is done.
     """
@@ -75,10 +78,12 @@ class Scheduler:
         self._longest = longest
         self._watch = watch
         self._changed = threading.Condition()
-        self._waiting: list[TextJob] = []
-        self._turn = 0
-        self._encoding: list[TextJob] = []
+        self._unseen: list[TextJob] = []
+        self._looking: list[TextJob] = []
+        self._seen: list[TextJob] = []
+        self._reading: list[TextJob] = []
         self._ready: list[TextJob] = []
+        self._turn = 0
         self._threads: set[threading.Thread] = set()
         self._closed = False
 
@@ -91,13 +96,15 @@ class Scheduler:
         with self._changed:
             if self._closed:
                 raise OverloadError("this model is being closed; no more texts are taken")
-            if self._longest is not None and len(self._waiting) + len(self._ready) + len(jobs) > self._longest:
+            waiting = len(self._unseen) + len(self._seen) + len(self._ready)
+            if self._longest is not None and waiting + len(jobs) > self._longest:
                 raise OverloadError(f"{self._longest} texts are waiting already; try again later")
             now = time.monotonic()
             for job in jobs:  # who comes now does not wait for all that others brought before
                 job.turn = job.caller.turn = max(job.caller.turn, self._turn) + 1
                 job.times.submitted = now
-            self._waiting += jobs
+            self._unseen += [job for job in jobs if job.image.features is None]
+            self._seen += [job for job in jobs if job.image.features is not None]
             self._start()
             self._changed.notify_all()
 
@@ -105,8 +112,7 @@ class Scheduler:
     def load(self) -> Load:
         """What it is busy with now."""
         with self._changed:
-            waiting = len(self._waiting) + len(self._encoding)
-            return Load(waiting, len(self._ready), len(self._decoder.jobs), self._decoder.rows)
+            return Load(len(self._unready), len(self._ready), len(self._decoder.jobs), self._decoder.rows)
 
     def close(self) -> None:
         """End the threads. What is not done by then is cancelled."""
@@ -117,72 +123,94 @@ class Scheduler:
         for thread in threads:
             if thread is not threading.current_thread():
                 thread.join()
-        for job in (*self._waiting, *self._ready, *self._decoder.jobs):
+        for job in (*self._unready, *self._ready, *self._decoder.jobs):
             job.result.cancel()
 
     def _start(self) -> None:
-        """Have both threads running."""
+        """Have all threads running."""
         alive = {thread.name for thread in self._threads}
-        for name, work in (("blipvino-encode", self._encode), ("blipvino-decode", self._decode)):
-            if name not in alive:
+        for name, work in (("look", self._look), ("read", self._read), ("decode", self._decode)):
+            if f"blipvino-{name}" not in alive:
                 # Daemons, which no program waits for that ends with an exception; `close` ends them before it is too
                 # late.
-                thread = threading.Thread(target=work, name=name, daemon=True)
+                thread = threading.Thread(target=work, name=f"blipvino-{name}", daemon=True)
                 self._threads.add(thread)
                 thread.start()
         _running.add(self)
 
-    def _encode(self) -> None:
+    def _look(self) -> None:
         while True:
             with self._changed:
-                if not self._await(lambda: self._may_encode):
+                if not self._await(lambda: self._may_look):
                     return
-                jobs = self._next_to_encode()
-                self._encoding = jobs
-            begun = time.monotonic()
-            try:
-                self._encoder.encode(jobs)
-            except Exception as error:  # whatever it is, it is of these jobs, and others go on
-                for job in jobs:
-                    job.fail(error)
-            ended = time.monotonic()
-            for job in jobs:
-                job.times.encoding, job.times.ready = begun, ended
-            if self._watch is not None:
-                self._watch.encoded(len(jobs), ended - begun)
+                jobs = self._looking = self._next_to_look_at()
+            _work_on(jobs, self._encoder.look)
             with self._changed:
-                self._encoding = []
-                self._ready += [job for job in jobs if job.source is not None]
+                # Others may be about the same image.
+                self._seen += [job for job in (*jobs, *self._unseen) if job.image.features is not None]
+                self._unseen = [job for job in self._unseen if job.image.features is None]
+                self._looking = []
                 self._changed.notify_all()
 
     @property
-    def _may_encode(self) -> bool:
-        """What is encoded takes memory: no more than one batch is kept ahead."""
-        return bool(self._waiting) and len(self._ready) < self._most_rows
+    def _may_look(self) -> bool:
+        """What was looked at takes memory: no more than one batch is kept ahead."""
+        return bool(self._unseen) and len(self._seen) + len(self._reading) + len(self._ready) < self._most_rows
 
-    def _next_to_encode(self) -> list[TextJob]:
-        self._waiting = [job for job in self._waiting if not _dropped(job)]
+    def _next_to_look_at(self) -> list[TextJob]:
+        self._unseen = [job for job in self._unseen if not _dropped(job)]
         images: list[SharedImage] = []
-        for job in sorted(self._waiting, key=lambda job: job.urgency):
+        for job in sorted(self._unseen, key=lambda job: job.urgency):
             if job.image not in images and len(images) < self._encoder.window:
                 images.append(job.image)
-        # What is asked about one image is read at once.
-        chosen = [job for job in self._waiting if job.image in images][: self._most_rows]
+        return self._taken(self._unseen, [job for job in self._unseen if job.image in images])
+
+    def _read(self) -> None:
+        while True:
+            with self._changed:
+                if not self._await(lambda: bool(self._seen)):
+                    return
+                jobs = self._reading = self._next_to_read()
+            _work_on(jobs, self._encoder.read)
+            made = [job for job in jobs if job.source is not None]
+            if self._watch is not None and made:
+                self._watch.encoded(len(made), time.monotonic() - min(job.times.encoding or 0.0 for job in made))
+            for job in made:
+                job.times.ready = time.monotonic()
+            with self._changed:
+                self._reading = []
+                self._ready += made
+                self._changed.notify_all()
+
+    def _next_to_read(self) -> list[TextJob]:
+        """What is asked about one image is read at once."""
+        self._seen = [job for job in self._seen if not _dropped(job)]
+        first = min(self._seen, key=lambda job: job.urgency, default=None)
+        about = [job for job in self._seen if first is not None and job.image is first.image]
+        return self._taken(self._seen, about[: self._most_rows])
+
+    def _taken(self, queue: list[TextJob], chosen: list[TextJob]) -> list[TextJob]:
+        """Jobs of a queue that are worked on now, and wait in it no longer."""
         self._turn = max([self._turn, *(job.turn for job in chosen)])
-        self._waiting = [job for job in self._waiting if job not in chosen]
+        for job in chosen:
+            queue.remove(job)
+            if job.times.encoding is None:
+                job.times.encoding = time.monotonic()
         return chosen
 
     def _decode(self) -> None:
         while True:
             with self._changed:
-                if not self._await(lambda: self._may_step):
+                if not self._await(lambda: bool(self._due_kinds)):
                     return
+                kinds = self._due_kinds
                 gone = [job for job in self._decoder.jobs if job.is_given_up]
-                joining = self._next_to_decode(gone)
-                busy = self._decoder.jobs or self._waiting or self._encoding or self._ready
-                alone = len(joining) == 1 and joining[0].caller.together == 1 and not busy
+                joining = self._next_to_decode(kinds, gone)
+                others = (*self._unready, *self._ready, *self._decoder.jobs)
+                alone = len(joining) == 1 and joining[0].caller.together == 1
+                alone = alone and all(job.kind != joining[0].kind for job in others)
                 if joining:
-                    self._changed.notify_all()  # there is room for others to be encoded
+                    self._changed.notify_all()  # there is room for others to be looked at
             for job in gone:
                 self._decoder.end(job)
                 _dropped(job)
@@ -190,26 +218,37 @@ class Scheduler:
                 job.times.decoding = time.monotonic()
             try:
                 self._decoder.begin(joining, alone=alone)
-                self._step()
+                self._step(kinds)
             except Exception as error:  # whatever it is, nobody must wait for ever
                 for job in (*joining, *self._decoder.jobs):
                     job.fail(error)
                 self._decoder.clear()
 
-    def _step(self) -> None:
+    def _step(self, kinds: Collection[TextKind]) -> None:
         begun = time.monotonic()
-        rows = self._decoder.step()
+        rows = self._decoder.step(kinds)
         if self._watch is not None and rows:
             self._watch.stepped(rows, time.monotonic() - begun)
 
     @property
-    def _may_step(self) -> bool:
-        """A step of many rows takes hardly longer than one of few: those that can still join are waited for."""
-        if not self._ready and not self._decoder.jobs:
-            return False
-        return not (self._waiting or self._encoding) or self._rows_of(
-            (*self._ready, *self._decoder.jobs)
-        ) >= self._rows_of((*self._waiting, *self._encoding, *self._ready, *self._decoder.jobs))
+    def _due_kinds(self) -> list[TextKind]:
+        """Kinds of texts that may take a step.
+
+        A step of many rows takes hardly longer than one of few, so those that can still join are waited for: by
+        captions all that are coming. Answers are short, and are not worth the wait for an image that somebody else asks
+        about.
+        """
+        here, kinds = (*self._ready, *self._decoder.jobs), list[TextKind]()
+        # What is not looked at before something here is done does not come.
+        unseen = (*self._unseen, *self._looking) if self._looking or self._may_look else ()
+        for kind in dict.fromkeys(job.kind for job in here):
+            mine = [job for job in here if job.kind == kind]
+            callers = {job.caller for job in mine}
+            coming = [job for job in (*self._seen, *self._reading) if job.kind == kind]
+            coming += [job for job in unseen if job.kind == kind and (kind.captions or job.caller in callers)]
+            if not coming or self._rows_of(mine) >= self._rows_of([*mine, *coming]):
+                kinds.append(kind)
+        return kinds
 
     def _rows_of(self, jobs: Sequence[TextJob]) -> int:
         """Of so many jobs, as many as may be decoded at a time."""
@@ -218,28 +257,34 @@ class Scheduler:
             rows.setdefault(job.caller, []).append(job.options.num_beams)
         return min(self._most_rows, sum(sum(beams[: caller.together]) for caller, beams in rows.items()))
 
-    def _next_to_decode(self, gone: Sequence[TextJob]) -> list[TextJob]:
-        """Jobs that join now, the most urgent first, as many as there is room for; these are ready no longer."""
+    def _next_to_decode(self, kinds: Collection[TextKind], gone: Sequence[TextJob]) -> list[TextJob]:
+        """Jobs that join now, the most urgent first, as many of a kind as there is room for; they are ready no more."""
         self._ready = [job for job in self._ready if not _dropped(job)]
-        rows = self._decoder.rows - sum(job.options.num_beams for job in gone)
-        most, chosen = self._most_rows, list[TextJob]()
-        joining: dict[Caller, int] = {}
-        for job in sorted(self._ready, key=lambda job: job.urgency):
-            caller, beams = job.caller, job.options.num_beams
-            if caller.decoded + joining.get(caller, 0) >= caller.together:
-                continue
-            if rows and rows + beams > most:
-                break  # it would wait for ever if others went first
-            chosen.append(job)
-            rows += beams
-            joining[caller] = joining.get(caller, 0) + 1
+        chosen = [job for kind in kinds for job in self._joining(kind, gone)]
         self._ready = [job for job in self._ready if job not in chosen]
         return chosen
 
+    def _joining(self, kind: TextKind, gone: Sequence[TextJob]) -> list[TextJob]:
+        decoded = [job for job in self._decoder.jobs if job.kind == kind and job not in gone]
+        most, chosen = self._most_rows // kind.beams, list[TextJob]()
+        taken = Counter(job.caller for job in decoded)
+        for job in sorted((job for job in self._ready if job.kind == kind), key=lambda job: job.urgency):
+            if len(decoded) + len(chosen) >= max(1, most):
+                break
+            if taken[job.caller] < job.caller.together:
+                chosen.append(job)
+                taken[job.caller] += 1
+        return chosen
+
+    @property
+    def _unready(self) -> list[TextJob]:
+        """Jobs whose images or questions have not been looked at."""
+        return [*self._unseen, *self._looking, *self._seen, *self._reading]
+
     @property
     def _most_rows(self) -> int:
-        """That are decoded at a time now."""
-        known = (*self._waiting, *self._encoding, *self._ready, *self._decoder.jobs)
+        """Of a kind that are decoded at a time now."""
+        known = (*self._unready, *self._ready, *self._decoder.jobs)
         return max([self._rows, *(job.caller.together * job.options.num_beams for job in known)])
 
     def _await(self, is_due: Callable[[], bool]) -> bool:
@@ -254,7 +299,17 @@ class Scheduler:
 
     @property
     def _has_work(self) -> bool:
-        return bool(self._waiting or self._encoding or self._ready or self._decoder.jobs)
+        return bool(self._unready or self._ready or self._decoder.jobs)
+
+
+def _work_on(jobs: Sequence[TextJob], work: Callable[[Sequence[TextJob]], None]) -> None:
+    """Do some work for jobs; whatever goes wrong is of these jobs, and others go on."""
+    try:
+        if jobs:
+            work(jobs)
+    except Exception as error:
+        for job in jobs:
+            job.fail(error)
 
 
 def _dropped(job: TextJob) -> bool:
