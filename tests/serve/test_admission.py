@@ -39,6 +39,18 @@ def test_the_time_to_come_again_grows_with_what_is_waited_for(monkeypatch):
         assert admission.retry_after == 60
 
 
+def test_no_more_is_let_in_than_can_be_done_in_time(monkeypatch):
+    now = 100.0
+    monkeypatch.setattr("blipvino.serve.admission.time.monotonic", lambda: now)
+    admission = Admission(1000, 60)
+    with admission.of(900):
+        now += 2700  # a text took 3 s, so 20 can be done in time
+    with admission.of(20), pytest.raises(OverloadError, match=r"20 texts .* over the 20"), admission.of(1):
+        raise AssertionError
+    with admission.of(64):  # nobody else waits: it may take what it takes
+        assert admission.pending == 64
+
+
 def test_too_many_are_told_to_come_again(server, client, files):
     server.service.admission.pending += 256
     try:

@@ -19,10 +19,12 @@ class Admission:
 
     Args:
         most: that may be waited for at a time.
+        longest: seconds; no more are let in than can be done within them, as texts take now.
     """
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, longest: float = math.inf) -> None:
         self._most = most
+        self._longest = longest
         self._seconds: float | None = None
         self._last_end = -math.inf
         self.pending = 0
@@ -34,10 +36,11 @@ class Admission:
         Raises:
             OverloadError: too many are waited for.
         """
-        if self.pending + texts > self._most:
+        most = self._allowed
+        if self.pending + texts > most:
             raise OverloadError(
-                f"{self.pending} texts are waited for already, and {texts} more would be over the {self._most} that "
-                f"may be; try again in {self.retry_after} s"
+                f"{self.pending} texts are waited for already, and {texts} more would be over the {most} that may be; "
+                f"try again in {self.retry_after} s"
             )
         self.pending += texts
         begun = time.monotonic()
@@ -54,6 +57,13 @@ class Admission:
         """Seconds after which half of what is waited for should be done, 1 at least."""
         expected = self.pending / 2 * (self._seconds or 0.1)
         return max(1, min(_LONGEST_WAIT, math.ceil(expected)))
+
+    @property
+    def _allowed(self) -> int:
+        """Texts that may be waited for now. Whoever comes to an idle server is let in, however slow it was before."""
+        if self.pending == 0 or not self._seconds:
+            return self._most
+        return min(self._most, math.floor(self._longest / self._seconds))
 
     def _learn(self, texts: int, begun: float) -> None:
         """A text takes as long as has passed since the one before was done, where it was there by then."""

@@ -47,7 +47,7 @@ class Service:
     @cached_property
     def admission(self) -> Admission:
         """How many texts are waited for."""
-        return Admission(self.settings.queue)
+        return Admission(self.settings.queue, self.settings.limits.seconds)
 
     @cached_property
     def intake(self) -> ImageIntake:

@@ -34,6 +34,8 @@ _TICK_SECONDS = 0.2
 _LONG_ENOUGH_SECONDS = 30.0
 """A worker that lived so long is replaced at once; one that did not, after a pause that doubles."""
 _LONGEST_PAUSE = 30.0
+_MOST_EARLY_ENDS = 8
+"""Workers that did not live long, one after the other, until there is no use in another."""
 _KILL_SECONDS = 5.0
 """Beyond the time for draining, after which a worker is killed."""
 
@@ -60,13 +62,14 @@ class WorkerGroup:
         self._context = multiprocessing.get_context("spawn")
         self._workers: list[_Worker] = []
         self._pause, self._next_start = 0.0, 0.0
+        self._early_ends = 0
         self._ending = False
 
     def run(self) -> int:
         """Serve until told to end.
 
         Returns:
-            The exit status: 0 unless the models cannot be loaded.
+            The exit status: 0, 2 if the models cannot be loaded, 1 if workers end again and again before they serve.
         """
         set_up_logs(self._settings.json_logs)
         with _shared_metrics(), self._signals():
@@ -77,6 +80,13 @@ class WorkerGroup:
                 connection.wait([worker.process.sentinel for worker in self._workers], _TICK_SECONDS)
                 if self._bury() == LOAD_FAILURE and not self._workers:
                     status = 2
+                    break
+                if self._early_ends >= _MOST_EARLY_ENDS and not self._workers:
+                    logger.error(
+                        "%d workers ended soon after they began, the last of them now; no more are started",
+                        self._early_ends,
+                    )
+                    status = 1
                     break
                 self._replace()
             self._end()
@@ -96,9 +106,10 @@ class WorkerGroup:
             status, pid = worker.process.exitcode, worker.process.pid
             if pid is not None:
                 mark_process_dead(pid)  # type: ignore[no-untyped-call]
-            logger.error("worker %s ended (%s); another takes its place", pid, _ending_text(status))
-            lived = time.monotonic() - worker.begun
-            self._pause = 0.0 if lived > _LONG_ENOUGH_SECONDS else min(_LONGEST_PAUSE, max(0.5, 2 * self._pause))
+            logger.error("worker %s ended (%s)", pid, _ending_text(status))
+            early = time.monotonic() - worker.begun <= _LONG_ENOUGH_SECONDS
+            self._pause = min(_LONGEST_PAUSE, max(0.5, 2 * self._pause)) if early else 0.0
+            self._early_ends = self._early_ends + 1 if early else 0
             self._next_start = time.monotonic() + self._pause
             worker.process.close()
         return status
