@@ -104,8 +104,8 @@ async def _in_tasks(count: int, calls: Sequence[Coroutine[None, None, object]]) 
     await asyncio.gather(*map(run, calls))
 
 
-def measure(work: Captions | Answers, texts: int, rounds: int) -> dict[str, float]:
-    """Median texts a second of each way."""
+def measure(work: Captions | Answers, texts: int, rounds: int, chosen: Sequence[str] | None = None) -> dict[str, float]:
+    """Median texts a second of each way, or of those that are chosen."""
     ways: dict[str, tuple[Way, int]] = {
         "alone": (work.alone, 1),
         "batches of 8": (work.batches, 8),
@@ -113,6 +113,7 @@ def measure(work: Captions | Answers, texts: int, rounds: int) -> dict[str, floa
         "8 threads": (work.threads, 8),
         "16 tasks": (work.tasks, 16),
     }
+    ways = {name: way for name, way in ways.items() if chosen is None or name in chosen}
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     for number in range(rounds + 1):
         for name, (way, size) in ways.items():
@@ -130,6 +131,7 @@ def main() -> None:
     parser.add_argument("--texts", type=int, default=32, help="of a round")
     parser.add_argument("--tokens", type=int, default=20, help="of a caption at the most; of an answer 3")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--ways", nargs="+", help="of those above; all by default")
     parser.add_argument("--cache", default="out/cache", help="folder for compiled graphs")
     options = parser.parse_args()
     host = this_host()
@@ -139,9 +141,10 @@ def main() -> None:
     if blip.config.answers_questions:
         works["further answers"] = Answers(blip, options.texts, 3)
     for name, work in works.items():
-        rates = measure(work, options.texts, options.rounds)
+        rates = measure(work, options.texts, options.rounds, options.ways)
         for way, rate in rates.items():
-            print(f"{name}, {way}: {rate:.2f} a second, {rate / rates['batches of 8']:.2f} of batches of 8")
+            beside = f", {rate / rates['batches of 8']:.2f} of batches of 8" if "batches of 8" in rates else ""
+            print(f"{name}, {way}: {rate:.2f} a second{beside}")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,105 @@
+"""Running locust against a server, and what it found."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from benchmarks.serving.workload import PATIENCE, Request
+
+ARRIVALS = Path(__file__).with_name("arrivals.py")
+
+
+@dataclass(frozen=True)
+class Heard:
+    """An answer, or that there was none.
+
+    Attributes:
+        path: that was asked.
+        due: when it was to be asked, in seconds since the run began.
+        done: when the answer was there.
+        status: of HTTP; 0 without an answer.
+        wrong: whether it is another text than the lone one.
+    """
+
+    path: str
+    due: float
+    done: float
+    status: int
+    wrong: bool
+
+
+@dataclass(frozen=True)
+class Drive:
+    """A run of requests.
+
+    Attributes:
+        heard: of all requests.
+        seconds: for which requests came.
+    """
+
+    heard: tuple[Heard, ...]
+    seconds: float
+
+    @property
+    def answered(self) -> list[Heard]:
+        """Those with a text."""
+        return [one for one in self.heard if one.status == 200]
+
+    @property
+    def rate(self) -> float:
+        """Texts a second, of those that were there while requests came: what is answered after belongs to none."""
+        return sum(one.done <= self.seconds for one in self.answered) / self.seconds
+
+    @property
+    def refused(self) -> int:
+        """Requests that were told to come again."""
+        return sum(one.status == 429 for one in self.heard)
+
+    @property
+    def failed(self) -> int:
+        """Requests with any other end."""
+        return sum(one.status not in {200, 429} for one in self.heard)
+
+    @property
+    def wrong(self) -> int:
+        """Texts that are not the lone ones."""
+        return sum(one.wrong for one in self.heard)
+
+    def latency(self, percentile: float, path: str | None = None) -> float:
+        """Seconds from when a request was to be asked to its text; nan if there is none."""
+        found = [one.done - one.due for one in self.answered if path in {None, one.path}]
+        return float(np.percentile(found, percentile)) if found else float("nan")
+
+
+def drive(
+    url: str, requests: list[Request], seconds: float, *, rate: float = 0.0, clients: int = 0, seed: int = 0
+) -> Drive:
+    """Have a server asked.
+
+    Args:
+        url: of the server.
+        requests: asked in turn.
+        seconds: for which they come.
+        rate: at which they come by chance, a second; or else
+        clients: that ask again once they are answered.
+        seed: of chance.
+    """
+    with TemporaryDirectory(prefix="blipvino-load-") as folder:
+        plan, output = Path(folder, "plan.json"), Path(folder, "heard.json")
+        listed = [request.to_json() for request in requests]
+        told = {"url": url, "requests": listed, "seconds": seconds, "rate": rate, "clients": clients, "seed": seed}
+        plan.write_text(json.dumps({**told, "patience": PATIENCE, "output": str(output)}))
+        command = [sys.executable, "-m", "locust", "--headless", "--locustfile", str(ARRIVALS), "--users", "1"]
+        environment = {**os.environ, "BLIPVINO_PLAN": str(plan)}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        if not output.exists():
+            raise RuntimeError(f"locust heard nothing:\n{done.stderr[-2000:]}")
+        return Drive(tuple(Heard(**one) for one in json.loads(output.read_text())), seconds)
