@@ -16,6 +16,8 @@ from command_line import run
 from running_server import PATIENCE, await_ready, base64_of, command
 from subjects import scene_image
 
+from blipvino.serve.server import bound_socket
+
 PLAIN = ("--precision", "f32", "--threads", "1", "--no-cache")
 
 
@@ -109,6 +111,13 @@ def test_what_cannot_be_served(served_bundle, tmp_path):
     refused = run("serve", damaged, "--port", 0, *PLAIN, code=2)
     assert "vision.bin has changed" in refused.stderr
     assert "Traceback" not in refused.stderr
+
+
+def test_no_response_waits_for_the_one_before():
+    with bound_socket("127.0.0.1", 0) as listening, socket.create_connection(listening.getsockname()):
+        accepted, _ = listening.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) != 0
 
 
 @pytest.mark.slow
