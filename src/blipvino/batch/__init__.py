@@ -1,0 +1,1 @@
+"""Jobs over any number of images: rows in, rows of captions, answers, rankings and embeddings out."""
