@@ -51,13 +51,20 @@ class InputRow:
         Raises:
             ImageError: there are none, or they cannot be read.
         """
+        source = self.source()
+        return _read_file(source) if isinstance(source, Path) else source
+
+    def source(self) -> Path | bytes:
+        """What decodes: the path of a file on this machine, or else the bytes.
+
+        Raises:
+            ImageError: there are none, or they cannot be fetched.
+        """
         if self.error is not None or self.image is None:
             raise ImageError(self.error or f"{self.id}: has no image")
         if isinstance(self.image, bytes):
             return self.image
-        if is_url(self.image):
-            return _read_url(self.image)
-        return _read_file(Path(self.image))
+        return _read_url(self.image) if is_url(self.image) else Path(self.image)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -63,9 +63,11 @@ class RowColumns:
         after: dict[str, Kind] = {"read_ms": "number", "compute_ms": "number", "error": "text", "model": "text"}
         return {**before, **made, **after}
 
-    def names_of(self, task: Task) -> list[str]:
-        """The columns that one task fills."""
-        return list(_OF_TASK[task])
+    def joined(self, task: Task, made: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """The columns of a task that is about questions, of what was made for each of a row's: at least one."""
+        if not self.several_questions:
+            return dict(made[0])
+        return {name: [of_question.get(name) for of_question in made] for name in _OF_TASK[task]}
 
     def values(self, row: OutputRow) -> dict[str, Any]:
         """All columns of a row, for JSON or Arrow; None where there is nothing."""

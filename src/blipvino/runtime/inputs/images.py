@@ -22,7 +22,7 @@ ImageSource = Image.Image | str | Path | bytes | AnyArray
 DRAFT_PIXELS = 2**25
 """Of a JPEG of more pixels, fewer are decoded, where `load_image` is told how many are needed. Photos of usual cameras
 have fewer: their pixels are upstream's, bit for bit."""
-_LEAST_SCALE = 4
+LEAST_SCALE = 4
 """How many times the model's size a reduced JPEG has at least: the resized pixels then differ by a grey level at most,
 by a tenth of one on average (measured on a photo-like image of 96 megapixels)."""
 _BAND_PIXELS = 2**21
@@ -144,7 +144,7 @@ class ImageProcessor:
 
     def _resized(self, image: ImageSource) -> Pixels:
         size, resample = self.config.size, Image.Resampling(self.config.resample)
-        loaded = load_image(image, least=_LEAST_SCALE * size, limits=self.limits)
+        loaded = load_image(image, least=LEAST_SCALE * size, limits=self.limits)
         return np.asarray(loaded.resize((size, size), resample))
 
     def pixel_values(self, images: Sequence[ImageSource]) -> FloatArray:
