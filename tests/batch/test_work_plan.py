@@ -34,10 +34,16 @@ def test_only_what_decides_changes_the_fingerprint(int8, change, same):
     assert (replace(plan, **change).fingerprint == plan.fingerprint) is same
 
 
-def test_what_is_drawn_is_drawn_by_a_seed_of_the_job():
-    work = TextWork(generation={"do_sample": True})
-    assert TextWork(generation={"do_sample": True, "seed": 3}).generation["seed"] == 3
-    assert work.generation["seed"] != TextWork(generation={"do_sample": True}).generation["seed"]
+def test_what_is_drawn_is_drawn_by_a_seed_of_the_job(int8):
+    drawing = plan_work(["caption"], int8, text_work=TextWork(generation={"do_sample": True}))
+    assert drawing.seed is None
+    assert drawing.seeded(3).seed == 3
+    assert drawing.seeded().seed != drawing.seeded().seed
+    assert drawing.seeded(3).seeded(4).seed == 3
+    assert drawing.seeded(3).identity["seed"] == 3
+    assert drawing.seeded(3).fingerprint != drawing.seeded(4).fingerprint
+    greedy = plan_work(["caption"], int8)
+    assert greedy.seeded(3) == greedy
 
 
 def test_models_and_tasks_go_together(int8, retrieval_int8, tmp_path):

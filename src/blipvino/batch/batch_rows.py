@@ -23,7 +23,7 @@ class InputRow:
     """An image of a job's input. It can be pickled.
 
     Attributes:
-        id: the same from run to run, and no other row's.
+        id: the same from run to run, and no other row's. Bytes of a file name that are no UTF-8 are escaped in it.
         image: a local path, a URL that fsspec reads, or the bytes of the file; None where there is none, with the
             ``error`` that says why.
         question: about this image alone; None takes the job's.
@@ -34,6 +34,10 @@ class InputRow:
     image: str | bytes | None
     question: str | None = None
     error: str | None = None
+
+    def __post_init__(self) -> None:
+        """Have an id that can be written everywhere."""
+        object.__setattr__(self, "id", plain(self.id))
 
     @property
     def location(self) -> str | None:
@@ -92,6 +96,11 @@ class OutputRow:
     compute_ms: float = 0.0
     error: str | None = None
     model: str = ""
+
+
+def plain(text: str) -> str:
+    """A text as UTF-8 can have it: what it cannot, such as odd bytes of a file name, is escaped."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def is_url(place: str) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from blipvino.batch.batch_rows import INSTALL_BATCH, OutputRow, Task
+from blipvino.batch.batch_rows import INSTALL_BATCH, OutputRow, Task, plain
 from blipvino.errors import InputError
 
 if TYPE_CHECKING:
@@ -73,11 +73,11 @@ class RowColumns:
         """All columns of a row, for JSON or Arrow; None where there is nothing."""
         own: dict[str, Any] = {
             "id": row.id,
-            "image": row.image,
-            "question": list(row.question) if isinstance(row.question, tuple) else row.question,
+            "image": None if row.image is None else plain(row.image),
+            "question": _written(row.question),
             "read_ms": round(row.read_ms, 3),
             "compute_ms": round(row.compute_ms, 3),
-            "error": row.error,
+            "error": None if row.error is None else plain(row.error),
             "model": row.model,
         }
         return {name: own[name] if name in own else row.made.get(name) for name in self.kinds}
@@ -115,6 +115,12 @@ class RowColumns:
         import pyarrow as pa  # noqa: PLC0415  # as above
 
         return pa.Table.from_pylist([self.values(row) for row in rows], schema=schema)
+
+
+def _written(question: str | tuple[str, ...] | None) -> str | list[str] | None:
+    if question is None:
+        return None
+    return plain(question) if isinstance(question, str) else list(map(plain, question))
 
 
 def ordered_tasks(given: Sequence[Task]) -> tuple[Task, ...]:

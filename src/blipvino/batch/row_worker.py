@@ -36,6 +36,7 @@ class RowWorker:
     """
 
     def __init__(self, plan: WorkPlan) -> None:
+        plan = plan.seeded()
         self._plan = plan
         self._model = plan.fingerprint
         self._blip = None if plan.texts is None else _loaded(Blip, plan.texts, plan)

@@ -37,8 +37,7 @@ class TextWork:
         questions: asked of each image, unless its row brings its own; at least one, or every row has one.
         prompt: that every caption continues.
         answers: to rank.
-        generation: of `GenerationOptions`, by name. With ``do_sample`` and without ``seed``, one is drawn once and
-            stays the job's.
+        generation: of `GenerationOptions`, by name.
         min_confidence: texts that are less sure are left out.
     """
 
@@ -54,10 +53,8 @@ class TextWork:
         Raises:
             InputError: an option is not allowed.
         """
-        options = GenerationOptions.from_keywords(self.generation)
+        GenerationOptions.from_keywords(self.generation)
         checked_confidence(self.min_confidence)
-        if options.do_sample and options.seed is None:
-            object.__setattr__(self, "generation", {**self.generation, "seed": secrets.randbits(32)})
 
 
 @dataclass(frozen=True)
@@ -126,10 +123,19 @@ class WorkPlan:
         """Digest of the `identity`, 32 hexadecimal digits: rows that have the same were made alike."""
         return hashlib.sha256(json.dumps(self.identity, sort_keys=True).encode()).hexdigest()[:32]
 
-    def with_seed(self, seed: int) -> WorkPlan:
-        """The same, which draws what another run of the job drew."""
-        generation = {**self.text_work.generation, "seed": seed}
+    def seeded(self, known: int | None = None) -> WorkPlan:
+        """The plan with a seed, where texts are drawn: its own; else the known one; else one that is drawn now."""
+        options = GenerationOptions.from_keywords(self.text_work.generation)
+        if not (self._generates and options.do_sample and options.seed is None):
+            return self
+        generation = {**self.text_work.generation, "seed": secrets.randbits(32) if known is None else known}
         return replace(self, text_work=replace(self.text_work, generation=generation))
+
+    @property
+    def seed(self) -> int | None:
+        """What texts are drawn by."""
+        seed: int | None = self.text_work.generation.get("seed")
+        return seed
 
     @property
     def _asks(self) -> bool:

@@ -123,10 +123,9 @@ class TextStage:
     def _finished(self, begun: _Begun) -> RowAtWork:
         row = begun.row
         for job in begun.captions:
-            row.made |= _columns("caption", self._forms["caption"].result(job.result.result()))
-        answers = [None if job is None else self._forms["answer"].result(job.result.result()) for job in begun.answers]
-        if answers:
-            columns = [_columns("answer", answer) for answer in answers]
+            row.made |= self._columns("caption", job)
+        if begun.answers:
+            columns = [self._columns("answer", job) for job in begun.answers]
             row.made |= self._plan.columns.joined("answer", columns)
         times = [job.times for job in begun.jobs]
         began = [time.encoding for time in times if time.encoding is not None]
@@ -134,6 +133,18 @@ class TextStage:
         if began and done:
             row.compute_ms += 1000 * (max(done) - min(began))
         return row
+
+    def _columns(self, task: Task, job: TextJob | None) -> dict[str, object]:
+        if job is None:
+            return {}
+        made = self._forms[task].result(job.result.result())
+        assert isinstance(made, Generated)
+        return {
+            task: None if made.withheld else made.text,
+            f"{task}_confidence": made.confidence,
+            f"{task}_logprob": made.logprob,
+            f"{task}_finish_reason": made.finish_reason,
+        }
 
     def _rng(self, row: RowAtWork, what: str) -> np.random.Generator:
         """What a text draws depends on its row alone, and so neither on other rows nor on where a run was stopped."""
@@ -147,14 +158,3 @@ class TextStage:
             self._runner.caption_stream(iter(()), self._requests["caption"]).close()
         if self._answers:
             self._runner.answer_stream(iter(()), self._requests["answer"]).close()
-
-
-def _columns(task: Task, made: Generated | None) -> dict[str, object]:
-    if made is None:
-        return {}
-    return {
-        task: None if made.withheld else made.text,
-        f"{task}_confidence": made.confidence,
-        f"{task}_logprob": made.logprob,
-        f"{task}_finish_reason": made.finish_reason,
-    }
