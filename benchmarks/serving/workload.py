@@ -14,16 +14,13 @@ from PIL import Image
 from blipvino.data.natural_pictures import natural_picture
 
 SIDE = 384
-QUESTIONS = (
-    "what color is the large circle on the left?",
-    "how many things are there?",
-    "is it day or night?",
-    "what is in front of the house?",
-    "where was this taken?",
-    "what is the person holding?",
-    "is there any text?",
-    "what is the weather like?",
+QUESTIONS = tuple(
+    f"what {what} is the {thing} {where}?"
+    for what in ("color", "size", "shape", "kind")
+    for thing in ("large thing", "small one", "house", "animal", "person")
+    for where in ("on the left", "on the right", "in front", "behind the tree")
 )
+"""Enough of them that no two requests of one moment are the same, which would be computed once."""
 PATIENCE = 300.0
 
 

@@ -232,21 +232,25 @@ class Scheduler:
 
     @property
     def _due_kinds(self) -> list[TextKind]:
-        """Kinds of texts that may take a step.
+        """Kinds of texts that may take a step: others wait for those that can still join.
 
-        A step of many rows takes hardly longer than one of few, so those that can still join are waited for: by
-        captions all that are coming. Answers are short, and are not worth the wait for an image that somebody else asks
-        about.
+        A step of many rows takes hardly longer than one of few, and images are looked at and questions read faster
+        while nothing is decoded beside it. So texts of calls that bring more wait for these. Captions wait for others by
+        whom their rows are at least doubled; no longer, so that where little is asked little is waited for. Answers
+        wait for all questions about known images, which are soon read, and for no image that somebody else asks about.
         """
-        here, kinds = (*self._ready, *self._decoder.jobs), list[TextKind]()
         # What is not looked at before something here is done does not come.
         unseen = (*self._unseen, *self._looking) if self._looking or self._may_look else ()
+        here, known, kinds = (*self._ready, *self._decoder.jobs), (*self._seen, *self._reading), list[TextKind]()
         for kind in dict.fromkeys(job.kind for job in here):
-            mine = [job for job in here if job.kind == kind]
+            mine, read, new = ([job for job in jobs if job.kind == kind] for jobs in (here, known, unseen))
             callers = {job.caller for job in mine}
-            coming = [job for job in (*self._seen, *self._reading) if job.kind == kind]
-            coming += [job for job in unseen if job.kind == kind and (kind.captions or job.caller in callers)]
-            if not coming or self._rows_of(mine) >= self._rows_of([*mine, *coming]):
+            bring_more = callers <= {job.caller for job in (*read, *new)}
+            if not kind.captions:
+                new = [job for job in new if bring_more and job.caller in callers]
+            rows = self._rows_of(mine)
+            more = self._rows_of([*mine, *read, *new]) - rows
+            if more <= 0 or (kind.captions and not bring_more and more < rows):
                 kinds.append(kind)
         return kinds
 
