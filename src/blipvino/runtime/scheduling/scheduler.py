@@ -235,8 +235,8 @@ class Scheduler:
         """Kinds of texts that may take a step: others wait for those that can still join.
 
         A step of many rows takes hardly longer than one of few, and images are looked at and questions read faster
-        while nothing is decoded beside it. So texts of calls that bring more wait for these. Captions wait for others by
-        whom their rows are at least doubled; no longer, so that where little is asked little is waited for. Answers
+        while nothing is decoded beside it. So texts of calls that bring more wait for these. Captions wait for others
+        by whom their rows are at least doubled; no longer, so that where little is asked little is waited for. Answers
         wait for all questions about known images, which are soon read, and for no image that somebody else asks about.
         """
         # What is not looked at before something here is done does not come.
