@@ -64,10 +64,12 @@ class PlannedModel:
     Attributes:
         folder: of the bundle, in the process that opens it.
         fingerprint: of the bundle, see `Bundle.fingerprint`.
+        calibration: digest of how its confidence was fitted; None where it was not.
     """
 
     folder: Path
     fingerprint: str
+    calibration: str | None = None
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,7 @@ class WorkPlan:
         found: dict[str, Any] = {"blipvino": __version__, "tasks": list(self.tasks)}
         if self.texts is not None:
             found["model"] = self.texts.fingerprint
+            found["confidence"] = self.texts.calibration
             found["min-confidence"] = work.min_confidence
             if self._generates:
                 found |= {name.replace("_", "-"): value for name, value in self._generation().items()}
@@ -228,7 +231,11 @@ def _models(tasks: Sequence[Task], model: Bundle, retrieval: Bundle | None) -> t
 
 
 def _planned(bundle: Bundle | None) -> PlannedModel | None:
-    return None if bundle is None else PlannedModel(bundle.folder, bundle.fingerprint)
+    if bundle is None:
+        return None
+    fitted = bundle.manifest.confidence
+    calibration = None if fitted is None else hashlib.sha256(repr(fitted).encode()).hexdigest()[:16]
+    return PlannedModel(bundle.folder, bundle.fingerprint, calibration)
 
 
 def _brief(texts: Sequence[str]) -> list[str] | str:

@@ -17,6 +17,7 @@ from typer.core import TyperGroup
 from blipvino import __version__
 from blipvino.cli import (
     ask,
+    batch,
     bench,
     cache,
     calibrate,
@@ -93,7 +94,7 @@ app = typer.Typer(
 for verb in (
     *(optimize, caption, ask, compare, report, evaluate, diagnose),
     *(bench, stress, selftest, tune, calibrate, export, info, cache, demo),
-    *(index, search, serve),
+    *(index, search, batch, serve),
 ):
     app.add_typer(verb.app)  # without a name, its command becomes one of the app's
 

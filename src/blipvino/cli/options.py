@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_type_hints
 
 import typer
 
@@ -34,6 +34,7 @@ from blipvino.runtime.retriever import BlipRetriever
 if TYPE_CHECKING:
     from blipvino.pretrained.optimized_once import Wanted
 
+Group = TypeVar("Group")
 DEFAULT_CACHE = default_cache()
 _FILE_SOURCES = ", ".join(f"{kind}:…" for kind in FORMS if kind not in GENERATED)
 SOURCES_HELP = f"demo:test, {_FILE_SOURCES}"
@@ -268,8 +269,21 @@ def with_image_text_options(command: Callable[..., None]) -> Callable[..., None]
     They follow the command's own. Those that have no effect beside the others are refused, as is a picture that is no
     PNG, before the command is called.
     """
+    return with_option_group(command, ImageTextOptions, _check)
+
+
+def with_option_group(
+    command: Callable[..., None], group: type[Group], check: Callable[[typer.Context, Group], None]
+) -> Callable[..., None]:
+    """Give a command that takes ``context`` and ``options`` a group of options on the command line.
+
+    Args:
+        command: whose own options come first.
+        group: a dataclass whose fields are options by their types, with the fields ``writing`` and ``generation``.
+        check: refuses options before the command is called.
+    """
     own = [p for p in inspect.signature(command, eval_str=True).parameters.values() if p.name != "options"]
-    shared, writing = _field_parameters(ImageTextOptions), _field_parameters(WritingOptions)
+    shared, writing = _field_parameters(group), _field_parameters(WritingOptions)
     generation = _generation_parameters()
     parameters = [*own, *shared, *writing, *generation]
 
@@ -280,8 +294,8 @@ def with_image_text_options(command: Callable[..., None]) -> Callable[..., None]
         generating = {parameter.name: arguments.pop(parameter.name) for parameter in generation}
         if generating["max_new_tokens"] is None:
             del generating["max_new_tokens"]
-        options = ImageTextOptions(**chosen, writing=kept, generation=generating)
-        _check(context, options)
+        options = group(**chosen, writing=kept, generation=generating)
+        check(context, options)
         check_writing(context, kept)
         command(context=context, options=options, **arguments)
 
@@ -290,7 +304,7 @@ def with_image_text_options(command: Callable[..., None]) -> Callable[..., None]
     return wrapper
 
 
-def _field_parameters(group: type[ImageTextOptions | WritingOptions]) -> list[inspect.Parameter]:
+def _field_parameters(group: type[Any]) -> list[inspect.Parameter]:
     """A parameter a field, but for those that are groups of options themselves."""
     types = get_type_hints(group, include_extras=True)
     options = [option for option in fields(group) if option.name not in ("writing", "generation")]
@@ -316,13 +330,18 @@ def _parameter(name: str, default: object, annotation: object) -> inspect.Parame
 def _check(context: typer.Context, options: ImageTextOptions) -> None:
     """Refuse what has no effect, a confidence that is no probability, and a picture that would be no PNG."""
     _ = options.least
-    if not options.generation["do_sample"]:
-        refuse_unused(context, ("temperature", "top_k", "top_p", "seed"), "without --do-sample")
-    if options.generation["num_beams"] == 1:
-        refuse_unused(context, ("length_penalty",), "without --num-beams above 1")
+    check_generation(context, options.generation)
     if options.no_cache:
         refuse_unused(context, ("cache",), "with --no-cache")
     if options.as_json and options.as_json_lines:
         raise InputError("--json and --jsonl are two forms of one result; give one of them")
     if options.picture is not None:
         check_png(options.picture)
+
+
+def check_generation(context: typer.Context, generation: Mapping[str, Any]) -> None:
+    """Refuse options of generation that have no effect beside the others."""
+    if not generation["do_sample"]:
+        refuse_unused(context, ("temperature", "top_k", "top_p", "seed"), "without --do-sample")
+    if generation["num_beams"] == 1:
+        refuse_unused(context, ("length_penalty",), "without --num-beams above 1")

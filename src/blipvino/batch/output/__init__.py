@@ -1,0 +1,1 @@
+"""What a job leaves: finished shards, a manifest that says what they are, a summary."""

@@ -1,0 +1,147 @@
+"""``blipvino batch``."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from blipvino.cli.batch_options import BatchOptions, check_questions, with_batch_options
+from blipvino.cli.options import BundleArgument, JsonFlag, QuietFlag
+from blipvino.cli.output import print_error, print_json, print_sentence
+from blipvino.cli.text_printing import INCOMPLETE
+
+if TYPE_CHECKING:
+    from blipvino.batch.job import BatchJob
+    from blipvino.batch.job_summary import JobForecast, JobSummary
+
+
+class ShardForm(StrEnum):
+    """Of the shards."""
+
+    parquet = "parquet"
+    jsonl = "jsonl"
+
+
+InputOption = Annotated[
+    str,
+    typer.Option(
+        "--input",
+        help="Images: a folder and all below it, a pattern, or a list of them: .jsonl, .csv, .tsv or .parquet.",
+    ),
+]
+OutputOption = Annotated[Path, typer.Option("--output", "-o", help="Folder of the shards that are written.")]
+FormatOption = Annotated[ShardForm, typer.Option("--format", help="Of the shards.")]
+ShardRowsOption = Annotated[int, typer.Option(min=1, help="Rows of a shard: a run that is killed does these again.")]
+LimitOption = Annotated[int | None, typer.Option(min=1, help="The first so many images alone.")]
+ShardOption = Annotated[
+    str | None,
+    typer.Option(help="Share i of n, such as 3/16: of several machines each does one, into a folder of its own."),
+]
+SampleOption = Annotated[
+    str | None, typer.Option(help="So many images, drawn of all: N or N:seed.", metavar="N[:SEED]")
+]
+IdColumnOption = Annotated[str | None, typer.Option(help="Of a list: its column of ids.", show_default="id")]
+ImageColumnOption = Annotated[
+    str | None, typer.Option(help="Of a list: its column of paths and URLs.", show_default="path")
+]
+BytesColumnOption = Annotated[
+    str | None,
+    typer.Option(help="Of a list: its column of the bytes of images, in text as Base64.", show_default="bytes"),
+]
+QuestionColumnOption = Annotated[
+    str | None, typer.Option(help="Of a list: its column of questions.", show_default="question")
+]
+DryRunFlag = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
+RestartFlag = Annotated[bool, typer.Option("--restart", help="Remove the shards that are there, and begin anew.")]
+
+app = typer.Typer()
+
+
+@app.command(epilog="Example: blipvino batch blip-vqa --input photos --output captions --task caption")
+@with_batch_options
+def batch(
+    context: typer.Context,
+    bundle: BundleArgument,
+    given: InputOption,
+    output: OutputOption,
+    options: BatchOptions,
+    form: FormatOption = ShardForm.parquet,
+    shard_rows: ShardRowsOption = 1000,
+    limit: LimitOption = None,
+    shard: ShardOption = None,
+    sample: SampleOption = None,
+    id_column: IdColumnOption = None,
+    image_column: ImageColumnOption = None,
+    bytes_column: BytesColumnOption = None,
+    question_column: QuestionColumnOption = None,
+    dry_run: DryRunFlag = False,
+    restart: RestartFlag = False,
+    as_json: JsonFlag = False,
+    quiet: QuietFlag = False,
+) -> None:
+    """Caption, ask about, rank answers to and embed any number of images; again: goes on where it was stopped."""
+    from blipvino.batch.job import BatchJob, forecast_job, run_job
+    from blipvino.batch.job_progress import JobProgress
+    from blipvino.batch.output.local_folder import LocalFolder
+    from blipvino.batch.row_selection import RowSelection, Sample, Share
+    from blipvino.batch.row_sidecars import RowSidecars
+    from blipvino.batch.sources.given_source import given_source
+    from blipvino.batch.sources.list_columns import ListColumns
+
+    share = None if shard is None else Share.parsed(shard)
+    selection = RowSelection(share, None if sample is None else Sample.parsed(sample), limit)
+    source = given_source(given, ListColumns(id_column, image_column, bytes_column, question_column))
+    place = LocalFolder(output if share is None else output / share.folder)
+    check_questions(options, source)
+    plan = options.plan(bundle, source)
+    describer = options.writing.describer()
+    several = plan.columns.several_questions
+    sidecars = None if describer is None else RowSidecars(describer, plan.tasks, several_questions=several)
+    job = BatchJob(source, plan, place, form.value, shard_rows, selection, sidecars, options.sidecar_options)
+    if dry_run:
+        forecast = forecast_job(job, anew=restart)
+        _show(forecast, as_json, forecast_lines(job, forecast))
+        return
+    summary = run_job(job, JobProgress(not quiet, print_error), anew=restart)
+    _show(summary, as_json, summary_lines(summary))
+    if summary.new_errors or summary.duplicates:
+        raise typer.Exit(INCOMPLETE)
+
+
+def forecast_lines(job: BatchJob, forecast: JobForecast) -> list[str]:
+    """What would be done, in words."""
+    begun = "begins" if forecast.is_new else "goes on with"
+    lines = [
+        f"{forecast.input}: {forecast.selected:,} images, of which {forecast.finished:,} are finished and "
+        f"{forecast.to_do:,} are to be done ({', '.join(job.plan.tasks)}).",
+        f"It {begun} {forecast.output}: {forecast.shards_there:,} shards are there, {forecast.shards:,} are to come.",
+    ]
+    return [*lines, *_duplicate_lines(forecast.duplicates, forecast.duplicate_ids)]
+
+
+def summary_lines(summary: JobSummary) -> list[str]:
+    """What was done, in words."""
+    rate = "" if summary.rows_per_second is None else f", {summary.rows_per_second:,.1f} a second"
+    errors = f", {summary.new_errors:,} with an error" if summary.new_errors else ""
+    lines = [
+        f"{summary.new_rows:,} images{errors}; {summary.seconds:,.1f} s{rate}.",
+        f"{summary.output} has {summary.rows:,} rows in {len(summary.shards):,} shards, {summary.errors:,} failed.",
+    ]
+    return [*lines, *_duplicate_lines(summary.duplicates, summary.duplicate_ids)]
+
+
+def _duplicate_lines(count: int, ids: list[str]) -> list[str]:
+    if not count:
+        return []
+    return [f"{count:,} images were passed over, since another one has their id: {', '.join(ids)}."]
+
+
+def _show(found: JobForecast | JobSummary, as_json: bool, lines: list[str]) -> None:
+    if as_json:
+        print_json(found.to_json())
+    else:
+        for line in lines:
+            print_sentence(line)
