@@ -3,11 +3,11 @@
 python -m benchmarks.batch_cost BUNDLE
 python -m benchmarks.batch_cost BUNDLE --images 1000 --rounds 3 --growth 100 1000 10000 --checkpoint CHECKPOINT
 
-Images are scenes of the demo's world, no two alike, as PNG files. Each run is a process of its own, that has its model
-loaded and warm before time counts: "engine" is `Blip.caption_stream` over the files; "job" is all that `blipvino batch
---task caption` does, from the listing to the summary. They take turns; the medians of the rounds are compared. Then jobs of
-growing sizes: milliseconds an image, and the most memory that the process had. With --checkpoint a plain loop of
-`transformers` captions some of the images, one by one.
+Images are scenes of the demo's world, no two alike, as PNG files. Each run is a process of its own, that has its
+model loaded and warm before time counts: "engine" is `Blip.caption_stream` over the files; "job" is all that
+`blipvino batch --task caption` does, from the listing to the summary. They take turns; the medians of the rounds are
+compared. Then jobs of growing sizes: milliseconds an image, and the most memory that the process had. With
+--checkpoint a plain loop of `transformers` captions some of the images, one by one.
 """
 
 from __future__ import annotations
