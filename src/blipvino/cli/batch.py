@@ -85,7 +85,7 @@ def batch(
     """Caption, ask about, rank answers to and embed any number of images; again: goes on where it was stopped."""
     from blipvino.batch.job import BatchJob, forecast_job, run_job
     from blipvino.batch.job_progress import JobProgress
-    from blipvino.batch.output.local_folder import LocalFolder
+    from blipvino.batch.output.share_folders import job_folder
     from blipvino.batch.row_selection import RowSelection, Sample, Share
     from blipvino.batch.row_sidecars import RowSidecars
     from blipvino.batch.sources.given_source import given_source
@@ -94,7 +94,7 @@ def batch(
     share = None if shard is None else Share.parsed(shard)
     selection = RowSelection(share, None if sample is None else Sample.parsed(sample), limit)
     source = given_source(given, ListColumns(id_column, image_column, bytes_column, question_column))
-    place = LocalFolder(output if share is None else output / share.folder)
+    place = job_folder(output, share)
     check_questions(options, source)
     plan = options.plan(bundle, source)
     describer = options.writing.describer()

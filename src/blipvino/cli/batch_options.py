@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from itertools import islice
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from blipvino.batch.work_plan import WorkPlan
 
 _CALIBRATED_ON = 64
-"""Photos of the input that a checkpoint is calibrated on, when it is optimized."""
+"""Rows of the input, at the most, that a checkpoint is calibrated on, when it is optimized."""
 
 
 class TaskName(StrEnum):
@@ -108,7 +108,7 @@ class BatchOptions:
         least = checked_confidence(self.min_confidence)
         choice = () if self.answers is None else tuple(read_answers(self.answers))
         work = TextWork(tuple(self.question or ()), self.prompt, choice, self.generation, least)
-        wanted = Wanted(self.recipe, self.revision, photos=lambda: list(islice(_photos(source), _CALIBRATED_ON)))
+        wanted = Wanted(self.recipe, self.revision, photos=lambda: _first_photos(source))
         bundle = bundle_folder(model, cache=self.cache, wanted=wanted)
         retrieval = None if self.retrieval is None else bundle_folder(self.retrieval, cache=self.cache)
         engine = engine_options(self.precision, self.arithmetic, device=self.device, strict=self.strict)
@@ -168,11 +168,10 @@ def _check(context: typer.Context, options: BatchOptions) -> None:
     check_generation(context, options.generation)
 
 
-def _photos(source: Source) -> Iterator[Path]:
-    for partition in source.partitions():
-        for row in partition.rows():
-            if row.path is not None:
-                yield row.path
+def _first_photos(source: Source) -> list[Path]:
+    """Those of the first rows that are files here."""
+    rows = (row for partition in source.partitions() for row in partition.rows())
+    return [row.path for row in islice(rows, _CALIBRATED_ON) if row.path is not None]
 
 
 def _plain(value: Any) -> Any:
