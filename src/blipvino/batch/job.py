@@ -134,7 +134,7 @@ def forecast_job(job: BatchJob, *, anew: bool = False) -> JobForecast:
     Raises:
         BlipvinoError: as `run_job`.
     """
-    manifest = None if anew else JobManifest.read(job.place)
+    manifest = None if anew and MANIFEST in job.place.sizes() else JobManifest.read(job.place)
     finished = FinishedRows()
     if manifest is not None:
         job = _checked(job, manifest)
