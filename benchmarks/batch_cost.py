@@ -35,10 +35,10 @@ from blipvino.batch.row_selection import RowSelection
 from blipvino.batch.row_worker import RowWorker
 from blipvino.batch.sources.photo_files import PhotoFiles
 from blipvino.batch.work_plan import plan_work
+from blipvino.checkpoint.text_length import DEFAULT_NEW_TOKENS
 from blipvino.demo.scenes import render, sample_scene
 from blipvino.machine.host import this_host
 from blipvino.photos.listing import list_photos
-from blipvino.runtime.decoding.generation_options import DEFAULT_NEW_TOKENS
 
 WARM_UP = 32
 LOOPED = 50

@@ -45,7 +45,7 @@ class IdSet:
         if digest in self._new:
             return True
         for array in self._sorted:
-            place = array.searchsorted(digest)  # type: ignore[call-overload]  # bytes are what it has
+            place = array.searchsorted(digest)
             # An array gives its items without the zeros at their end.
             if place < len(array) and array[place] == digest.rstrip(b"\0"):
                 return True

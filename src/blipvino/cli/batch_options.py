@@ -102,6 +102,7 @@ class BatchOptions:
         Raises:
             BlipvinoError: as `plan_work` and `bundle_of`; or answers cannot be read.
         """
+        from blipvino.batch.batch_rows import TASKS
         from blipvino.batch.work_plan import TextWork, plan_work
         from blipvino.pretrained.optimized_once import Wanted
 
@@ -113,7 +114,7 @@ class BatchOptions:
         retrieval = None if self.retrieval is None else bundle_folder(self.retrieval, cache=self.cache)
         engine = engine_options(self.precision, self.arithmetic, device=self.device, strict=self.strict)
         engine = replace(engine, threads=self.threads, cache=usable_cache(self.cache, self.no_cache))
-        tasks = [task.value for task in self.task]
+        tasks = [task for task in TASKS if task in self.task]
         return plan_work(tasks, bundle, retrieval, text_work=work, engine=engine, batch_size=self.batch_size)
 
     @property

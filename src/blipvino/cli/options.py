@@ -294,7 +294,8 @@ def with_option_group(
         generating = {parameter.name: arguments.pop(parameter.name) for parameter in generation}
         if generating["max_new_tokens"] is None:
             del generating["max_new_tokens"]
-        options = group(**chosen, writing=kept, generation=generating)
+        made: Callable[..., Group] = group
+        options = made(**chosen, writing=kept, generation=generating)
         check(context, options)
         check_writing(context, kept)
         command(context=context, options=options, **arguments)
