@@ -15,7 +15,7 @@ from blipvino.machine.versions import library_versions
 VERBS = (
     *("optimize", "caption", "ask", "compare", "report", "evaluate", "diagnose"),
     *("bench", "stress", "selftest", "tune", "calibrate", "export", "info", "cache", "demo"),
-    *("index", "search", "serve"),
+    *("index", "search", "batch", "serve"),
 )
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import BinaryIO, Literal, Protocol
+from typing import Any, BinaryIO, Literal, Protocol
 
 from blipvino.batch.batch_rows import OutputRow
 from blipvino.batch.row_columns import RowColumns
@@ -121,7 +122,8 @@ class _LinesWriter:
 
     def write(self, rows: Sequence[OutputRow]) -> None:
         for row in rows:
-            self._file.write(json.dumps(self._columns.values(row), ensure_ascii=False).encode() + b"\n")
+            values = {name: _finite(value) for name, value in self._columns.values(row).items()}
+            self._file.write(json.dumps(values, ensure_ascii=False, allow_nan=False).encode() + b"\n")
 
     def end(self) -> None:
         pass
@@ -140,6 +142,13 @@ class _ParquetWriter:
 
     def end(self) -> None:
         self._writer.close()
+
+
+def _finite(value: Any) -> Any:
+    """A value as JSON can have it: no number in place of one without end."""
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _damaged(name: str, reason: str) -> OutputError:
