@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from dataclasses import dataclass, replace
 
 from blipvino.errors import InputError
 from blipvino.machine.core import openvino_core
+from blipvino.machine.cores import usable_cores
 from blipvino.machine.cpu_classes import TITLES, MachineClass, class_of
 from blipvino.machine.host import choose_arithmetic, this_host
 from blipvino.machine.number_formats import number_formats
@@ -49,7 +49,7 @@ def this_machine() -> Machine:
     choice = choose_arithmetic(host=host)
     return Machine(
         cpu=str(core.get_property("CPU", "FULL_DEVICE_NAME")),
-        cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        cores=usable_cores(),
         capabilities=number_formats(core, host),
         system=f"{platform.system()} {platform.release()}",
         python=platform.python_version(),

@@ -12,6 +12,7 @@ from blipvino.checkpoint.config import BlipConfig
 from blipvino.checkpoint.text_length import TextLength
 from blipvino.errors import InputError
 from blipvino.graphs.specs import graph_names
+from blipvino.machine.cores import usable_cores
 from blipvino.machine.memory import memory_limit
 from blipvino.runtime.batches import BatchRunner, TextRequest
 from blipvino.runtime.compiling.bundled import graph_files_of, selftest_of
@@ -29,6 +30,7 @@ from blipvino.runtime.retrieval_runner import RetrievalRunner
 from blipvino.runtime.scheduling.decoding import JobDecoder
 from blipvino.runtime.scheduling.encoding import JobEncoder
 from blipvino.runtime.scheduling.scheduler import Scheduler, Watch
+from blipvino.runtime.scheduling.turns import Turns
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +77,8 @@ class Components:
         """Generates the texts of all calls side by side."""
         encoder = JobEncoder(self.extractor, self.texts, window=self.engine.images_at_once)
         decoder = JobDecoder(self.engine, self.config.text.sep_token_id)
-        return Scheduler(encoder, decoder, longest=self.longest_queue, watch=self.watch)
+        turns = Turns.of_cores(self.engine.options.threads or usable_cores())
+        return Scheduler(encoder, decoder, longest=self.longest_queue, watch=self.watch, turns=turns)
 
     @cached_property
     def runner(self) -> BatchRunner:

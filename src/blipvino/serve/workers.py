@@ -22,6 +22,7 @@ from types import FrameType
 from prometheus_client.multiprocess import mark_process_dead
 
 from blipvino.errors import BlipvinoError
+from blipvino.machine.cores import usable_cores
 from blipvino.machine.devices import CPU
 from blipvino.serve.request_log import set_up_logs
 from blipvino.serve.serve_metrics import SHARED_FOLDER
@@ -170,8 +171,7 @@ def _shared_out(settings: ServeSettings) -> ServeSettings:
     engine = settings.engine
     if engine.threads is not None or engine.device != CPU:
         return settings
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return replace(settings, engine=replace(engine, threads=max(1, cores // settings.workers)))
+    return replace(settings, engine=replace(engine, threads=max(1, usable_cores() // settings.workers)))
 
 
 @contextmanager

@@ -94,31 +94,38 @@ class JobDecoder:
             job.caller.decoded += 1
             self._texts[seat] = _Text(job, search, batch, seat)
 
-    def step(self, kinds: Collection[TextKind]) -> int:
-        """Take one step with the batch that is most urgent, and among several with the one that had the least time.
+    def next_batch(self, kinds: Collection[TextKind]) -> RunningBatch | None:
+        """The batch that is most urgent, and among several the one that had the least time.
 
         So a short answer does not wait for a long caption, nor captions for ever where answers do not end.
 
         Args:
             kinds: of texts that may take a step.
+        """
+        due = [text for text in self._texts.values() if text.job.kind in kinds]
+        if not due:
+            return None
+        for batch in self._batches.values():
+            if all(text.batch is not batch for text in due):  # it has no claim to the time that others have meanwhile
+                self._spent[batch] = max([self._spent[batch], *(self._spent[text.batch] for text in due)])
+        urgent = max(text.job.priority for text in due)
+        return min((text.batch for text in due if text.job.priority == urgent), key=lambda batch: self._spent[batch])
+
+    def step(self, batch: RunningBatch) -> int:
+        """Take one step with a batch.
 
         Returns:
             The rows that took it.
         """
-        due = [text for text in self._texts.values() if text.job.kind in kinds]
-        if not due:
-            return 0
-        urgent = max(text.job.priority for text in due)
-        batch = min((text.batch for text in due if text.job.priority == urgent), key=lambda batch: self._spent[batch])
-        rows = sum(text.job.options.num_beams for text in due if text.batch is batch)
+        rows = sum(text.job.options.num_beams for text in self._texts.values() if text.batch is batch)
         begun = time.monotonic()
         self._step(batch)
         self._spent[batch] += time.monotonic() - begun
-        waiting = {text.batch for text in due}
-        for other in self._batches.values():
-            if other not in waiting:  # it has no claim to the time that others have meanwhile
-                self._spent[other] = max(self._spent[other], self._spent[batch])
         return rows
+
+    def captions(self, batch: RunningBatch) -> bool:
+        """Whether a batch is of captions."""
+        return any(text.batch is batch and text.job.kind.captions for text in self._texts.values())
 
     def end(self, job: TextJob) -> None:
         """Let a job go, wherever it is in its text; its result stays as it is."""

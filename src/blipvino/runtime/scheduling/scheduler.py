@@ -17,6 +17,7 @@ from blipvino.errors import DeadlineError, OverloadError
 from blipvino.runtime.scheduling.decoding import JobDecoder
 from blipvino.runtime.scheduling.encoding import JobEncoder
 from blipvino.runtime.scheduling.jobs import Caller, SharedImage, TextJob, TextKind
+from blipvino.runtime.scheduling.turns import Turns, Work
 
 DEFAULT_ROWS = 16
 """Rows of text that are decoded at a time: more are hardly faster, and all wait longer."""
@@ -62,6 +63,7 @@ class Scheduler:
         rows: of a kind of texts that are decoded at a time, unless one caller asks for more.
         longest: jobs that may wait at the most; None is any number.
         watch: is told what is done.
+        turns: in which its threads work; by default one at a time.
     """
 
     def __init__(
@@ -71,12 +73,14 @@ class Scheduler:
         rows: int = DEFAULT_ROWS,
         longest: int | None = None,
         watch: Watch | None = None,
+        turns: Turns | None = None,
     ) -> None:
         self._encoder = encoder
         self._decoder = decoder
         self._rows = rows
         self._longest = longest
         self._watch = watch
+        self._turns = turns or Turns()
         self._changed = threading.Condition()
         self._unseen: list[TextJob] = []
         self._looking: list[TextJob] = []
@@ -144,7 +148,8 @@ class Scheduler:
                 if not self._await(lambda: self._may_look):
                     return
                 jobs = self._looking = self._next_to_look_at()
-            _work_on(jobs, self._encoder.look)
+            with self._turns.turn(Work.IMAGES):
+                _work_on(jobs, self._encoder.look)
             with self._changed:
                 # Others may be about the same image.
                 self._seen += [job for job in (*jobs, *self._unseen) if job.image.features is not None]
@@ -171,7 +176,8 @@ class Scheduler:
                 if not self._await(lambda: bool(self._seen)):
                     return
                 jobs = self._reading = self._next_to_read()
-            _work_on(jobs, self._encoder.read)
+            with self._turns.turn(Work.ANSWERS):
+                _work_on(jobs, self._encoder.read)
             made = [job for job in jobs if job.source is not None]
             if self._watch is not None and made:
                 self._watch.encoded(len(made), time.monotonic() - min(job.times.encoding or 0.0 for job in made))
@@ -217,7 +223,9 @@ class Scheduler:
             for job in joining:
                 job.times.decoding = time.monotonic()
             try:
-                self._decoder.begin(joining, alone=alone)
+                if joining:
+                    with self._turns.turn(_work_of(all(job.kind.captions for job in joining))):
+                        self._decoder.begin(joining, alone=alone)
                 self._step(kinds)
             except Exception as error:  # whatever it is, nobody must wait for ever
                 for job in (*joining, *self._decoder.jobs):
@@ -225,19 +233,23 @@ class Scheduler:
                 self._decoder.clear()
 
     def _step(self, kinds: Collection[TextKind]) -> None:
-        begun = time.monotonic()
-        rows = self._decoder.step(kinds)
-        if self._watch is not None and rows:
+        batch = self._decoder.next_batch(kinds)
+        if batch is None:
+            return
+        with self._turns.turn(_work_of(self._decoder.captions(batch))):
+            begun = time.monotonic()
+            rows = self._decoder.step(batch)
+        if self._watch is not None:
             self._watch.stepped(rows, time.monotonic() - begun)
 
     @property
     def _due_kinds(self) -> list[TextKind]:
         """Kinds of texts that may take a step: others wait for those that can still join.
 
-        A step of many rows takes hardly longer than one of few, and images are looked at and questions read faster
-        while nothing is decoded beside it. So texts of calls that bring more wait for these. Captions wait for others
-        by whom their rows are at least doubled; no longer, so that where little is asked little is waited for. Answers
-        wait for all questions about known images, which are soon read, and for no image that somebody else asks about.
+        A step of many rows takes hardly longer than one of few. So texts of calls that bring more wait for these.
+        Captions wait for others by whom their rows are at least doubled; no longer, so that where little is asked
+        little is waited for. Answers wait for all questions about known images, which are soon read, and for no image
+        that somebody else asks about.
         """
         # What is not looked at before something here is done does not come.
         unseen = (*self._unseen, *self._looking) if self._looking or self._may_look else ()
@@ -304,6 +316,10 @@ class Scheduler:
     @property
     def _has_work(self) -> bool:
         return bool(self._unready or self._ready or self._decoder.jobs)
+
+
+def _work_of(captions: bool) -> Work:
+    return Work.CAPTIONS if captions else Work.ANSWERS
 
 
 def _work_on(jobs: Sequence[TextJob], work: Callable[[Sequence[TextJob]], None]) -> None:
