@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -143,7 +144,8 @@ def _run(settings: object) -> int:
     if not settings.is_loopback and not settings.keys:
         print_error(f"{settings.host} may be reached by others, and whoever does may ask: no API key is set")
     names = ", ".join(place.name for place in (*settings.models, *settings.indexes))
-    typer.echo(f"Serving {names} at http://{address_text(settings.host, port)}/", err=True)
+    with suppress(OSError):  # a log on a full disk; whoever asks is answered all the same
+        typer.echo(f"Serving {names} at http://{address_text(settings.host, port)}/", err=True)
     if settings.workers > 1:
         return WorkerGroup(settings, [listening]).run()
     serve_here(settings, [listening])
