@@ -10,12 +10,19 @@ from typing import Any
 
 from PIL import Image
 
+from blipvino.data.dataset_library import (
+    IMAGE_COLUMNS,
+    DatasetName,
+    import_datasets,
+    open_splits,
+    undecoded,
+    unreadable,
+)
 from blipvino.data.samples import Question, Sample
 from blipvino.errors import DataError, ImageError
 
 SHUFFLE_BUFFER = 1000
 """Rows held while shuffling a stream, as `datasets` has it and the tutorial used it."""
-IMAGE_COLUMNS = ("image", "img", "jpg", "png")
 CAPTION_COLUMNS = ("caption", "captions", "text")
 
 
@@ -50,16 +57,12 @@ class HuggingFaceSource:
         Raises:
             DataError: The `datasets` extra is missing, or the dataset, its configuration or split cannot be opened.
         """
-        self._library = _import_datasets()
-        try:
-            splits = self._library.load_dataset(dataset, config, streaming=True)
-        except Exception as error:  # the library and the network under it have no common base class
-            raise _unreadable(dataset, error) from error
-        chosen = split or next((name for name in ("train", "validation") if name in splits), next(iter(splits)))
-        if chosen not in splits:
-            raise DataError(f"hf:{dataset}: no split {split!r}; choose one of {', '.join(splits)}")
+        name = DatasetName(dataset, config, split)
+        splits = open_splits(name)
+        chosen = name.choose(splits)
         self.name = f"hf:{dataset}{',' + config if config else ''}@{chosen}"
-        self._stream = self._undecoded(splits[chosen])
+        self._library = import_datasets()
+        self._stream = undecoded(splits[chosen])
 
     def samples(self, seed: int, limit: int) -> Iterator[Sample]:
         """Yield one sample for each distinct ``image_id`` among the first ``limit`` rows of the shuffled stream.
@@ -86,14 +89,7 @@ class HuggingFaceSource:
         try:
             yield from self._stream.shuffle(seed=seed, buffer_size=SHUFFLE_BUFFER).take(limit)
         except Exception as error:  # as in __init__: a download can fail in any row
-            raise _unreadable(self.name.removeprefix("hf:"), error) from error
-
-    def _undecoded(self, stream: Any) -> Any:
-        """The stream with its image columns left as encoded bytes: small to hold, decoded only when asked for."""
-        for column, feature in (stream.features or {}).items():
-            if isinstance(feature, self._library.Image):
-                stream = stream.cast_column(column, self._library.Image(decode=False))
-        return stream
+            raise unreadable(self.name.removeprefix("hf:"), error) from error
 
     def _image_column(self, row: Mapping[str, Any]) -> str:
         for column in IMAGE_COLUMNS:
@@ -103,24 +99,6 @@ class HuggingFaceSource:
             f"{self.name}: no image in a row; expected one in a column {' or '.join(IMAGE_COLUMNS)}, "
             f"found columns {', '.join(row)}"
         )
-
-
-def _import_datasets() -> ModuleType:
-    try:
-        import datasets  # noqa: PLC0415  an extra, and a second to import
-    except ImportError as error:
-        raise DataError(
-            f"Hugging Face datasets need the `datasets` extra ({error}); pip install 'blipvino[datasets]'"
-        ) from error
-    module: ModuleType = datasets
-    return module
-
-
-def _unreadable(dataset: str, error: Exception) -> DataError:
-    reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-    if "scripts are no longer supported" in reason:
-        return DataError(f"hf:{dataset}: it is a loading script; choose a dataset kept as files, like lmms-lab/VQAv2")
-    return DataError(f"hf:{dataset}: cannot be read ({reason}); check its name, its configuration and the network")
 
 
 def _questions(row: Mapping[str, Any], number: int) -> list[Question]:

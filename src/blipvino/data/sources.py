@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import get_args
 
 from blipvino.data.coco import CocoSource
+from blipvino.data.dataset_library import DatasetName
 from blipvino.data.demo import DemoSource
 from blipvino.data.folder import FolderSource
 from blipvino.data.huggingface import HuggingFaceSource
@@ -91,9 +92,8 @@ def _open_folder(rest: str) -> SampleSource:
 
 
 def _open_huggingface(rest: str) -> SampleSource:
-    name, _, split = rest.partition("@")
-    name, _, config = name.partition(",")
-    return HuggingFaceSource(name, split or None, config or None)
+    name = DatasetName.parse(rest)
+    return HuggingFaceSource(name.dataset, name.split, name.config)
 
 
 _OPENERS: dict[str, Callable[[str], SampleSource]] = {
