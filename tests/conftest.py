@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import importlib
 import os
+import secrets
 
 import pytest
+from object_store import make_bucket, object_store
 from subjects import Subject, save_tiny
 
 from blipvino import Recipe, optimize
@@ -122,3 +124,16 @@ def retrieval_int8(tmp_path_factory):
     folder = tmp_path_factory.mktemp("retrieval") / "int8"
     calibration = CalibrationOptions("demo", 40)
     return optimize(RETRIEVAL_CHECKPOINT, folder, recipe="int8", calibration=calibration, show_progress=False).folder
+
+
+@pytest.fixture(scope="session")
+def endpoint():
+    """Of a server that speaks S3's protocol; the environment leads there."""
+    with object_store() as url:
+        yield url
+
+
+@pytest.fixture
+def bucket(endpoint):
+    """An empty bucket."""
+    return make_bucket(endpoint, f"bucket-{secrets.token_hex(6)}")

@@ -5,7 +5,8 @@ import pickle
 
 import pytest
 
-from blipvino.batch.batch_rows import InputRow, OutputRow, is_url
+from blipvino.batch.batch_rows import InputRow, OutputRow
+from blipvino.batch.remote_files import is_url
 from blipvino.errors import ImageError
 
 

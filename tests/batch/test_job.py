@@ -21,7 +21,7 @@ from blipvino.batch.output.local_folder import LocalFolder
 from blipvino.batch.output.shard_formats import FORMATS
 from blipvino.batch.row_selection import RowSelection, Sample, Share
 from blipvino.batch.row_sidecars import RowSidecars
-from blipvino.batch.sources.text_lists import TextList
+from blipvino.batch.sources.given_source import given_source
 from blipvino.errors import InputError, OutputError
 from blipvino.files.beside import FileWriter
 from blipvino.photos.places import Describer
@@ -245,7 +245,7 @@ def test_a_killed_run_lets_go_of_the_folder_and_leaves_no_half_written_file(tmp_
 def test_ids_that_come_twice_are_named_and_done_once(tmp_path):
     listed = tmp_path / "list.jsonl"
     listed.write_text("".join(json.dumps({"id": number % 4, "path": f"{number}.png"}) + "\n" for number in range(6)))
-    given = replace(job(tmp_path, tmp_path / "out"), source=TextList(listed))
+    given = replace(job(tmp_path, tmp_path / "out"), source=given_source(str(listed)))
     for new in (4, 0):
         summary = run(given)
         assert (summary.new_rows, summary.duplicates, summary.duplicate_ids) == (new, 2, ["0", "1"])

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from io import BytesIO
 
 import pyarrow.parquet as pq
 import pytest
@@ -108,3 +109,31 @@ def test_what_has_no_effect_or_cannot_be_is_refused_before_any_work(bundle, fold
     output = tmp_path / "out"
     assert message in str(refused("batch", bundle, "--input", folder, "--output", output, *options))
     assert not output.exists()
+
+
+def test_a_bucket_is_captioned_into_a_bucket(bundle, folder, photos, blip, bucket):
+    good = [path for path in photos[:-1] if path.name not in BAD]
+    for path in (photos[0], *good):
+        bucket.put(f"photos/{path.name}", path.read_bytes())
+    command = ("batch", bundle, "--input", f"{bucket.url}/photos", "--output", f"{bucket.url}/captions", "--task")
+    first = run(*command, "caption", "--shard-rows", 7, code=3)
+    assert f"{bucket.url}/captions has 18 rows in 3 shards, 1 failed" in " ".join(first.stdout.split())
+    names = [key for key in bucket.names() if key.startswith("captions/")]
+    assert names == [
+        *("captions/_manifest.json", "captions/_summary.json"),
+        *(f"captions/part-{number:05}.parquet" for number in range(3)),
+    ]
+    shards = {name: bucket.get(name) for name in names[2:]}
+    rows = [row for content in shards.values() for row in pq.read_table(BytesIO(content)).to_pylist()]
+    assert [row["image"] for row in rows] == [f"{bucket.url}/photos/{path.name}" for path in (photos[0], *good)]
+    assert [row["caption"] for row in rows[1:]] == blip.caption(good)
+    assert rows[0]["error"].startswith(f"{bucket.url}/photos/00.png: cannot be ")
+    assert json.loads(run(*command, "caption", "--json").stdout)["new_rows"] == 0
+    assert {name: bucket.get(name) for name in shards} == shards
+    for place, message in (
+        (f"{bucket.url}/none", "there is no such file or folder"),
+        ("s3://no-such-bucket-here/photos", "there is no such bucket"),
+    ):
+        told = run(*command[:3], place, "--output", f"{bucket.url}/new", "--task", "caption", code=2).stderr
+        assert f"{place}: {message}" in " ".join(told.split())
+        assert not [key for key in bucket.names() if key.startswith("new/part")]

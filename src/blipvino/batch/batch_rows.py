@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import re
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from blipvino.batch.remote_files import RemoteError, is_url, read_url
 from blipvino.errors import ImageError
 
 Task = Literal["caption", "answer", "rank", "embed"]
 """What is made of an image."""
 TASKS: tuple[Task, ...] = get_args(Task)
-INSTALL_BATCH = "pip install 'blipvino[batch]'"
-_URL = re.compile(r"[a-zA-Z][a-zA-Z0-9+.:-]+://")
 
 
 @dataclass(frozen=True)
@@ -68,7 +66,12 @@ class InputRow:
             raise ImageError(self.error or f"{self.id}: has no image")
         if isinstance(self.image, bytes):
             return self.image
-        return _read_url(self.image) if is_url(self.image) else Path(self.image)
+        if not is_url(self.image):
+            return Path(self.image)
+        try:
+            return read_url(self.image)
+        except RemoteError as error:
+            raise ImageError(str(error)) from error
 
 
 @dataclass(frozen=True)
@@ -101,24 +104,6 @@ class OutputRow:
 def plain(text: str) -> str:
     """A text as UTF-8 can have it: what it cannot, such as odd bytes of a file name, is escaped."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
-
-
-def is_url(place: str) -> bool:
-    """Whether a place is a URL, such as ``s3://bucket/photo.jpg``, and no local path."""
-    return _URL.match(place) is not None
-
-
-def _read_url(url: str) -> bytes:
-    try:
-        import fsspec  # noqa: PLC0415  # of an extra
-    except ImportError as error:
-        raise ImageError(f"{url}: URLs need the `batch` extra ({error}); {INSTALL_BATCH}") from error
-    try:
-        with fsspec.open(url, "rb") as file:
-            content: bytes = file.read()
-    except Exception as error:  # each file system has errors of its own
-        raise ImageError(f"{url}: cannot be read ({error})") from error
-    return content
 
 
 def _read_file(path: Path) -> bytes:

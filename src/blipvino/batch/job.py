@@ -18,7 +18,7 @@ from blipvino.batch.batch_rows import InputRow, OutputRow
 from blipvino.batch.job_progress import JobProgress
 from blipvino.batch.job_summary import JobForecast, JobSummary, ShardSummary
 from blipvino.batch.output.finished_rows import FinishedRows
-from blipvino.batch.output.job_manifest import MANIFEST, SUMMARY, JobManifest, restart
+from blipvino.batch.output.job_manifest import MANIFEST, SUMMARY, JobManifest, has_shards, restart
 from blipvino.batch.output.output_place import OutputPlace
 from blipvino.batch.output.shard_formats import FORMATS, FormatName
 from blipvino.batch.output.shard_writer import ShardWriter, shard_number
@@ -136,7 +136,7 @@ def forecast_job(job: BatchJob, *, anew: bool = False) -> JobForecast:
     """
     manifest = None if anew and MANIFEST in job.place.sizes() else JobManifest.read(job.place)
     finished = FinishedRows()
-    if manifest is not None:
+    if manifest is not None and has_shards(job.place):
         job = _checked(job, manifest)
         finished = FinishedRows.read(job.place, FORMATS[job.form])
     intake = RowIntake(finished.ids)
@@ -158,8 +158,9 @@ def forecast_job(job: BatchJob, *, anew: bool = False) -> JobForecast:
 def _begun(job: BatchJob) -> BatchJob:
     """The job as it was begun before, or is now: texts are drawn by one seed in all its runs."""
     manifest = JobManifest.read(job.place)
-    if manifest is not None:
+    if manifest is not None and has_shards(job.place):
         return _checked(job, manifest)
+    restart(job.place)  # what made nothing, such as of an input that was not there, binds nobody
     job = replace(job, plan=job.plan.seeded())
     JobManifest(job.identity, job.plan.seed).write(job.place)
     return job

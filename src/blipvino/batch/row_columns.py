@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from blipvino.batch.batch_rows import INSTALL_BATCH, OutputRow, Task, plain
+from blipvino.batch.batch_rows import OutputRow, Task, plain
+from blipvino.batch.remote_files import INSTALL_BATCH
 from blipvino.errors import InputError
 
 if TYPE_CHECKING:

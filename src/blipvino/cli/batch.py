@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -29,10 +28,11 @@ InputOption = Annotated[
     str,
     typer.Option(
         "--input",
-        help="Images: a folder and all below it, a pattern, or a list of them: .jsonl, .csv, .tsv or .parquet.",
+        help="Images, by path or URL: a folder and all below it, a pattern; lists (.jsonl, .csv, .tsv, .parquet); tar "
+        "shards (.tar); hf:NAME[,CONFIG][@SPLIT].",
     ),
 ]
-OutputOption = Annotated[Path, typer.Option("--output", "-o", help="Folder of the shards that are written.")]
+OutputOption = Annotated[str, typer.Option("--output", "-o", help="Folder of the shards that are written, or its URL.")]
 FormatOption = Annotated[ShardForm, typer.Option("--format", help="Of the shards.")]
 ShardRowsOption = Annotated[int, typer.Option(min=1, help="Rows of a shard: a run that is killed does these again.")]
 LimitOption = Annotated[int | None, typer.Option(min=1, help="The first so many images alone.")]

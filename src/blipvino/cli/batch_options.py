@@ -139,9 +139,10 @@ def check_questions(options: BatchOptions, source: Source) -> None:
         InputError: neither the command nor the source has one.
     """
     from blipvino.batch.sources.photo_files import PhotoFiles
+    from blipvino.batch.sources.remote_images import RemoteImages
 
     asks = {TaskName.answer, TaskName.rank} & set(options.task)
-    if asks and not options.question and isinstance(source, PhotoFiles):
+    if asks and not options.question and isinstance(source, PhotoFiles | RemoteImages):
         raise InputError(f"there is no question to {' and '.join(sorted(asks))}; give one with --question")
 
 

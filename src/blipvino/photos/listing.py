@@ -178,6 +178,11 @@ def has_image_suffix(name: str) -> bool:
     return PurePath(name).suffix.lower() in IMAGE_SUFFIXES
 
 
+def is_passed_over(path: PurePath) -> bool:
+    """Whether a path below a folder is hidden, or among what systems fill by themselves."""
+    return any(part.startswith(".") or part in _THUMBNAIL_FOLDERS for part in path.parts)
+
+
 def _identity(folder: Path) -> _FolderId:
     found = folder.stat()
     return found.st_dev, found.st_ino

@@ -96,6 +96,16 @@ class _Document:
     seed: int | None = None
 
 
+def has_shards(place: OutputPlace) -> bool:
+    """Whether a job has finished something there.
+
+    Raises:
+        OutputError: the place cannot be listed.
+    """
+    files = place.sizes()
+    return any(shard_names(files, form.suffix) for form in FORMATS.values())
+
+
 def restart(place: OutputPlace) -> None:
     """Remove what a job left. Its manifest goes last: until then it is the same job, with fewer shards.
 

@@ -58,6 +58,15 @@ class LocalFolder:
             found = [path for path in self.folder.iterdir() if path.is_file() and not path.name.startswith(".")]
             return {path.name: path.stat().st_size for path in found if path.name not in (_LOCK, _HOLDER)}
 
+    def folders(self) -> set[str]:
+        """The names of folders in it."""
+        with self._refusals(self.folder, "listed"):
+            return {path.name for path in self.folder.iterdir() if path.is_dir()} if self.folder.is_dir() else set()
+
+    def below(self, name: str) -> LocalFolder:
+        """A folder in it."""
+        return LocalFolder(self.folder / name)
+
     @contextmanager
     def read(self, name: str) -> Iterator[BinaryIO]:
         """Open a finished file."""

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from blipvino.batch.batch_rows import InputRow, is_url
+from blipvino.batch.batch_rows import InputRow
+from blipvino.batch.remote_files import is_url, joined
 from blipvino.errors import DataError, InputError
 
 _DEFAULTS = {"id": "id", "image": "path", "content": "bytes", "question": "question"}
@@ -88,7 +89,7 @@ class ListRecords:
 
     Attributes:
         where: what the list is called in ids that are made up, and in errors.
-        folder: that paths are from; "" leaves them as they are.
+        folder: path or URL that paths are from; "" leaves them as they are.
     """
 
     where: str
@@ -134,4 +135,4 @@ class ListRecords:
     def _resolved(self, place: str) -> str:
         if is_url(place) or place.startswith("/") or not self.folder:
             return place
-        return f"{self.folder.rstrip('/')}/{place}"
+        return joined(self.folder, place) if is_url(self.folder) else f"{self.folder.rstrip('/')}/{place}"

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from blipvino.batch.batch_rows import INSTALL_BATCH, InputRow
+from blipvino.batch.batch_rows import InputRow
+from blipvino.batch.remote_files import INSTALL_BATCH
+from blipvino.batch.sources.file_places import Place
 from blipvino.batch.sources.list_columns import ListColumns, ListRecords
 from blipvino.errors import DataError, InputError
 
@@ -24,7 +25,7 @@ class RowGroup:
     """A row group of a Parquet file.
 
     Attributes:
-        path: of the file.
+        place: of the file.
         columns: of each role, by its name.
         group: its place in the file.
         first: number of its first record in the file, from 1.
@@ -32,7 +33,7 @@ class RowGroup:
         key: see `Partition`.
     """
 
-    path: Path
+    place: Place
     columns: dict[str, str]
     group: int
     first: int
@@ -53,9 +54,9 @@ class RowGroup:
         return (row.id for row in self._read(columns, without_bytes=True))
 
     def _read(self, columns: dict[str, str], *, without_bytes: bool = False) -> Iterator[InputRow]:
-        made = ListRecords(self.path.name, str(self.path.parent))
+        made = ListRecords(self.place.name, self.place.folder)
         number = self.first
-        with opened_parquet(self.path) as file:
+        with opened_parquet(self.place) as file:
             if not columns:  # ids are made up
                 for _ in range(file.metadata.row_group(self.group).num_rows):
                     yield made.row({}, columns, number)
@@ -75,22 +76,12 @@ class ParquetList:
     """A list of images in a Parquet file.
 
     Attributes:
-        path: of the file.
+        place: of the file.
         columns: what they are called.
     """
 
-    path: Path
+    place: Place
     columns: ListColumns = field(default_factory=ListColumns)
-
-    @property
-    def name(self) -> str:
-        """The absolute path, and the columns that are named."""
-        return self.columns.of_list(str(self.path.absolute()))
-
-    @property
-    def lists_quickly(self) -> bool:
-        """It does: it has columns."""
-        return True
 
     def partitions(self) -> Iterator[RowGroup]:
         """Its row groups.
@@ -98,19 +89,19 @@ class ParquetList:
         Raises:
             DataError: it cannot be read, or has not the columns that are named.
         """
-        with opened_parquet(self.path) as file:
-            columns = self.columns.found_in(file.schema_arrow.names, str(self.path))
+        with opened_parquet(self.place) as file:
+            columns = self.columns.found_in(file.schema_arrow.names, str(self.place))
             image = columns.get("image")
             structure = image if image and hasattr(file.schema_arrow.field(image).type, "fields") else None
             sizes = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
         first = 1
         for group, size in enumerate(sizes):
-            yield RowGroup(self.path, columns, group, first, structure)
+            yield RowGroup(self.place, columns, group, first, structure)
             first += size
 
 
 @contextmanager
-def opened_parquet(path: Path) -> Iterator[pyarrow.parquet.ParquetFile]:
+def opened_parquet(place: Place) -> Iterator[pyarrow.parquet.ParquetFile]:
     """A Parquet file, to be read in the block.
 
     Raises:
@@ -121,9 +112,9 @@ def opened_parquet(path: Path) -> Iterator[pyarrow.parquet.ParquetFile]:
         import pyarrow as pa  # noqa: PLC0415  # of an extra
         from pyarrow import parquet  # noqa: PLC0415
     except ImportError as error:
-        raise InputError(f"{path}: Parquet needs the `batch` extra ({error}); {INSTALL_BATCH}") from error
+        raise InputError(f"{place}: Parquet needs the `batch` extra ({error}); {INSTALL_BATCH}") from error
     try:
-        with parquet.ParquetFile(path) as file:
+        with place.open() as opened, parquet.ParquetFile(opened) as file:
             yield file
-    except (OSError, pa.ArrowException) as error:  # of opening it, and of what is read in the block
-        raise DataError(f"{path}: cannot be read as Parquet ({error})") from error
+    except pa.ArrowException as error:  # of opening it, and of what is read in the block
+        raise DataError(f"{place}: cannot be read as Parquet ({error})") from error

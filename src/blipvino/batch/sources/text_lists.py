@@ -7,10 +7,11 @@ import json
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
+from io import TextIOWrapper
 from typing import TextIO
 
 from blipvino.batch.batch_rows import InputRow
+from blipvino.batch.sources.file_places import Place
 from blipvino.batch.sources.list_columns import ListColumns, ListRecords
 from blipvino.batch.sources.listed_rows import ListedRows, cut_rows
 from blipvino.errors import DataError
@@ -25,22 +26,12 @@ class TextList:
     """A list of images in a text file in UTF-8.
 
     Attributes:
-        path: of the file.
+        place: of the file.
         columns: what they are called.
     """
 
-    path: Path
+    place: Place
     columns: ListColumns = field(default_factory=ListColumns)
-
-    @property
-    def name(self) -> str:
-        """The absolute path, and the columns that are named."""
-        return self.columns.of_list(str(self.path.absolute()))
-
-    @property
-    def lists_quickly(self) -> bool:
-        """It does."""
-        return True
 
     def partitions(self) -> Iterator[ListedRows]:
         """Stretches of the list.
@@ -48,15 +39,15 @@ class TextList:
         Raises:
             DataError: it cannot be read, or has not the columns that are named.
         """
-        rows = self._lines if self.path.suffix.lower() in JSON_LINES else self._records
-        try:
-            with self.path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-                yield from cut_rows(rows(file))
-        except OSError as error:
-            raise DataError(f"{self.path}: cannot be read ({error.strerror}); check the path") from error
+        rows = self._lines if self.place.suffix in JSON_LINES else self._records
+        with (
+            self.place.open() as opened,
+            TextIOWrapper(opened, encoding="utf-8-sig", errors="surrogateescape", newline="") as file,
+        ):
+            yield from cut_rows(rows(file))
 
     def _lines(self, file: TextIO) -> Iterator[InputRow]:
-        made = ListRecords(self.path.name, str(self.path.parent))
+        made = ListRecords(self.place.name, self.place.folder)
         for number, line in enumerate(file, 1):
             if not line.strip():
                 continue
@@ -71,12 +62,12 @@ class TextList:
             yield made.row(record, self.columns.names, number)
 
     def _records(self, file: TextIO) -> Iterator[InputRow]:
-        made = ListRecords(self.path.name, str(self.path.parent))
+        made = ListRecords(self.place.name, self.place.folder)
         csv.field_size_limit(min(sys.maxsize, 2**31 - 1))  # images in Base64 are longer than the usual limit
-        records = csv.DictReader(file, delimiter=TABLES[self.path.suffix.lower()])
+        records = csv.DictReader(file, delimiter=TABLES[self.place.suffix])
         try:
-            columns = self.columns.found_in(records.fieldnames or [], str(self.path))
+            columns = self.columns.found_in(records.fieldnames or [], str(self.place))
             for number, record in enumerate(records, 1):
                 yield made.row(record, columns, number)
         except csv.Error as error:
-            raise DataError(f"{self.path}: line {records.line_num} is no CSV ({error})") from error
+            raise DataError(f"{self.place}: line {records.line_num} is no CSV ({error})") from error
