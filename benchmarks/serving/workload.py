@@ -20,7 +20,6 @@ QUESTIONS = tuple(
     for thing in ("large thing", "small one", "house", "animal", "person")
     for where in ("on the left", "on the right", "in front", "behind the tree")
 )
-"""Enough of them that no two requests of one moment are the same, which would be computed once."""
 PATIENCE = 300.0
 
 

@@ -47,6 +47,10 @@ def test_no_more_is_let_in_than_can_be_done_in_time(monkeypatch):
         now += 2700  # a text took 3 s, so 20 can be done in time
     with admission.of(20), pytest.raises(OverloadError, match=r"20 texts .* over the 20"), admission.of(1):
         raise AssertionError
+    with admission.of(10):
+        now += 3000  # whoever was slow before, a batch is let in
+    with admission.of(15), admission.of(1), pytest.raises(OverloadError, match=r"over the 16"), admission.of(1):
+        raise AssertionError
     with admission.of(64):  # nobody else waits: it may take what it takes
         assert admission.pending == 64
 

@@ -142,3 +142,8 @@ def test_all_addresses_of_a_host_must_be_allowed(port, monkeypatch):
 )  # fmt: skip
 def test_public_addresses(address, public):
     assert is_public(ipaddress.ip_address(address)) is public
+
+
+@pytest.mark.parametrize("address", ["fec0::1", "168.63.129.16", "::ffff:168.63.129.16"])
+def test_what_only_looks_public_is_not(address):
+    assert not is_public(ipaddress.ip_address(address))

@@ -81,6 +81,8 @@ def test_without_keys_everybody_may_ask(settings):
         ({"origin": "http://evil.example"}, 403),
         ({"origin": "http://127.0.0.1:9000", "host": "photos.example"}, 503),
         ({"origin": "null"}, 403),
+        ({"origin": "http://["}, 403),
+        ({"host": "["}, 403),
         ({"sec_fetch_site": "cross-site"}, 403),
     ],
 )

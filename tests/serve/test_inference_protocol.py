@@ -107,6 +107,8 @@ def test_what_is_refused(inference, name, inputs, parameters, message):
         (b'{"inputs":[{"name":"image","datatype":"BYTES","shape":[2],"data":["x"]}]}', None, 422),
         (b'{"inputs":[{"name":"image","datatype":"BYTES","shape":[-1,-1],"data":["x"]}]}', None, 422),
         (b'{"inputs":[{"name":"image","datatype":"BYTES","shape":[1],"data":[1]}]}', None, 422),
+        (b'{"inputs":[{"name":"image","datatype":"BYTES","shape":[1,1,1,1,1,1,1,1,1],"data":["x"]}]}', None, 422),
+        (b'{"inputs":[%s]}' % b",".join(9 * [b'{"name":"image","datatype":"BYTES","shape":[0]}']), None, 422),
         (
             b'{"inputs":[{"name":"image","datatype":"BYTES","shape":[1],"parameters":{"binary_data_size":9}}]}',
             None,

@@ -109,5 +109,8 @@ async def _observe(service: Service) -> None:
     """Keep what is measured up to date where another process tells it."""
     with suppress(asyncio.CancelledError):
         while True:
-            service.observe()
+            try:
+                service.observe()
+            except Exception:  # whatever it is, the next look may succeed
+                logger.exception("what is measured could not be told")
             await asyncio.sleep(_OBSERVED_SECONDS)

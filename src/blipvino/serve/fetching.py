@@ -25,6 +25,8 @@ _PORTS = {"http": 80, "https": 443}
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MOST_REDIRECTS = 3
 _CHUNK = 2**16
+_INSIDE_CLOUDS = frozenset({ipaddress.IPv4Address("168.63.129.16")})
+"""Addresses that look public, and answer machines of a cloud alone (Azure's WireServer)."""
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -58,11 +60,12 @@ def is_public(address: Address) -> bool:
         inner = address.ipv4_mapped or address.sixtofour
         if address in _NAT64:
             inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
-        if address.teredo is not None:
+        if address.teredo is not None or address.is_site_local:
             return False
         if inner is not None:
             return is_public(inner)
-    return address.is_global and not address.is_multicast and not address.is_reserved
+    inside = address in _INSIDE_CLOUDS or address.is_multicast or address.is_reserved
+    return address.is_global and not inside
 
 
 class Fetcher:

@@ -73,7 +73,10 @@ class HostGuard:
         host = headers.get("host", "").lower()
         if self._hosts and scope["path"] not in _PROBES and _hostname(host) not in self._hosts:
             return Problem(403, "unknown_host", "this server is not called by this name; --allowed-host adds one")
-        origin = urlsplit(headers["origin"]).netloc.lower() if "origin" in headers else host
+        try:
+            origin = urlsplit(headers["origin"]).netloc.lower() if "origin" in headers else host
+        except ValueError:  # it is no URL
+            return Problem(403, "foreign_origin", "pages of other sites may not ask this server")
         if origin != host and _hostname(origin) not in self._hosts:
             return Problem(403, "foreign_origin", "pages of other sites may not ask this server")
         if headers.get("sec-fetch-site") == "cross-site" and scope["method"] != "GET":

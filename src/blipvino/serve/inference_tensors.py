@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from blipvino.arrays import FloatArray
 from blipvino.serve.problems import RequestError
 
+_MOST_INPUTS, _MOST_DIMENSIONS = 8, 8
 _SIZE = "binary_data_size"
 _LENGTH_BYTES = 4
 
@@ -88,6 +89,8 @@ def read_inputs(form: InferenceForm, behind: bytes) -> dict[str, list[str | byte
         RequestError: an input is of another type, has not as many values as its shape says, or is there twice.
     """
     values: dict[str, list[str | bytes]] = {}
+    if len(form.inputs) > _MOST_INPUTS:
+        raise _refused("inputs", f"are {len(form.inputs)}, expected at most {_MOST_INPUTS}")
     for tensor in form.inputs:
         if tensor.name in values:
             raise _refused(tensor.name, "is there twice")
@@ -102,6 +105,8 @@ def read_inputs(form: InferenceForm, behind: bytes) -> dict[str, list[str | byte
             if not isinstance(size, int) or not 0 <= size <= len(behind):
                 raise _refused(tensor.name, f"its {_SIZE} is not that of what was sent")
             listed, behind = _unpacked(tensor.name, behind[:size]), behind[size:]
+        if len(tensor.shape) > _MOST_DIMENSIONS:  # whose product alone could take hours
+            raise _refused(tensor.name, f"has {len(tensor.shape)} dimensions, expected at most {_MOST_DIMENSIONS}")
         if min(tensor.shape, default=1) < 0 or math.prod(tensor.shape) != len(listed):
             raise _refused(tensor.name, f"has {len(listed)} values, but its shape is {tensor.shape[:8]}")
         values[tensor.name] = listed

@@ -58,12 +58,12 @@ class JobDecoder:
     @property
     def rows(self) -> int:
         """Rows that are being decoded."""
-        return sum(text.job.options.num_beams for text in self._texts.values())
+        return sum(job.options.num_beams for job in self.jobs)
 
     @property
     def jobs(self) -> list[TextJob]:
-        """That are being decoded."""
-        return [text.job for text in self._texts.values()]
+        """That are being decoded; other threads may ask for them, too."""
+        return [text.job for text in list(self._texts.values())]
 
     def begin(self, jobs: Sequence[TextJob], *, alone: bool = False) -> None:
         """Begin jobs' texts; what goes wrong is their result.

@@ -132,7 +132,7 @@ class Scheduler:
 
     def _start(self) -> None:
         """Have all threads running."""
-        alive = {thread.name for thread in self._threads}
+        alive = {thread.name for thread in self._threads if thread.is_alive()}
         for name, work in (("look", self._look), ("read", self._read), ("decode", self._decode)):
             if f"blipvino-{name}" not in alive:
                 # Daemons, which no program waits for that ends with an exception; `close` ends them before it is too
@@ -159,13 +159,18 @@ class Scheduler:
 
     @property
     def _may_look(self) -> bool:
-        """What was looked at takes memory: no more than one batch is kept ahead."""
-        return bool(self._unseen) and len(self._seen) + len(self._reading) + len(self._ready) < self._most_rows
+        return any(self._has_room(kind) for kind in {job.kind for job in self._unseen})
+
+    def _has_room(self, kind: TextKind) -> bool:
+        """What was looked at takes memory: no more than one batch of a kind is kept ahead."""
+        ahead = (*self._seen, *self._reading, *self._ready)
+        return sum(job.kind == kind for job in ahead) < self._most_rows
 
     def _next_to_look_at(self) -> list[TextJob]:
         self._unseen = [job for job in self._unseen if not _dropped(job)]
         images: list[SharedImage] = []
-        for job in sorted(self._unseen, key=lambda job: job.urgency):
+        kinds = {kind for kind in {job.kind for job in self._unseen} if self._has_room(kind)}
+        for job in sorted((job for job in self._unseen if job.kind in kinds), key=lambda job: job.urgency):
             if job.image not in images and len(images) < self._encoder.window:
                 images.append(job.image)
         return self._taken(self._unseen, [job for job in self._unseen if job.image in images])
@@ -192,7 +197,7 @@ class Scheduler:
         """What is asked about one image is read at once."""
         self._seen = [job for job in self._seen if not _dropped(job)]
         first = min(self._seen, key=lambda job: job.urgency, default=None)
-        about = [job for job in self._seen if first is not None and job.image is first.image]
+        about = [job for job in self._seen if first is not None and job.image.features is first.image.features]
         return self._taken(self._seen, about[: self._most_rows])
 
     def _taken(self, queue: list[TextJob], chosen: list[TextJob]) -> list[TextJob]:
@@ -215,8 +220,6 @@ class Scheduler:
                 others = (*self._unready, *self._ready, *self._decoder.jobs)
                 alone = len(joining) == 1 and joining[0].caller.together == 1
                 alone = alone and all(job.kind != joining[0].kind for job in others)
-                if joining:
-                    self._changed.notify_all()  # there is room for others to be looked at
             for job in gone:
                 self._decoder.end(job)
                 _dropped(job)
@@ -251,10 +254,10 @@ class Scheduler:
         little is waited for. Answers wait for all questions about known images, which are soon read, and for no image
         that somebody else asks about.
         """
-        # What is not looked at before something here is done does not come.
-        unseen = (*self._unseen, *self._looking) if self._looking or self._may_look else ()
         here, known, kinds = (*self._ready, *self._decoder.jobs), (*self._seen, *self._reading), list[TextKind]()
         for kind in dict.fromkeys(job.kind for job in here):
+            # What is not looked at before something here is done does not come.
+            unseen = (*self._looking, *self._unseen) if self._has_room(kind) else self._looking
             mine, read, new = ([job for job in jobs if job.kind == kind] for jobs in (here, known, unseen))
             callers = {job.caller for job in mine}
             bring_more = callers <= {job.caller for job in (*read, *new)}
@@ -275,9 +278,12 @@ class Scheduler:
 
     def _next_to_decode(self, kinds: Collection[TextKind], gone: Sequence[TextJob]) -> list[TextJob]:
         """Jobs that join now, the most urgent first, as many of a kind as there is room for; they are ready no more."""
+        waiting = len(self._ready)
         self._ready = [job for job in self._ready if not _dropped(job)]
         chosen = [job for kind in kinds for job in self._joining(kind, gone)]
         self._ready = [job for job in self._ready if job not in chosen]
+        if len(self._ready) < waiting:
+            self._changed.notify_all()  # there is room for others to be looked at
         return chosen
 
     def _joining(self, kind: TextKind, gone: Sequence[TextJob]) -> list[TextJob]:

@@ -27,6 +27,9 @@ class Turns:
 
     So what takes little of the time, as answers do, hardly waits; what takes much shares what is left.
 
+    The time that each had is counted up to that of the work that had the last turn: what paused comes back with a
+    little credit, whatever others did meanwhile.
+
     Args:
         at_once: how many may work at a time.
     """
@@ -35,6 +38,7 @@ class Turns:
         self._changed = threading.Condition()
         self._free = at_once
         self._spent = dict.fromkeys(Work, 0.0)
+        self._latest = 0.0
         self._waiting = dict.fromkeys(Work, 0)
         self._working = dict.fromkeys(Work, 0)
 
@@ -50,6 +54,7 @@ class Turns:
             self._begin_to_wait(work)
             while not (self._free and self._next is work):
                 self._changed.wait()
+            self._latest = max(self._latest, self._spent[work])
             self._waiting[work] -= 1
             self._working[work] += 1
             self._free -= 1
@@ -71,6 +76,5 @@ class Turns:
 
     def _begin_to_wait(self, work: Work) -> None:
         if not self._waiting[work] and not self._working[work]:
-            going_on = [self._spent[other] for other in Work if self._waiting[other] or self._working[other]]
-            self._spent[work] = max(self._spent[work], min(going_on, default=0.0) - CREDIT_SECONDS)
+            self._spent[work] = max(self._spent[work], self._latest - CREDIT_SECONDS)
         self._waiting[work] += 1
