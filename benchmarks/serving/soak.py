@@ -26,7 +26,7 @@ from typing import Any
 import httpx
 
 from benchmarks.serving.contenders import ours, started
-from benchmarks.serving.workload import PATIENCE, Request, ask_alone, captions, further_answers
+from benchmarks.serving.workload import PATIENCE, Lone, Request, ask_alone, captions, further_answers
 from blipvino.machine.host import this_host
 
 GIVEN_UP, MALFORMED, SLOW, STREAMED = 0.10, 0.05, 0.05, 0.2
@@ -45,8 +45,10 @@ class Soak:
         counts: of requests by what they were and how they ended.
         wrong: what should not have been, in words.
         memory: resident bytes of the server, every so often.
+        lone_seconds: that a request takes alone; who gives up does so within it.
     """
 
+    lone_seconds: float
     counts: Counter[str] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
     memory: list[int] = field(default_factory=list)
@@ -81,7 +83,7 @@ async def ask(client: httpx.AsyncClient, request: Request, chance: random.Random
     drawn = chance.random()
     try:
         if drawn < GIVEN_UP:
-            await _give_up(client, request, chance.random() * 0.5, soak)
+            await _give_up(client, request, chance.random() * soak.lone_seconds, soak)
         elif drawn < GIVEN_UP + MALFORMED:
             await _ask_malformed(client, request, chance, soak)
         elif drawn < GIVEN_UP + MALFORMED + SLOW + STREAMED:
@@ -147,9 +149,9 @@ def _compare(text: str, request: Request, soak: Soak) -> None:
         soak.wrong.append(f"{request.path}: {text!r}, alone {request.expected!r}")
 
 
-async def run(url: str, pid: int, requests: list[Request], minutes: float, rate: float) -> Soak:
+async def run(url: str, pid: int, lone: Lone, minutes: float, rate: float) -> Soak:
     """Ask by chance, at so many requests a second."""
-    soak, chance = Soak(), random.Random(0)
+    soak, chance = Soak(statistics.median(lone.seconds)), random.Random(0)
     asking: set[asyncio.Task[None]] = set()
     begun = sampled = time.monotonic()
     due = 0.0
@@ -157,7 +159,7 @@ async def run(url: str, pid: int, requests: list[Request], minutes: float, rate:
     async with httpx.AsyncClient(base_url=url, timeout=PATIENCE, limits=limits) as client:
         while (due := due + chance.expovariate(rate)) < 60 * minutes:
             await asyncio.sleep(max(0.0, begun + due - time.monotonic()))
-            task = asyncio.ensure_future(ask(client, chance.choice(requests), chance, soak))
+            task = asyncio.ensure_future(ask(client, chance.choice(lone.requests), chance, soak))
             asking.add(task)
             task.add_done_callback(asking.discard)
             if time.monotonic() - sampled > SAMPLE_SECONDS:
@@ -192,8 +194,8 @@ def main() -> None:
     arguments = ours(options.bundle, options.cache, "--precision", options.precision, "--image-cache-mb", cached)
     with started(arguments, options.output / "server.log") as (process, url):
         asked = [*captions(options.images, options.tokens), *further_answers(2, 3)]
-        requests = ask_alone(url, asked).requests
-        soak = asyncio.run(run(url, process.pid, requests, options.minutes, options.rate))
+        lone = ask_alone(url, asked)
+        soak = asyncio.run(run(url, process.pid, lone, options.minutes, options.rate))
     for kind, count in sorted(soak.counts.items()):
         print(f"{kind}: {count}")
     low, high = min(soak.memory) / 1e6, max(soak.memory) / 1e6

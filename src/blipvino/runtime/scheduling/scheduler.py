@@ -164,7 +164,7 @@ class Scheduler:
     def _has_room(self, kind: TextKind) -> bool:
         """What was looked at takes memory: no more than one batch of a kind is kept ahead."""
         ahead = (*self._seen, *self._reading, *self._ready)
-        return sum(job.kind == kind for job in ahead) < self._most_rows
+        return sum(job.kind == kind for job in ahead) < self._most_rows(kind)
 
     def _next_to_look_at(self) -> list[TextJob]:
         self._unseen = [job for job in self._unseen if not _dropped(job)]
@@ -197,8 +197,10 @@ class Scheduler:
         """What is asked about one image is read at once."""
         self._seen = [job for job in self._seen if not _dropped(job)]
         first = min(self._seen, key=lambda job: job.urgency, default=None)
-        about = [job for job in self._seen if first is not None and job.image.features is first.image.features]
-        return self._taken(self._seen, about[: self._most_rows])
+        if first is None:
+            return []
+        about = [job for job in self._seen if job.image.features is first.image.features]
+        return self._taken(self._seen, about[: self._most_rows(first.kind)])
 
     def _taken(self, queue: list[TextJob], chosen: list[TextJob]) -> list[TextJob]:
         """Jobs of a queue that are worked on now, and wait in it no longer."""
@@ -263,18 +265,18 @@ class Scheduler:
             bring_more = callers <= {job.caller for job in (*read, *new)}
             if not kind.captions:
                 new = [job for job in new if bring_more and job.caller in callers]
-            rows = self._rows_of(mine)
-            more = self._rows_of([*mine, *read, *new]) - rows
+            rows = self._rows_of(kind, mine)
+            more = self._rows_of(kind, [*mine, *read, *new]) - rows
             if more <= 0 or (kind.captions and not bring_more and more < rows):
                 kinds.append(kind)
         return kinds
 
-    def _rows_of(self, jobs: Sequence[TextJob]) -> int:
-        """Of so many jobs, as many as may be decoded at a time."""
+    def _rows_of(self, kind: TextKind, jobs: Sequence[TextJob]) -> int:
+        """Of so many jobs of a kind, as many as may be decoded at a time."""
         rows: dict[Caller, list[int]] = {}
         for job in jobs:
             rows.setdefault(job.caller, []).append(job.options.num_beams)
-        return min(self._most_rows, sum(sum(beams[: caller.together]) for caller, beams in rows.items()))
+        return min(self._most_rows(kind), sum(sum(beams[: caller.together]) for caller, beams in rows.items()))
 
     def _next_to_decode(self, kinds: Collection[TextKind], gone: Sequence[TextJob]) -> list[TextJob]:
         """Jobs that join now, the most urgent first, as many of a kind as there is room for; they are ready no more."""
@@ -288,7 +290,7 @@ class Scheduler:
 
     def _joining(self, kind: TextKind, gone: Sequence[TextJob]) -> list[TextJob]:
         decoded = [job for job in self._decoder.jobs if job.kind == kind and job not in gone]
-        most, chosen = self._most_rows // kind.beams, list[TextJob]()
+        most, chosen = self._most_rows(kind) // kind.beams, list[TextJob]()
         taken = Counter(job.caller for job in decoded)
         for job in sorted((job for job in self._ready if job.kind == kind), key=lambda job: job.urgency):
             if len(decoded) + len(chosen) >= max(1, most):
@@ -303,11 +305,10 @@ class Scheduler:
         """Jobs whose images or questions have not been looked at."""
         return [*self._unseen, *self._looking, *self._seen, *self._reading]
 
-    @property
-    def _most_rows(self) -> int:
+    def _most_rows(self, kind: TextKind) -> int:
         """Of a kind that are decoded at a time now."""
-        known = (*self._unready, *self._ready, *self._decoder.jobs)
-        return max([self._rows, *(job.caller.together * job.options.num_beams for job in known)])
+        known = (job for job in (*self._unready, *self._ready, *self._decoder.jobs) if job.kind == kind)
+        return max([self._rows, *(job.caller.together * kind.beams for job in known)])
 
     def _await(self, is_due: Callable[[], bool]) -> bool:
         """Wait until there is something to do. False: there has been nothing at all for a while, or it was closed."""
