@@ -203,6 +203,7 @@ def heard():
     signal.signal(signal.SIGINT, before)
 
 
+@pytest.mark.slow  # several processes of tests are no place for signals: one has ended now and then
 @pytest.mark.usefixtures("heard")
 def test_ctrl_c_loses_no_step(tmp_path, monkeypatch, capsys):
     """It comes in the middle of the third step, far from the next that is logged."""
@@ -227,6 +228,7 @@ def test_ctrl_c_loses_no_step(tmp_path, monkeypatch, capsys):
     assert weights[0] == weights[1]
 
 
+@pytest.mark.slow  # several processes of tests are no place for signals: one has ended now and then
 @pytest.mark.usefixtures("heard")
 def test_a_second_ctrl_c_does_not_wait():
     with pytest.raises(KeyboardInterrupt), Interruption() as interruption:
