@@ -152,7 +152,7 @@ def test_another_job_is_refused_with_the_difference_named(tmp_path):
             job(photos, output, plan=replace(plan(), texts=replace(plan().texts, fingerprint="1" * 64))),
             "model was '0000",
         ),
-        (job(tmp_path, output), r"input was '.*photos', is '"),
+        (job(tmp_path, output), r"input was '.*photos['…], is '"),  # long paths are cut
         (job(photos, output, form="jsonl"), "format was 'parquet', is 'jsonl'"),
         (job(photos, output, sidecar_options={"sidecar": ["txt"]}), r"sidecar was None, is \['txt'\]"),
     )
