@@ -4,17 +4,21 @@ PIP := -m pip install --quiet --disable-pip-version-check --constraint constrain
 DEV := .venv-dev/bin/python
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 AXE := 4.14.1
+MERMAID := 11.6.0
+IFRAME_WORKER := 1.0.4
 
-.PHONY: demo browser test test-all lint audit bench train-demo clean
+.PHONY: demo browser docs test test-all lint audit bench train-demo clean
 
 demo: .venv/ready
 	.venv/bin/blipvino demo --output out/demo --open
 
-# What the tests of the server's page need, and pass over where it is missing: Debian's Chromium, and axe-core.
+# What the tests of the server's page and of the site need, and pass over where it is missing: Debian's Chromium, and
+# axe-core; and what draws the site's diagrams and searches in it without a server.
 browser:
 	command -v chromium >/dev/null || { $(SUDO) apt-get update && $(SUDO) apt-get install --yes chromium; }
 	command -v npm >/dev/null || { $(SUDO) apt-get update && $(SUDO) apt-get install --yes npm; }
-	npm install --prefix .browser --no-save --no-audit --no-fund --ignore-scripts --silent axe-core@$(AXE)
+	npm install --prefix .browser --no-save --no-audit --no-fund --ignore-scripts --silent \
+	    axe-core@$(AXE) mermaid@$(MERMAID) iframe-worker@$(IFRAME_WORKER)
 
 # Two files at a time: most tests run on one thread. A process that dies ends the run, which would else wait for ever.
 test: lint
@@ -24,9 +28,13 @@ test: lint
 test-all: test
 	$(DEV) -m pytest -m slow
 
+# The documentation as a site, in out/site: a warning or a dead link ends it. Nothing is fetched.
+docs: .venv-dev/ready
+	NO_MKDOCS_2_WARNING=1 $(DEV) -m mkdocs build --strict
+
 lint: .venv-dev/ready
-	.venv-dev/bin/ruff check src tests benchmarks training
-	.venv-dev/bin/ruff format --check src tests benchmarks training
+	.venv-dev/bin/ruff check src tests benchmarks training website
+	.venv-dev/bin/ruff format --check src tests benchmarks training website
 	.venv-dev/bin/mypy
 	.venv-dev/bin/lint-imports
 
@@ -35,9 +43,10 @@ audit: .venv-dev/ready
 	$(DEV) -m benchmarks.audit constraints.txt
 
 # Tens of minutes, on a machine that does nothing else: every contender side by side; rewrites the
-# section of docs/performance.md for this class of machine.
+# section of docs/performance.md for this class of machine, and the tables of gains.
 bench: .venv-dev/ready
 	$(DEV) -m benchmarks.speed --output out/speed
+	$(DEV) -m benchmarks.gains
 
 # Both embedded models: minutes on a large GPU, half a day or more on two cores; goes on where it stopped.
 # docs/demo-model.md tells what comes out.

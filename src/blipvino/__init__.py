@@ -1,11 +1,13 @@
 """blipvino: small, fast, verified BLIP models on an ordinary CPU.
 
+```python
 from blipvino import Blip, optimize
 
 optimize("Salesforce/blip-vqa-base", "blip-vqa-int8")
 blip = Blip.load("blip-vqa-int8")
 blip.caption("photo.jpg")
 blip.answer("photo.jpg", ["how many dogs are there?", "what color is the car?"])
+```
 """
 
 from __future__ import annotations

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import re
+
 import httpx
 import pytest
 import schemathesis
@@ -56,3 +59,12 @@ def test_what_it_lists(server):
     body = content["paths"]["/v1/answer"]["post"]["requestBody"]["content"]
     assert set(body) == {"application/json", "multipart/form-data"}
     assert "max_new_tokens" in body["application/json"]["schema"]["properties"]
+
+
+def test_what_it_refers_to_is_there(server):
+    content = httpx.get(f"{server.url}/openapi.json").json()
+    for path in re.findall(r'"\$ref": "#/([^"]*)"', json.dumps(content)):
+        found = content
+        for part in path.split("/"):
+            found = found[part]
+        assert found

@@ -1,6 +1,8 @@
 """Bundles as the classes that users of `transformers` and optimum-intel know. It needs the extra ``hf``.
 
+```python
 from blipvino.hf import OVBlipForQuestionAnswering, pipeline
+```
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from blipvino.serve.disconnects import unless_gone
 from blipvino.serve.health import is_ready
 from blipvino.serve.image_intake import SeenImage
 from blipvino.serve.inference_tensors import InferenceForm, OutputTensor, read_inputs, response_body
-from blipvino.serve.native_documents import error_responses
+from blipvino.serve.native_documents import body_schema, error_responses
 from blipvino.serve.problems import RequestError
 from blipvino.serve.request_body import read_bytes
 from blipvino.serve.request_forms import GeneratingForm, refused_fields
@@ -35,9 +35,7 @@ _TEXT_OUTPUTS = ("text", "confidence", "logprob", "finish_reason")
 _RETRIEVAL_OUTPUTS = ("image_embedding", "text_embedding", "match")
 _MICROSECONDS = 1e-6
 _ERRORS = error_responses({"type": "object", "required": ["error"], "properties": {"error": {"type": "string"}}})
-_BODY = {
-    "requestBody": {"required": True, "content": {"application/json": {"schema": InferenceForm.model_json_schema()}}}
-}
+_BODY = {"requestBody": {"required": True, "content": {"application/json": {"schema": body_schema(InferenceForm)}}}}
 
 
 @router.get("", summary="What this server is")

@@ -42,7 +42,7 @@ _FILES = {"type": "array", "items": {"type": "string", "format": "binary"}}
 
 def documented(form: type[BaseModel], summary: str) -> dict[str, Any]:
     """Arguments of a route whose body is a form, as JSON or multipart."""
-    schema = form.model_json_schema()
+    schema = body_schema(form)
     content = {"application/json": {"schema": schema}}
     if "image" in schema["properties"]:
         content["multipart/form-data"] = {"schema": _with_files(schema)}
@@ -51,6 +51,25 @@ def documented(form: type[BaseModel], summary: str) -> dict[str, Any]:
         "openapi_extra": {"requestBody": {"required": True, "content": content}},
         "responses": error_responses(ERROR_SCHEMA),
     }
+
+
+def body_schema(form: type[BaseModel]) -> dict[str, Any]:
+    """The JSON schema of a form, with what it refers to in its place: references lead into the whole document."""
+    schema = form.model_json_schema()
+    parts = schema.pop("$defs", {})
+
+    def whole(value: Any) -> Any:
+        if isinstance(value, list):
+            return [whole(each) for each in value]
+        if not isinstance(value, dict):
+            return value
+        part = value.get("$ref", "").removeprefix("#/$defs/")
+        if part:
+            return {**whole(parts[part]), **{key: whole(each) for key, each in value.items() if key != "$ref"}}
+        return {key: whole(each) for key, each in value.items() if key != "discriminator"}
+
+    resolved: dict[str, Any] = whole(schema)
+    return resolved
 
 
 def error_responses(schema: dict[str, Any]) -> dict[int | str, dict[str, Any]]:
