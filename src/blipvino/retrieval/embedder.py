@@ -19,8 +19,8 @@ class EmbedderConfig(Protocol):
         """How wide its vectors are."""
 
 
-class Embedder(Protocol):
-    """Images and texts to vectors of length 1, and pairs of them to probabilities."""
+class ImageEmbedder(Protocol):
+    """Images to vectors of length 1: what an update asks for."""
 
     @property
     def bundle(self) -> Bundle:
@@ -36,6 +36,10 @@ class Embedder(Protocol):
 
     def embed_images(self, images: Sequence[ImageSource]) -> FloatArray:
         """A vector an image: float32 ``[N, P]``."""
+
+
+class Embedder(ImageEmbedder, Protocol):
+    """Texts to such vectors, too, and pairs of images and texts to probabilities: what a search asks for."""
 
     def embed_texts(self, texts: Sequence[str]) -> FloatArray:
         """A vector a text: float32 ``[N, P]``.

@@ -10,7 +10,7 @@ from pathlib import Path
 from blipvino.checks import folder_path
 from blipvino.errors import OutputError, RetrievalError
 from blipvino.files.atomic import new_folder
-from blipvino.retrieval.embedder import Embedder
+from blipvino.retrieval.embedder import ImageEmbedder
 from blipvino.retrieval.index_lock import writing
 from blipvino.retrieval.index_manifest import IndexManifest, is_index
 from blipvino.retrieval.neighbours import drop_strange, update_neighbours
@@ -21,7 +21,7 @@ from blipvino.retrieval.update_work import IndexSummary, UpdateOptions, update_r
 def update_index(
     index: str | Path,
     folders: Sequence[str | Path],
-    model: Embedder,
+    model: ImageEmbedder,
     *,
     source: str | None = None,
     options: UpdateOptions | None = None,

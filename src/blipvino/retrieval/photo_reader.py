@@ -10,10 +10,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Protocol
 
 import xxhash
 
-from blipvino.arrays import Pixels
+from blipvino.arrays import FloatArray, Pixels
 from blipvino.errors import ImageError
 from blipvino.machine.versions import installed_version
 from blipvino.retrieval.update_plan import Todo, file_state
@@ -35,6 +36,7 @@ class Looked:
         mtime_ns: when it was changed, before it was read.
         image: id of the image of this content, where it is known.
         pixels: uint8 ``[size, size, 3]``, where it is not.
+        vector: float32 ``[P]`` in place of pixels, where who read the file embedded it, too.
         error: why there are none.
     """
 
@@ -44,11 +46,20 @@ class Looked:
     digest: bytes = b""
     image: int | None = None
     pixels: Pixels | None = None
+    vector: FloatArray | None = None
     error: ImageError | None = None
 
 
+class FileReader(Protocol):
+    """Reads the files of an update."""
+
+    def read(self, files: Iterator[Todo]) -> Generator[Looked]:
+        """Yield all files, read; close it to read no more."""
+        ...
+
+
 class PhotoReader:
-    """Reads files.
+    """Reads files, here.
 
     Args:
         images: that decodes and resizes them.
@@ -63,15 +74,16 @@ class PhotoReader:
         """Yield all files, read, in order; no more than `AHEAD` are held."""
         pool = ThreadPoolExecutor(os.cpu_count())
         try:
-            waiting = deque(pool.submit(self._look, todo) for todo in islice(files, AHEAD))
+            waiting = deque(pool.submit(self.look, todo) for todo in islice(files, AHEAD))
             while waiting:
                 looked = waiting.popleft().result()
-                waiting.extend(pool.submit(self._look, todo) for todo in islice(files, 1))
+                waiting.extend(pool.submit(self.look, todo) for todo in islice(files, 1))
                 yield looked
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
-    def _look(self, todo: Todo) -> Looked:
+    def look(self, todo: Todo) -> Looked:
+        """Read one file."""
         digest, before = b"", file_state(todo.path)
         try:
             digest = content_digest(todo.path)

@@ -205,6 +205,11 @@ class PhotoRecords:
         """The id of the image of a content, where it is known."""
         return self.value("SELECT id FROM images WHERE digest = ?", digest) or None
 
+    def digests(self) -> bytes:
+        """The digests of all images, 16 bytes each, sorted and put together."""
+        with self.lock:
+            return b"".join(row[0] for row in self.db.execute("SELECT digest FROM images ORDER BY digest"))
+
     def changes(self) -> int:
         """A number that is another one after another process has changed the records."""
         return self.value("PRAGMA data_version")

@@ -17,11 +17,15 @@ import numpy as np
 from blipvino.checks import integer
 from blipvino.errors import RetrievalError
 from blipvino.progress import Reporter
-from blipvino.retrieval.embedder import Embedder
-from blipvino.retrieval.photo_reader import Looked, PhotoReader, reading_software
+from blipvino.retrieval.embedder import ImageEmbedder
+from blipvino.retrieval.photo_reader import FileReader, Looked, PhotoReader, reading_software
 from blipvino.retrieval.photo_records import PhotoRecords
 from blipvino.retrieval.update_plan import UpdatePlan
+from blipvino.runtime.inputs.images import ImageProcessor
 from blipvino.runtime.loaded_model import DEFAULT_BATCH_SIZE
+
+MakeReader = Callable[[ImageProcessor, PhotoRecords], FileReader]
+"""Makes what reads the files of an update, from what decodes images and what is known of files."""
 
 _QUEUED = 2
 """Batches that wait while one is worked on."""
@@ -68,6 +72,11 @@ class IndexSummary:
         return asdict(self)
 
 
+def read_here(images: ImageProcessor, records: PhotoRecords) -> FileReader:
+    """A reader of files in this process, which leaves it to the model to embed them."""
+    return PhotoReader(images, records.image_with)
+
+
 @dataclass(frozen=True)
 class UpdateOptions:
     """How an index is brought up to date.
@@ -77,12 +86,14 @@ class UpdateOptions:
         again: try what could not be read before, although it has not changed.
         reporter: shows progress.
         on_error: told of each file that cannot be read, and each folder, at once.
+        reader: reads the files, and may embed them, too.
     """
 
     batch_size: int = DEFAULT_BATCH_SIZE
     again: bool = False
     reporter: Reporter = field(default_factory=lambda: Reporter(show=False))
     on_error: Callable[[str], None] = lambda message: None
+    reader: MakeReader = read_here
 
     def __post_init__(self) -> None:
         """Check it.
@@ -94,7 +105,7 @@ class UpdateOptions:
 
 
 def update_records(
-    records: PhotoRecords, width: int, folders: Sequence[Path], model: Embedder, options: UpdateOptions
+    records: PhotoRecords, width: int, folders: Sequence[Path], model: ImageEmbedder, options: UpdateOptions
 ) -> IndexSummary:
     """Bring records up to date. Each batch is kept as soon as it is done; what is gone is taken out at the end.
 
@@ -147,7 +158,7 @@ class _Update:
         self,
         records: PhotoRecords,
         plan: UpdatePlan,
-        model: Embedder,
+        model: ImageEmbedder,
         width: int,
         options: UpdateOptions,
         summary: IndexSummary,
@@ -157,6 +168,7 @@ class _Update:
         self._model = model
         self._width = width
         self._batch_size = options.batch_size
+        self._make_reader = options.reader
         self._summary = summary
         self._reader = reading_software()
 
@@ -168,7 +180,7 @@ class _Update:
         """
         worker = ThreadPoolExecutor(1)
         waiting: deque[tuple[list[Looked], Future[None]]] = deque()
-        reader = PhotoReader(self._model.images, self._records.image_with)
+        reader = self._make_reader(self._model.images, self._records)
         try:
             with closing(reader.read(self._plan.todo())) as looked:
                 for batch in self._cut(looked):
@@ -194,15 +206,14 @@ class _Update:
             yield batch
 
     def _do(self, batch: list[Looked]) -> None:
-        pixels = [one.pixels for one in batch if one.pixels is not None]
-        vectors = iter(self._embedded(pixels) if pixels else ())
+        vectors = iter(self._vectors([one for one in batch if one.pixels is not None or one.vector is not None]))
         with self._records.transaction() as db:
             for one in batch:
                 if one.error is not None:
                     self._keep_error(db, one)
                     continue
                 image, is_new = one.image, False
-                if one.pixels is not None:
+                if one.pixels is not None or one.vector is not None:
                     image, is_new = _keep_image(db, one.digest, next(vectors).tobytes())
                 assert image is not None
                 self._count(one, image, is_new)
@@ -211,14 +222,22 @@ class _Update:
                     (one.todo.root, one.todo.below, one.size, one.mtime_ns, image),
                 )
 
-    def _embedded(self, pixels: Sequence[np.ndarray]) -> np.ndarray:
-        vectors = np.ascontiguousarray(self._model.embed_images(pixels), np.float32)
-        if vectors.shape != (len(pixels), self._width) or not np.isfinite(vectors).all():
+    def _vectors(self, new: Sequence[Looked]) -> list[np.ndarray]:
+        """A vector of each file, float32 ``[P]``; the model makes those that came without."""
+        pixels = [one.pixels for one in new if one.vector is None and one.pixels is not None]
+        made = self._model.embed_images(pixels) if pixels else np.zeros((0, self._width))
+        given = [one.vector for one in new if one.vector is not None]
+        self._check(made, len(pixels))
+        self._check(np.asarray(given) if given else np.zeros((0, self._width)), len(given))
+        here = iter(np.ascontiguousarray(made, np.float32))
+        return [next(here) if one.vector is None else one.vector for one in new]
+
+    def _check(self, vectors: np.ndarray, count: int) -> None:
+        if vectors.shape != (count, self._width) or not np.isfinite(vectors).all():
             raise RetrievalError(
-                f"{self._model.bundle.folder}: makes vectors {list(vectors.shape)}, expected {len(pixels)} of "
+                f"{self._model.bundle.folder}: makes vectors {list(vectors.shape)}, expected {count} of "
                 f"{self._width} finite numbers; optimize it again"
             )
-        return vectors
 
     def _keep_error(self, db: sqlite3.Connection, one: Looked) -> None:
         """Remember what is no image; what could not even be read may be there the next time."""
