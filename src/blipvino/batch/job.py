@@ -18,7 +18,7 @@ from blipvino.batch.batch_rows import InputRow, OutputRow
 from blipvino.batch.job_progress import JobProgress
 from blipvino.batch.job_summary import JobForecast, JobSummary, ShardSummary
 from blipvino.batch.output.finished_rows import FinishedRows
-from blipvino.batch.output.job_manifest import MANIFEST, SUMMARY, JobManifest, has_shards, restart
+from blipvino.batch.output.job_manifest import MANIFEST, SUMMARY, EngineName, JobManifest, has_shards, restart
 from blipvino.batch.output.output_place import OutputPlace
 from blipvino.batch.output.shard_formats import FORMATS, FormatName
 from blipvino.batch.output.shard_writer import ShardWriter, shard_number
@@ -49,6 +49,7 @@ class BatchJob:
         selection: which rows of the source a run is about; another run may be about others.
         sidecars: keeps texts beside photos, too.
         sidecar_options: how, by names that users know; they are a part of the job.
+        engine: what runs it: one process, or a Ray cluster. Each lays its shards out in its own way.
     """
 
     source: Source
@@ -59,6 +60,7 @@ class BatchJob:
     selection: RowSelection = field(default_factory=RowSelection)
     sidecars: RowSidecars | None = None
     sidecar_options: dict[str, Any] = field(default_factory=dict)
+    engine: EngineName = "local"
 
     def __post_init__(self) -> None:
         """Check it.
@@ -71,7 +73,7 @@ class BatchJob:
     @property
     def identity(self) -> dict[str, Any]:
         """All that decides which rows it makes, but for the selection."""
-        own = {"input": self.source.name, "format": self.form, **self.sidecar_options}
+        own = {"input": self.source.name, "format": self.form, "engine": self.engine, **self.sidecar_options}
         return {**own, **self.plan.identity}
 
 
@@ -112,8 +114,8 @@ def run_job(
         JobManifest.read(job.place)  # in a folder of other things not even a lock is put
     with job.place.sole_writer():
         if anew:
-            restart(job.place)
-        job = _begun(job)
+            restart(job.place, job.engine)
+        job = begun_job(job, has_shards(job.place))
         form = FORMATS[job.form]
         finished = FinishedRows.read(job.place, form)
         numbers = [shard_number(name, form.suffix) or 0 for name in finished.rows]
@@ -128,17 +130,25 @@ def run_job(
         return _summarize(job, run, finished.errors)
 
 
-def forecast_job(job: BatchJob, *, anew: bool = False) -> JobForecast:
+def forecast_job(
+    job: BatchJob, *, anew: bool = False, read: Callable[[BatchJob], FinishedRows] | None = None
+) -> JobForecast:
     """What `run_job` would do, without doing any of it: nothing is written, and no model is loaded.
+
+    Args:
+        job: what to do.
+        anew: as if nothing were done yet.
+        read: finds the rows that are finished; by default those of `run_job`.
 
     Raises:
         BlipvinoError: as `run_job`.
     """
     manifest = None if anew and MANIFEST in job.place.sizes() else JobManifest.read(job.place)
     finished = FinishedRows()
-    if manifest is not None and has_shards(job.place):
-        job = _checked(job, manifest)
-        finished = FinishedRows.read(job.place, FORMATS[job.form])
+    if manifest is not None:
+        finished = FinishedRows.read(job.place, FORMATS[job.form]) if read is None else read(job)
+        if manifest.binds(job.engine, has_shards(job.place) if read is None else bool(finished.rows)):
+            job = _checked(job, manifest)
     intake = RowIntake(finished.ids)
     to_do = sum(map(intake.takes, job.selection.ids(job.source)))
     return JobForecast(
@@ -155,12 +165,21 @@ def forecast_job(job: BatchJob, *, anew: bool = False) -> JobForecast:
     )
 
 
-def _begun(job: BatchJob) -> BatchJob:
-    """The job as it was begun before, or is now: texts are drawn by one seed in all its runs."""
+def begun_job(job: BatchJob, has_finished: bool) -> BatchJob:
+    """The job as it was begun before, or is now: texts are drawn by one seed in all its runs.
+
+    Args:
+        job: as it is asked for.
+        has_finished: whether its engine has finished some of it.
+
+    Raises:
+        InputError: it was begun otherwise.
+        OutputError: its manifest is damaged or newer, or cannot be written.
+    """
     manifest = JobManifest.read(job.place)
-    if manifest is not None and has_shards(job.place):
+    if manifest is not None and manifest.binds(job.engine, has_finished):
         return _checked(job, manifest)
-    restart(job.place)  # what made nothing, such as of an input that was not there, binds nobody
+    restart(job.place, job.engine)  # what made nothing, such as of an input that was not there, binds nobody
     job = replace(job, plan=job.plan.seeded())
     JobManifest(job.identity, job.plan.seed).write(job.place)
     return job

@@ -75,11 +75,15 @@ class JobProgress:
 
     def advance(self, row: OutputRow) -> None:
         """A row is done."""
-        self._done += 1
         if row.error is not None:
             self._failed += 1
             self._tell_of(row.error)
-        self._bar.update(self._task, advance=1, told=self._told())
+        self.advance_by(1)
+
+    def advance_by(self, rows: int) -> None:
+        """So many rows are done; what is wrong with them was told before, or is not known here."""
+        self._done += rows
+        self._bar.update(self._task, advance=rows, told=self._told())
         if self._says and time.monotonic() - self._said >= _EVERY_SECONDS:
             self._said = time.monotonic()
             self.say(f"{self._before + self._done:,}{self._of_total()} rows, {self._told()}")

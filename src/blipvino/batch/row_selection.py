@@ -131,7 +131,7 @@ class RowSelection:
         Raises:
             DataError: the source cannot be read.
         """
-        found = (row for partition, has in self._stretches(source) for row in partition.rows() if has(row.id))
+        found = (row for partition, has in self.stretches(source) for row in partition.rows() if has(row.id))
         return islice(found, self.limit)
 
     def ids(self, source: Source) -> Iterator[str]:
@@ -140,11 +140,15 @@ class RowSelection:
         Raises:
             DataError: as `rows`.
         """
-        found = (name for partition, has in self._stretches(source) for name in partition.ids() if has(name))
+        found = (name for partition, has in self.stretches(source) for name in partition.ids() if has(name))
         return islice(found, self.limit)
 
-    def _stretches(self, source: Source) -> Iterator[tuple[Partition, _Test]]:
-        """The partitions that may have rows of it, and what tells these by their ids."""
+    def stretches(self, source: Source) -> Iterator[tuple[Partition, RowTest]]:
+        """The partitions that may have rows of it, and what tells these by their ids; the limit is left to the caller.
+
+        Raises:
+            DataError: the source cannot be listed.
+        """
         largest = None if self.sample is None else self.sample.largest_rank(source)
         for partition in source.partitions():
             share = self.share
@@ -152,18 +156,25 @@ class RowSelection:
                 if not share.has(partition.key):
                     continue
                 share = None
-            yield partition, _Test(share, self.sample, largest)
+            yield partition, RowTest(share, self.sample, largest)
 
 
 @dataclass(frozen=True)
-class _Test:
-    """Tells whether a row is selected."""
+class RowTest:
+    """Tells whether a row is selected. It can be pickled.
+
+    Attributes:
+        share: that the row's id is in; None is all.
+        sample: that it was drawn for; None likewise.
+        largest: rank of the last row that was drawn.
+    """
 
     share: Share | None
     sample: Sample | None
     largest: int | None
 
     def __call__(self, name: str) -> bool:
+        """Whether the row of this id is."""
         if self.share is not None and not self.share.has(name):
             return False
         return self.sample is None or self.largest is None or self.sample.rank(name) <= self.largest

@@ -11,7 +11,7 @@ from blipvino.batch.row_columns import RowColumns
 from blipvino.batch.stages.embedding_stage import EmbeddingStage
 from blipvino.batch.stages.ranking_stage import RankingStage
 from blipvino.batch.stages.row_at_work import ReadImage, RowAtWork, Stage
-from blipvino.batch.stages.row_reader import RowReader
+from blipvino.batch.stages.row_reader import Read, RowReader
 from blipvino.batch.stages.text_stage import TextStage
 from blipvino.batch.work_plan import PlannedModel, WorkPlan
 from blipvino.errors import BundleError
@@ -60,11 +60,20 @@ class RowWorker:
         texts = None if self._blip is None else self._blip.images
         embeddings = None if self._retriever is None else self._retriever.images
         with closing(RowReader(rows, texts, embeddings, _AHEAD * self._plan.batch_size)) as reader:
-            at_work: Iterator[RowAtWork] = (self._begun(row, found) for row, found in reader)
-            for stage in self._stages:
-                at_work = stage.run(at_work)
-            for row in at_work:
-                yield self._finished(row)
+            yield from self.work(reader)
+
+    def work(self, rows: Iterator[tuple[InputRow, Read]]) -> Generator[OutputRow]:
+        """The same to rows whose images are read already. Several threads may call it: what they give is done side by
+        side.
+
+        Raises:
+            BlipvinoError: a model cannot go on, whatever the row.
+        """
+        at_work: Iterator[RowAtWork] = (self._begun(row, found) for row, found in rows)
+        for stage in self._stages:
+            at_work = stage.run(at_work)
+        for row in at_work:
+            yield self._finished(row)
 
     def close(self) -> None:
         """End the threads that generate texts; those that are not done are given up."""

@@ -10,11 +10,22 @@ import typer
 from blipvino.cli.batch_options import BatchOptions, check_questions, with_batch_options
 from blipvino.cli.options import BundleArgument, JsonFlag, QuietFlag
 from blipvino.cli.output import print_error, print_json, print_sentence
+from blipvino.cli.ray_options import (
+    AddressOption,
+    EngineOption,
+    JobEngine,
+    RayCpusOption,
+    RayMaxWorkersOption,
+    RayWorkersOption,
+    ray_options,
+)
 from blipvino.cli.text_printing import INCOMPLETE
+from blipvino.cli.unused_options import refuse_unused
 
 if TYPE_CHECKING:
     from blipvino.batch.job import BatchJob
     from blipvino.batch.job_summary import JobForecast, JobSummary
+    from blipvino.batch.on_ray.ray_session import RayOptions
 
 
 class ShardForm(StrEnum):
@@ -79,18 +90,25 @@ def batch(
     question_column: QuestionColumnOption = None,
     dry_run: DryRunFlag = False,
     restart: RestartFlag = False,
+    engine: EngineOption = JobEngine.local,
+    address: AddressOption = None,
+    ray_cpus: RayCpusOption = None,
+    ray_workers: RayWorkersOption = 1,
+    ray_max_workers: RayMaxWorkersOption = None,
     as_json: JsonFlag = False,
     quiet: QuietFlag = False,
 ) -> None:
     """Caption, ask about, rank answers to and embed any number of images; again: goes on where it was stopped."""
-    from blipvino.batch.job import BatchJob, forecast_job, run_job
-    from blipvino.batch.job_progress import JobProgress
+    from blipvino.batch.job import BatchJob
     from blipvino.batch.output.share_folders import job_folder
     from blipvino.batch.row_selection import RowSelection, Sample, Share
     from blipvino.batch.row_sidecars import RowSidecars
     from blipvino.batch.sources.given_source import given_source
     from blipvino.batch.sources.list_columns import ListColumns
 
+    on_ray = ray_options(context, engine, address, ray_cpus, ray_workers, ray_max_workers)
+    if on_ray is not None:
+        refuse_unused(context, ("threads",), "with --engine ray; --ray-cpus are an engine's threads")
     share = None if shard is None else Share.parsed(shard)
     selection = RowSelection(share, None if sample is None else Sample.parsed(sample), limit)
     source = given_source(given, ListColumns(id_column, image_column, bytes_column, question_column))
@@ -100,15 +118,45 @@ def batch(
     describer = options.writing.describer()
     several = plan.columns.several_questions
     sidecars = None if describer is None else RowSidecars(describer, plan.tasks, several_questions=several)
-    job = BatchJob(source, plan, place, form.value, shard_rows, selection, sidecars, options.sidecar_options)
+    job = BatchJob(
+        source, plan, place, form.value, shard_rows, selection, sidecars, options.sidecar_options, engine.value
+    )
     if dry_run:
-        forecast = forecast_job(job, anew=restart)
+        forecast = _forecast(job, restart)
         _show(forecast, as_json, forecast_lines(job, forecast))
         return
-    summary = run_job(job, JobProgress(not quiet, print_error), anew=restart)
+    summary = _done(job, on_ray, restart, quiet)
     _show(summary, as_json, summary_lines(summary))
     if summary.new_errors or summary.duplicates:
         raise typer.Exit(INCOMPLETE)
+
+
+def _forecast(job: BatchJob, restart: bool) -> JobForecast:
+    from blipvino.batch.job import forecast_job
+
+    if job.engine == "local":
+        return forecast_job(job, anew=restart)
+    from blipvino.batch.on_ray.ray_session import check_installed
+
+    check_installed()
+    from blipvino.batch.on_ray.ray_job import finished_on_ray
+
+    return forecast_job(job, anew=restart, read=finished_on_ray)
+
+
+def _done(job: BatchJob, on_ray: RayOptions | None, restart: bool, quiet: bool) -> JobSummary:
+    from blipvino.batch.job import run_job
+    from blipvino.batch.job_progress import JobProgress
+
+    progress = JobProgress(not quiet, print_error)
+    if on_ray is None:
+        return run_job(job, progress, anew=restart)
+    from blipvino.batch.on_ray.ray_session import check_installed
+
+    check_installed()
+    from blipvino.batch.on_ray.ray_job import run_job_on_ray
+
+    return run_job_on_ray(job, on_ray, progress, anew=restart)
 
 
 def forecast_lines(job: BatchJob, forecast: JobForecast) -> list[str]:

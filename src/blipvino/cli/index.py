@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,6 +21,15 @@ from blipvino.cli.options import (
     QuietFlag,
 )
 from blipvino.cli.output import print_error, print_json, print_sentence
+from blipvino.cli.ray_options import (
+    AddressOption,
+    EngineOption,
+    JobEngine,
+    RayCpusOption,
+    RayMaxWorkersOption,
+    RayWorkersOption,
+    ray_options,
+)
 from blipvino.cli.retriever_loading import ModelOptions
 from blipvino.cli.text_printing import INCOMPLETE
 from blipvino.cli.unused_options import refuse_unused
@@ -29,7 +39,8 @@ from blipvino.progress import Reporter
 from blipvino.runtime.loaded_model import DEFAULT_BATCH_SIZE
 
 if TYPE_CHECKING:
-    from blipvino.retrieval import IndexSummary
+    from blipvino.batch.on_ray.ray_session import RayOptions
+    from blipvino.retrieval import IndexSummary, UpdateOptions
 
 FoldersArgument = Annotated[
     list[Path] | None,
@@ -64,24 +75,32 @@ def index(
     device: DeviceOption = CPU,
     cache: CacheOption = DEFAULT_CACHE,
     no_cache: NoCacheFlag = False,
+    engine: EngineOption = JobEngine.local,
+    address: AddressOption = None,
+    ray_cpus: RayCpusOption = None,
+    ray_workers: RayWorkersOption = 1,
+    ray_max_workers: RayMaxWorkersOption = None,
     as_json: JsonFlag = False,
     quiet: QuietFlag = False,
 ) -> None:
     """Make an index of photos for `search`, or bring one up to date: only what is new or changed is looked at."""
     from blipvino.retrieval import UpdateOptions, update_index
 
+    on_ray = ray_options(context, engine, address, ray_cpus, ray_workers, ray_max_workers)
     if forget:
         if folders:
             raise InputError("--forget takes folders out, others were given to be looked into; do one after the other")
-        unused = ("bundle", "again", "batch_size", "precision", "arithmetic", "device", "cache", "no_cache")
+        unused = ("bundle", "again", "batch_size", "precision", "arithmetic", "device", "cache", "no_cache", "engine")
         refuse_unused(context, unused, "with --forget, which looks at no photo")
         _forget(output, forget, as_json)
         return
     loading = ModelOptions(bundle, precision, arithmetic, device, cache, no_cache)
-    model = loading.load(context, output)
-    reporter = Reporter(not quiet)
-    options = UpdateOptions(batch_size, again, reporter, print_error)
-    summary = update_index(output, folders or [], model, source=loading.source(output), options=options)
+    options = UpdateOptions(batch_size, again, Reporter(not quiet), print_error)
+    if on_ray is None:
+        model = loading.load(context, output)
+        summary = update_index(output, folders or [], model, source=loading.source(output), options=options)
+    else:
+        summary = _indexed_on_ray(context, output, folders or [], loading, options, on_ray)
     if as_json:
         print_json({"index": str(output), **summary.to_json()})
     else:
@@ -90,6 +109,29 @@ def index(
     _suggest_library(summary.images)
     if summary.unreadable or summary.closed:
         raise typer.Exit(INCOMPLETE)
+
+
+def _indexed_on_ray(
+    context: typer.Context,
+    output: Path,
+    folders: list[Path],
+    loading: ModelOptions,
+    options: UpdateOptions,
+    on_ray: RayOptions,
+) -> IndexSummary:
+    """Index by nodes that see the same folders as this one."""
+    from blipvino.batch.on_ray.ray_session import ray_session
+    from blipvino.retrieval import update_index
+
+    bundle = loading.find(context, output)
+    with ray_session(on_ray) as cluster:
+        from blipvino.batch.on_ray.ray_index import RayReading, RemoteEmbedder
+
+        model = RemoteEmbedder.of(bundle)
+        reader = RayReading(model, loading.engine(), cluster, options.batch_size)
+        return update_index(
+            output, folders, model, source=loading.source(output), options=replace(options, reader=reader)
+        )
 
 
 def summary_lines(output: Path, summary: IndexSummary) -> list[str]:

@@ -16,6 +16,7 @@ from blipvino.errors import BlipvinoError, BundleError
 
 if TYPE_CHECKING:
     from blipvino.bundle.bundle import Bundle
+    from blipvino.runtime.compiling.engine_options import EngineOptions
     from blipvino.runtime.retriever import BlipRetriever
 
 
@@ -45,9 +46,18 @@ class ModelOptions:
         Raises:
             BlipvinoError: there is neither an index nor a bundle, or the bundle cannot be loaded.
         """
+        from blipvino.runtime.retriever import BlipRetriever
+
+        return BlipRetriever.load(self.find(context, index).folder, options=self.engine())
+
+    def find(self, context: typer.Context, index: Path) -> Bundle:
+        """Its bundle, opened.
+
+        Raises:
+            BlipvinoError: there is neither an index nor a bundle.
+        """
         from blipvino.retrieval.index_manifest import IndexManifest, is_index
         from blipvino.runtime.reading import find_bundle
-        from blipvino.runtime.retriever import BlipRetriever
 
         if self.no_cache:
             refuse_unused(context, ("cache",), "with --no-cache")
@@ -60,9 +70,12 @@ class ModelOptions:
             raise IndexManifest.missing(index)
         if manifest is not None:
             manifest.check_bundle(bundle, index)  # before the seconds that loading it takes
+        return bundle
+
+    def engine(self) -> EngineOptions:
+        """How its graphs are compiled."""
         engine = engine_options(self.precision, self.arithmetic, device=self.device)
-        cache = usable_cache(self.cache, self.no_cache)
-        return BlipRetriever.load(bundle.folder, options=replace(engine, cache=cache))
+        return replace(engine, cache=usable_cache(self.cache, self.no_cache))
 
     def source(self, index: Path) -> str:
         """What an index records, to find the model by: the bundle's folder, or the checkpoint as it was given.

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from blipvino.batch.output.output_place import OutputPlace
 from blipvino.batch.output.shard_formats import FORMATS
@@ -15,6 +15,7 @@ from blipvino.checks import shown
 from blipvino.errors import InputError, OutputError
 from blipvino.files.json_records import decode
 
+EngineName = Literal["local", "ray"]
 MANIFEST, SUMMARY = "_manifest.json", "_summary.json"
 """Names that readers of Parquet datasets pass over."""
 _VERSION = 1
@@ -72,6 +73,15 @@ class JobManifest:
         with place.write(MANIFEST) as file:
             file.write(json.dumps(asdict(self), indent=2).encode())
 
+    def binds(self, engine: EngineName, has_finished: bool) -> bool:
+        """Whether a run must go on with this job: what made nothing binds nobody. What another engine made is not seen.
+
+        Args:
+            engine: of the run.
+            has_finished: whether that engine has finished something there.
+        """
+        return has_finished or self.job.get("engine") != engine
+
     def check(self, job: Mapping[str, Any], place: OutputPlace) -> None:
         """Compare with what is asked for now.
 
@@ -85,6 +95,15 @@ class JobManifest:
                 f"{place.name}: was begun otherwise: {told}. Give the same, another --output, or --restart to remove "
                 "the shards that are there"
             )
+
+
+def _engine_of(place: OutputPlace) -> str | None:
+    """The engine that a manifest names; None where it is damaged."""
+    try:
+        with place.read(MANIFEST) as file:
+            return str(json.load(file)["job"]["engine"])
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 @dataclass(frozen=True)
@@ -106,15 +125,27 @@ def has_shards(place: OutputPlace) -> bool:
     return any(shard_names(files, form.suffix) for form in FORMATS.values())
 
 
-def restart(place: OutputPlace) -> None:
+def restart(place: OutputPlace, engine: EngineName, remove_more: Callable[[], object] = lambda: None) -> None:
     """Remove what a job left. Its manifest goes last: until then it is the same job, with fewer shards.
 
+    Args:
+        place: of the job.
+        engine: that it is begun anew with.
+        remove_more: removes what the engine keeps elsewhere.
+
     Raises:
+        InputError: another engine left it, which keeps other things.
         OutputError: something cannot be removed.
     """
     files = place.sizes()
     if MANIFEST not in files:
         return  # whatever is there is no job's
+    before = _engine_of(place)
+    if before not in (None, engine):
+        raise InputError(
+            f"{place.name}: was made with --engine {before}; restart it with that, or give another --output"
+        )
+    remove_more()
     shards = [name for form in FORMATS.values() for name in shard_names(files, form.suffix)]
     for name in [*shards, SUMMARY, MANIFEST]:
         if name in files:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, BinaryIO, Literal, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Protocol
 
 from blipvino.batch.batch_rows import OutputRow
 from blipvino.batch.row_columns import RowColumns
 from blipvino.errors import OutputError
+
+if TYPE_CHECKING:
+    import pyarrow
 
 FormatName = Literal["parquet", "jsonl"]
 ROWS_HELD = 500
@@ -35,6 +38,10 @@ class RowsWriter(Protocol):
 
     def write(self, rows: Sequence[OutputRow]) -> None:
         """Write some more; no more than `ROWS_HELD` at a time."""
+        ...
+
+    def write_table(self, table: pyarrow.Table) -> None:
+        """The same of rows that are in Arrow's form already, as `RowColumns.arrow_table` makes it."""
         ...
 
     def end(self) -> None:
@@ -121,8 +128,14 @@ class _LinesWriter:
         self._columns = columns
 
     def write(self, rows: Sequence[OutputRow]) -> None:
+        self._write(map(self._columns.values, rows))
+
+    def write_table(self, table: pyarrow.Table) -> None:
+        self._write(table.to_pylist())
+
+    def _write(self, rows: Iterable[dict[str, Any]]) -> None:
         for row in rows:
-            values = {name: _finite(value) for name, value in self._columns.values(row).items()}
+            values = {name: _finite(value) for name, value in row.items()}
             self._file.write(json.dumps(values, ensure_ascii=False, allow_nan=False).encode() + b"\n")
 
     def end(self) -> None:
@@ -139,6 +152,9 @@ class _ParquetWriter:
 
     def write(self, rows: Sequence[OutputRow]) -> None:
         self._writer.write_table(self._columns.arrow_table(rows))
+
+    def write_table(self, table: pyarrow.Table) -> None:
+        self._writer.write_table(table, row_group_size=ROWS_HELD)
 
     def end(self) -> None:
         self._writer.close()
