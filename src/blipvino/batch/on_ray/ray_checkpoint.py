@@ -8,14 +8,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pyarrow import parquet
-from pyarrow.fs import FileInfo, FileSelector, FileSystem, FileType, LocalFileSystem
+from pyarrow.fs import (
+    FileInfo,
+    FileSelector,
+    FileSystem,
+    FileType,
+    FSSpecHandler,
+    LocalFileSystem,
+    PyFileSystem,
+)
 from ray.data.checkpoint import CheckpointConfig
 
 from blipvino.batch.on_ray.ray_rows import ID
 from blipvino.batch.output.finished_rows import FinishedRows
 from blipvino.batch.output.local_folder import LocalFolder
 from blipvino.batch.output.output_place import OutputPlace
-from blipvino.errors import InputError
+from blipvino.batch.remote_files import RemoteError, file_system
+from blipvino.errors import OutputError
 
 SHARDS, RECORD, RUN = "shards", "_ray_record", "_ray_run"
 """Folders of a job's place. Readers of Parquet datasets pass over names that begin with an underscore."""
@@ -45,12 +54,17 @@ class ShardPlace:
         """That of a job's place.
 
         Raises:
-            InputError: nodes cannot write there.
+            OutputError: no package here writes there.
         """
-        if not isinstance(place, LocalFolder):
-            raise InputError(f"{place.name}: cannot be written by a job on Ray; give a folder that all nodes see")
-        folder = Path(place.folder).resolve()
-        return cls(LocalFileSystem(), *(str(folder / name) for name in (SHARDS, RECORD, RUN)))
+        names = (SHARDS, RECORD, RUN)
+        if isinstance(place, LocalFolder):
+            folder = Path(place.folder).resolve()
+            return cls(LocalFileSystem(), *(str(folder / name) for name in names))
+        try:
+            system, root = file_system(place.name)
+        except RemoteError as error:
+            raise OutputError(str(error)) from error
+        return cls(PyFileSystem(FSSpecHandler(system)), *(posixpath.join(root, name) for name in names))
 
     def config(self) -> CheckpointConfig:
         """As Ray Data takes it. The record outlives a job that ended well: run again, it does what is new."""

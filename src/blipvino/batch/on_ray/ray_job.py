@@ -47,7 +47,7 @@ def run_job_on_ray(
     """Do what is left of a job, on a cluster. Call it again after whatever stopped it.
 
     Args:
-        job: what to do; its place is one that all nodes see.
+        job: what to do; its place is a bucket, or a folder that all nodes see.
         options: which cluster, and how it is used.
         progress: shows it.
         anew: remove what was done before, and begin again.
