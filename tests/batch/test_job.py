@@ -14,6 +14,7 @@ from batch_subjects import StoppedError, StubWorker, job, plan, text_of, write_p
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from blipvino.batch.batch_rows import InputRow
 from blipvino.batch.job import forecast_job, run_job
 from blipvino.batch.job_progress import JobProgress
 from blipvino.batch.output.job_manifest import MANIFEST, SUMMARY
@@ -22,7 +23,8 @@ from blipvino.batch.output.shard_formats import FORMATS
 from blipvino.batch.row_selection import RowSelection, Sample, Share
 from blipvino.batch.row_sidecars import RowSidecars
 from blipvino.batch.sources.given_source import given_source
-from blipvino.errors import InputError, OutputError
+from blipvino.batch.sources.listed_rows import ListedRows
+from blipvino.errors import DataError, InputError, OutputError
 from blipvino.files.beside import FileWriter
 from blipvino.photos.places import Describer
 from blipvino.photos.text_sidecars import TextSidecars
@@ -49,6 +51,30 @@ def rows_of(output):
 
 def shards_of(output):
     return {path.name: path.read_bytes() for path in output.glob("part-*")}
+
+
+class TakingWorker(StubWorker):
+    """Takes all rows before it gives one."""
+
+    def run(self, rows):
+        yield from super().run(list(rows))
+
+
+def test_what_came_before_a_source_failed_is_made(tmp_path):
+    given = replace(job(tmp_path, tmp_path / "out"), source=FailingSource())
+    for _ in range(2):
+        with pytest.raises(DataError, match="it ends here"):
+            run_job(given, open_worker=TakingWorker)
+        assert [row["id"] for row in rows_of(tmp_path / "out")] == ["0", "1", "2"]
+
+
+class FailingSource:
+    name = "it"
+    lists_quickly = False
+
+    def partitions(self):
+        yield ListedRows(tuple(InputRow(str(number), b"") for number in range(3)))
+        raise DataError("it ends here")
 
 
 @pytest.mark.parametrize("form", FORMATS)

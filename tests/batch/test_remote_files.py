@@ -99,7 +99,7 @@ def test_urls_have_parts():
     assert [is_bucket(url) for url in ("s3://bucket", "zip://a::s3://b", "gs://bucket")] == [True, False, False]
 
 
-def test_a_process_has_one_connection_to_a_place(bucket):
+def test_a_thread_has_one_connection_to_a_place(bucket):
     assert file_system(f"{bucket.url}/a")[0] is file_system(f"{bucket.url}/b")[0]
 
 

@@ -30,6 +30,7 @@ from blipvino.batch.row_source import Source
 from blipvino.batch.row_worker import RowWorker
 from blipvino.batch.work_plan import WorkPlan
 from blipvino.checks import integer
+from blipvino.errors import BlipvinoError
 from blipvino.machine.host import this_host
 from blipvino.machine.versions import library_versions
 
@@ -192,6 +193,27 @@ def _checked(job: BatchJob, manifest: JobManifest) -> BatchJob:
 
 
 @dataclass
+class _RowsGiven(Iterator[InputRow]):
+    """The rows of a source, which end where it fails: what was given before is in the worker's hands, and is made.
+
+    Attributes:
+        rows: of the source.
+        failure: why they ended, if not by themselves.
+    """
+
+    rows: Iterator[InputRow]
+    failure: BlipvinoError | None = None
+
+    def __next__(self) -> InputRow:
+        """The next row."""
+        try:
+            return next(self.rows)
+        except BlipvinoError as error:
+            self.failure = error
+            raise StopIteration from error
+
+
+@dataclass
 class _Run:
     """One run of a job, and what it counts.
 
@@ -234,14 +256,16 @@ class _Run:
             worker.close()
 
     def _work(self, worker: Worker, rows: Iterator[InputRow]) -> None:
-        began = time.monotonic()
+        began, given = time.monotonic(), _RowsGiven(rows)
         try:
-            with closing(worker.run(rows)) as made:
+            with closing(worker.run(given)) as made:
                 for row in made:
                     self._keep(row)
         finally:  # what is made is kept, whatever comes next
             self.writer.finish()
             self.seconds = time.monotonic() - began
+        if given.failure is not None:
+            raise given.failure
 
     def _keep(self, row: OutputRow) -> None:
         if self.job.sidecars is not None:

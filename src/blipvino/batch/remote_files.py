@@ -28,7 +28,7 @@ def is_url(place: str) -> bool:
 
 
 def file_system(url: str) -> tuple[Any, str]:
-    """The file system of a URL, the same one for all URLs of a process that need the same, and the path in it.
+    """The file system of a URL, the same one for all URLs of a thread that need the same, and the path in it.
 
     Raises:
         RemoteError: no package here knows such URLs.
