@@ -34,10 +34,13 @@ def file_system(url: str) -> tuple[Any, str]:
         RemoteError: no package here knows such URLs.
     """
     try:
-        from fsspec.core import url_to_fs  # noqa: PLC0415  # of an extra
+        from fsspec.core import get_filesystem_class, url_to_fs  # noqa: PLC0415  # of an extra
     except ImportError as error:
         raise RemoteError(f"{url}: URLs need the `batch` extra ({error}); {INSTALL_BATCH}") from error
     try:
+        if "::" in url and not is_layered(url):  # which `url_to_fs` takes for layers
+            system = get_filesystem_class(protocol(url))(**_options(url))
+            return system, system._strip_protocol(url)
         found: tuple[Any, str] = url_to_fs(url, **_options(url))
     except ImportError as error:
         if protocol(url) in _S3:
@@ -51,6 +54,11 @@ def file_system(url: str) -> tuple[Any, str]:
 def protocol(url: str) -> str:
     """What a URL begins with, such as ``s3``; of one in several layers, that of the outermost."""
     return url.partition("://")[0].partition("::")[0].lower()
+
+
+def is_layered(url: str) -> bool:
+    """Whether a URL is in several layers, such as ``zip://a.jpg::s3://bucket/a.zip``, and not of a file so named."""
+    return "://" in url.partition("::")[2]
 
 
 def read_url(url: str) -> bytes:
@@ -107,7 +115,7 @@ def remote_error(url: str, error: Exception) -> RemoteError:
 
 def is_bucket(url: str) -> bool:
     """Whether a URL is of S3, or of what speaks its protocol."""
-    return protocol(url) in _S3 and "::" not in url
+    return protocol(url) in _S3 and not is_layered(url)
 
 
 def split_layers(url: str) -> tuple[str, str]:
@@ -115,6 +123,8 @@ def split_layers(url: str) -> tuple[str, str]:
 
     The second is empty, but for files in archives.
     """
+    if not is_layered(url):
+        return url, ""
     first, separator, rest = url.partition("::")
     return (first, separator + rest) if "://" in first else (url, "")
 
@@ -138,7 +148,7 @@ def folder_of(url: str) -> str:
 def _options(url: str) -> dict[str, Any]:
     """How a file system is made, beside what fsspec's configuration says of it: names of millions would be kept."""
     # In layers options are named by layer; and not every file system takes this one.
-    return {"use_listings_cache": False} if protocol(url) in _LISTING and "::" not in url else {}
+    return {"use_listings_cache": False} if protocol(url) in _LISTING and not is_layered(url) else {}
 
 
 def _credentials(url: str) -> str:

@@ -34,6 +34,13 @@ def test_images_of_a_bucket_are_named_below_what_was_given(bucket):
     assert len(rows(bucket.url)) == 13
 
 
+def test_objects_may_have_any_name(bucket):
+    names = ["a b/é #1.jpg", "a::b.jpg", "a?b*[c].jpg", "a%20b.jpg"]
+    for name in names:
+        bucket.put(f"odd/{name}", name.encode())
+    assert {row.id: row.read() for row in rows(f"{bucket.url}/odd")} == {name: name.encode() for name in names}
+
+
 def test_where_there_are_no_images_it_is_said(bucket):
     bucket.put("texts/a.txt")
     for url, message in (

@@ -109,8 +109,10 @@ class DatasetRows:
 
     @property
     def name(self) -> str:
-        """What was given, and the columns that are named."""
-        return self.columns.of_list(self.text)
+        """What was given, a folder by its absolute path, and the columns that are named."""
+        given, found = DatasetName.parse(self.text.removeprefix(PREFIX)).dataset, Path(self._dataset.dataset)
+        text = self.text.replace(given, str(found.absolute()), 1) if found.is_dir() else self.text
+        return self.columns.of_list(text)
 
     @property
     def lists_quickly(self) -> bool:
