@@ -181,5 +181,5 @@ _CHECKS = {
     "pip": _check_pip,
     "python": _check_python,
     "python3.11": _check_python,
-    **dict.fromkeys((".", "docker", "git", *_RUN_AS_THEY_ARE), _anything),
+    **dict.fromkeys((".", "docker", "git", "ray", *_RUN_AS_THEY_ARE), _anything),
 }

@@ -90,8 +90,6 @@ def test_what_a_killed_process_held_is_taken_at_once(place):
 
 
 def test_what_a_lost_machine_held_is_taken_when_it_is_silent(place, monkeypatch):
-    monkeypatch.setattr(remote_lock, "BEAT_SECONDS", 0.05)
-    monkeypatch.setattr(remote_lock, "LEASE_SECONDS", 0.2)
     lost = {"token": "its", "process": os.getpid(), "host": "lost", "system": "another", "beat": 3}
     with place.sole_writer():
         put(place, "seen", b"")
@@ -99,6 +97,8 @@ def test_what_a_lost_machine_held_is_taken_when_it_is_silent(place, monkeypatch)
         with pytest.raises(OutputError, match=r"process .* on lost has taken over, and this one has stopped"):
             put(place, "part-00000.jsonl", b"late")
     assert place.sizes() == {"seen": 0}
+    monkeypatch.setattr(remote_lock, "BEAT_SECONDS", 0.05)
+    monkeypatch.setattr(remote_lock, "LEASE_SECONDS", 0.2)
     with RemoteFolder(place.url).sole_writer():
         pass
 

@@ -90,6 +90,7 @@ class RemoteLock:
             OutputError: another process does.
         """
         self._acquire()
+        self._ended.clear()
         renewing = threading.Thread(target=self._renew, name="blipvino-lock", daemon=True)
         renewing.start()
         try:
