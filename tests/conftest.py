@@ -5,8 +5,10 @@ from __future__ import annotations
 import importlib
 import os
 import secrets
+from functools import partial
 
 import pytest
+from made_once import made_once, shared_folder
 from object_store import make_bucket, object_store
 from subjects import Subject, save_tiny
 
@@ -21,10 +23,8 @@ from blipvino.recipe import WEIGHTS_INT8
 @pytest.fixture(scope="session", autouse=True)
 def cache_of_the_tests(tmp_path_factory):
     """The cache that commands take by themselves: one for all workers of this run, and not the user's."""
-    base = tmp_path_factory.getbasetemp()
-    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
     before = os.environ.get("BLIPVINO_CACHE")
-    os.environ["BLIPVINO_CACHE"] = str(shared / "blipvino-cache")
+    os.environ["BLIPVINO_CACHE"] = str(shared_folder(tmp_path_factory) / "blipvino-cache")
     yield
     if before is None:
         del os.environ["BLIPVINO_CACHE"]
@@ -55,7 +55,8 @@ def demo(tmp_path_factory):
     torch = importlib.import_module("torch")
     torch.set_num_threads(1)
     model = transformers.BlipForQuestionAnswering.from_pretrained(CHECKPOINT, dtype=torch.float32).eval()
-    return Subject(CHECKPOINT, tmp_path_factory.mktemp("demo_work"), model)
+    once = partial(made_once, tmp_path_factory, "demo-float")
+    return Subject(CHECKPOINT, tmp_path_factory.mktemp("demo_work"), model, once)
 
 
 @pytest.fixture(scope="session")
@@ -73,7 +74,8 @@ def demo_retrieval(tmp_path_factory):
     torch = importlib.import_module("torch")
     torch.set_num_threads(1)
     model = transformers.BlipForImageTextRetrieval.from_pretrained(RETRIEVAL_CHECKPOINT, dtype=torch.float32).eval()
-    return Subject(RETRIEVAL_CHECKPOINT, tmp_path_factory.mktemp("demo_retrieval_work"), model)
+    once = partial(made_once, tmp_path_factory, "demo-retrieval-float")
+    return Subject(RETRIEVAL_CHECKPOINT, tmp_path_factory.mktemp("demo_retrieval_work"), model, once)
 
 
 @pytest.fixture(scope="session", params=["tiny_retriever", "demo_retrieval"])
@@ -105,25 +107,34 @@ def compressed(tiny_vqa, tmp_path_factory):
 @pytest.fixture(scope="session")
 def int8(tmp_path_factory):
     """The folder of the demo checkpoint's bundle in 8 bits, the answer graph in 4."""
-    folder = tmp_path_factory.mktemp("evaluation") / "int8"
-    calibration = CalibrationOptions("demo", 30)
-    return optimize(CHECKPOINT, folder, recipe="int8-int4", calibration=calibration, show_progress=False).folder
+
+    def make(folder):
+        calibration = CalibrationOptions("demo", 30)
+        optimize(CHECKPOINT, folder, recipe="int8-int4", calibration=calibration, show_progress=False)
+
+    return made_once(tmp_path_factory, "demo-int8", make)
 
 
 @pytest.fixture(scope="session")
 def tiny_int8(tiny_vqa, tmp_path_factory):
     """The folder of the tiny checkpoint's bundle in 8 bits."""
-    folder = tmp_path_factory.mktemp("diagnose") / "int8"
-    calibration = CalibrationOptions("demo", 8)
-    return optimize(tiny_vqa.folder, folder, recipe="int8", calibration=calibration, show_progress=False).folder
+
+    def make(folder):
+        calibration = CalibrationOptions("demo", 8)
+        optimize(tiny_vqa.folder, folder, recipe="int8", calibration=calibration, show_progress=False)
+
+    return made_once(tmp_path_factory, "tiny-int8", make)
 
 
 @pytest.fixture(scope="session")
 def retrieval_int8(tmp_path_factory):
     """The folder of the embedded retrieval checkpoint's bundle in 8 bits."""
-    folder = tmp_path_factory.mktemp("retrieval") / "int8"
-    calibration = CalibrationOptions("demo", 40)
-    return optimize(RETRIEVAL_CHECKPOINT, folder, recipe="int8", calibration=calibration, show_progress=False).folder
+
+    def make(folder):
+        calibration = CalibrationOptions("demo", 40)
+        optimize(RETRIEVAL_CHECKPOINT, folder, recipe="int8", calibration=calibration, show_progress=False)
+
+    return made_once(tmp_path_factory, "demo-retrieval-int8", make)
 
 
 @pytest.fixture(scope="session")

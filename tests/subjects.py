@@ -9,6 +9,7 @@ import copy
 import importlib
 import json
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -77,16 +78,23 @@ class Subject:
         folder: the checkpoint, as transformers saved it.
         workspace: where the bundle and other things made of it may go.
         oracle: the transformers model, float32 and in eval mode.
+        once: makes a folder once for all workers, as `made_once` does by a name; None for what is made in a second.
     """
 
     folder: Path
     workspace: Path
     oracle: Any
+    once: Callable[[Callable[[Path], object]], Path] | None = None
 
     @cached_property
     def bundle(self):
         """The folder of its uncompressed bundle, as `optimize` writes it: weights in half precision."""
-        return optimize(self.folder, self.workspace / "bundle", recipe="none", show_progress=False).folder
+        if self.once is not None:
+            return self.once(self._optimize)
+        return self._optimize(self.workspace / "bundle")
+
+    def _optimize(self, folder):
+        return optimize(self.folder, folder, recipe="none", show_progress=False).folder
 
     @cached_property
     def blip(self):

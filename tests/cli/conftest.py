@@ -2,6 +2,7 @@
 
 import pytest
 from command_line import run
+from made_once import made_once
 from PIL import Image
 
 from blipvino import Blip
@@ -10,9 +11,11 @@ from blipvino.demo.scenes import render, sample_scene
 
 @pytest.fixture(scope="session")
 def bundle(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("cli") / "bundle"
-    run("optimize", "demo", "-o", folder, "--samples", 20, "--quiet")
-    return folder
+
+    def make(folder):
+        run("optimize", "demo", "-o", folder, "--samples", 20, "--quiet")
+
+    return made_once(tmp_path_factory, "demo-by-command", make)
 
 
 @pytest.fixture(scope="session")

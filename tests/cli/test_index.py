@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from command_line import run
+from made_once import made_once
 from PIL import Image
 
 from blipvino.bundle.bundle import open_bundle
@@ -27,9 +28,11 @@ def cached(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def retrieval_bundle(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("retrieval") / "bundle"
-    run("optimize", "demo-retrieval", "-o", folder, "--recipe", "none", "--quiet")
-    return folder
+
+    def make(folder):
+        run("optimize", "demo-retrieval", "-o", folder, "--recipe", "none", "--quiet")
+
+    return made_once(tmp_path_factory, "demo-retrieval-by-command", make)
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,8 @@ from PIL import Image
 from subjects import EXACT, scene_image
 
 from blipvino import Blip, CalibrationOptions, DataError, InputError, open_bundle, optimize
-from blipvino.compress.outliers import add_outliers
+from blipvino.checkpoint.tensors import load_checkpoint
+from blipvino.compress.outliers import OutlierOptions, add_outliers
 from blipvino.data import open_source, take
 from blipvino.demo import CHECKPOINT
 from blipvino.metrics.reliability import bin_statistics, calibration_error
@@ -110,7 +111,8 @@ def test_the_rule_for_captions():
 @pytest.mark.slow
 def test_a_ruined_model_knows_that_it_is_often_wrong(tmp_path):
     """Outliers in the demo that plain min-max quantization does not survive, as docs/accuracy.md has it."""
-    add_outliers(CHECKPOINT, tmp_path / "stressed", factor=50, channels=4)
+    with load_checkpoint(CHECKPOINT) as checkpoint:
+        add_outliers(checkpoint, tmp_path / "stressed", OutlierOptions(factor=50, channels=4))
     options = {"calibration": CalibrationOptions("demo", 100), "show_progress": False}
     bundle = optimize(tmp_path / "stressed", tmp_path / "ruined", recipe="minmax", **options)
     fits = calibrate_confidence(bundle, "demo:validation", samples=600, show_progress=False)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+from functools import partial
 
 import httpx
 import pytest
+from made_once import made_once
 from PIL import Image
 from running_server import running
 from subjects import EXACT, scene_image
@@ -16,16 +18,18 @@ from blipvino.retrieval import update_index
 from blipvino.serve.serve_settings import Place, ServeSettings
 
 
+def uncompressed(checkpoint, folder):
+    optimize(checkpoint, folder, recipe="none", show_progress=False)
+
+
 @pytest.fixture(scope="session")
 def served_bundle(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("serve") / "demo"
-    return optimize(CHECKPOINT, folder, recipe="none", show_progress=False).folder
+    return made_once(tmp_path_factory, "demo-float", partial(uncompressed, CHECKPOINT))
 
 
 @pytest.fixture(scope="session")
 def retrieval_bundle(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("serve") / "finder"
-    return optimize(RETRIEVAL_CHECKPOINT, folder, recipe="none", show_progress=False).folder
+    return made_once(tmp_path_factory, "demo-retrieval-float", partial(uncompressed, RETRIEVAL_CHECKPOINT))
 
 
 @pytest.fixture(scope="session")

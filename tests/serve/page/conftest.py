@@ -7,6 +7,7 @@ from dataclasses import replace
 import httpx
 import pytest
 from browsers import chromium, opened
+from made_once import made_once
 from running_server import running
 from subjects import EXACT
 
@@ -20,9 +21,12 @@ from blipvino.serve.serve_settings import Place
 
 @pytest.fixture(scope="session")
 def small_bundle(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("page") / "small"
     recipe = Recipe("mine", "weights alone", dict.fromkeys(graph_names(QUESTION_ANSWERING), WEIGHTS_INT8))
-    return optimize(CHECKPOINT, folder, recipe=recipe, show_progress=False, fit_confidence=False).folder
+
+    def make(folder):
+        optimize(CHECKPOINT, folder, recipe=recipe, show_progress=False, fit_confidence=False)
+
+    return made_once(tmp_path_factory, "demo-weights-int8", make)
 
 
 @pytest.fixture(scope="session")
