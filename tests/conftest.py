@@ -24,7 +24,7 @@ from blipvino.recipe import WEIGHTS_INT8
 def cache_of_the_tests(tmp_path_factory):
     """The cache that commands take by themselves: one for all workers of this run, and not the user's."""
     before = os.environ.get("BLIPVINO_CACHE")
-    os.environ["BLIPVINO_CACHE"] = str(shared_folder(tmp_path_factory) / "blipvino-cache")
+    os.environ["BLIPVINO_CACHE"] = str(shared_folder(tmp_path_factory, "blipvino-cache"))
     yield
     if before is None:
         del os.environ["BLIPVINO_CACHE"]

@@ -6,6 +6,7 @@ import pytest
 from checkpoint.loopback_hub import LoopbackHub, serve
 from documentation.repeated_work import Kept
 from documentation.world import HUB, World
+from made_once import shared_folder
 from subjects import save_tiny
 
 from blipvino import CalibrationOptions, optimize
@@ -25,7 +26,7 @@ def small_checkpoints(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def kept(tmp_path_factory):
-    return Kept(tmp_path_factory.mktemp("documentation-kept"))
+    return Kept(shared_folder(tmp_path_factory, "documentation-kept"))
 
 
 @pytest.fixture(scope="session")

@@ -5,55 +5,63 @@ All else of `optimize` is done each time: options and sources are checked, sampl
 
 from __future__ import annotations
 
+import hashlib
+import pickle
 import shutil
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
+
+from made_once import locked
 
 from blipvino.optimization import optimize as optimizing
 
 
-@dataclass
+@dataclass(frozen=True)
 class Kept:
-    """Files that were written for a checkpoint and a recipe, and what is recorded of them.
+    """Files that were written for a checkpoint and a recipe, and what is recorded of them, for all workers of a run.
 
     Attributes:
         store: a folder for them.
-        records: of each, by what it was made of.
     """
 
     store: Path
-    records: dict[tuple[str, str], tuple[Path, dict, dict]] = field(default_factory=dict)
 
     def install(self, patch):
         """Have `optimize` find what it made before."""
         write_graphs, write_golden = optimizing._write_graphs, optimizing._write_golden
 
         def graphs(compressor, recipe, folder, reporter):
-            key = (compressor._checkpoint.sha256, str(recipe.treatments))
-            if key not in self.records:
+            def make():
                 before = set(folder.iterdir())
                 write_graphs(compressor, recipe, folder, reporter)
-                made = self._keep(set(folder.iterdir()) - before)
-                self.records[key] = (made, dict(compressor.fp16_bytes), dict(compressor.seconds))
-            made, sizes, seconds = self.records[key]
-            shutil.copytree(made, folder, dirs_exist_ok=True)
+                return set(folder.iterdir()) - before, (dict(compressor.fp16_bytes), dict(compressor.seconds))
+
+            key = f"{compressor._checkpoint.sha256} {recipe.treatments}"
+            sizes, seconds = self._copied(key, folder, make)
             compressor.fp16_bytes.update(sizes)
             compressor.seconds.update(seconds)
 
         def golden(checkpoint, processors, folder, seen, reporter):
-            sizes = sorted((path.name, path.stat().st_size) for path in folder.glob("*.bin"))
-            key = (checkpoint.sha256, f"golden {sizes}")
-            if key not in self.records:
+            def make():
                 write_golden(checkpoint, processors, folder, seen, reporter)
-                self.records[key] = (self._keep([folder / optimizing.GOLDEN_FILE]), {}, {})
-            shutil.copytree(self.records[key][0], folder, dirs_exist_ok=True)
+                return [folder / optimizing.GOLDEN_FILE], None
+
+            sizes = sorted((path.name, path.stat().st_size) for path in folder.glob("*.bin"))
+            self._copied(f"{checkpoint.sha256} golden {sizes}", folder, make)
 
         patch.setattr(optimizing, "_write_graphs", graphs)
         patch.setattr(optimizing, "_write_golden", golden)
 
-    def _keep(self, paths):
-        place = self.store / str(len(self.records))
-        place.mkdir()
-        for path in paths:
-            shutil.copy(path, place)
-        return place
+    def _copied(self, key, folder, make):
+        """What is recorded of files, which are in the folder then: made, or copied."""
+        place = self.store / hashlib.sha256(key.encode()).hexdigest()[:16]
+        with locked(place):
+            record = place.with_suffix(".record")
+            if not record.exists():
+                paths, recorded = make()
+                place.mkdir(exist_ok=True)
+                for path in paths:
+                    shutil.copy(path, place)
+                record.write_bytes(pickle.dumps(recorded))
+            shutil.copytree(place, folder, dirs_exist_ok=True)
+            return pickle.loads(record.read_bytes())
