@@ -13,8 +13,9 @@ from blipvino.runtime.scheduling.jobs import JobTimes
 
 @dataclass
 class StageTimes:
-    """Seconds by stage: ``read`` (the body), ``image`` (decoding and resizing), ``queue``, ``encode`` (what the model
-    sees in image and question), ``decode`` (the text), ``compute`` (what has no such stages).
+    """Seconds by stage: ``read`` (the body), ``image`` (decoding and resizing), ``queue`` (all waiting until the text
+    is begun), ``encode`` (what the model sees in image and question), ``decode`` (the text, beside others), ``compute``
+    (what has no such stages).
     """
 
     seconds: dict[str, float] = field(default_factory=dict)
@@ -34,13 +35,11 @@ class StageTimes:
 
     def add_job(self, times: JobTimes) -> None:
         """What one text took."""
-        stamps = (times.submitted, times.encoding, times.ready, times.decoding, times.done)
-        if None in stamps:
+        if times.submitted is None or times.decoding is None or times.done is None:
             return
-        submitted, encoding, ready, decoding, done = (stamp or 0.0 for stamp in stamps)
-        self.add("queue", encoding - submitted + decoding - ready)
-        self.add("encode", ready - encoding)
-        self.add("decode", done - decoding)
+        self.add("queue", times.decoding - times.submitted - times.worked)
+        self.add("encode", times.worked)
+        self.add("decode", times.done - times.decoding)
 
     @property
     def header(self) -> str:

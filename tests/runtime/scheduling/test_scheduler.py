@@ -18,6 +18,7 @@ from blipvino.runtime.scheduling.decoding import JobDecoder
 from blipvino.runtime.scheduling.encoding import JobEncoder
 from blipvino.runtime.scheduling.jobs import Caller, SharedImage, TextJob
 from blipvino.runtime.scheduling.scheduler import Scheduler
+from blipvino.runtime.scheduling.turns import Turns, Work
 
 KINDS = (
     {"max_new_tokens": 12},
@@ -217,6 +218,88 @@ def test_whatever_goes_wrong_nobody_waits_for_ever(tiny_vqa, monkeypatch, stage,
     scheduler.submit([again])
     assert_same(again.result.result(60), lone_text(blip, 1))
     scheduler.close()
+
+
+@pytest.mark.parametrize("method", ["_next_to_look_at", "_next_to_read", "_next_to_decode", "_joining", "_has_room"])
+def test_whatever_goes_wrong_outside_of_its_work_a_thread_goes_on(tiny_vqa, monkeypatch, method):
+    """All that wait for it get the error at once, and what comes later is done by the same thread."""
+    blip, original, left = tiny_vqa.exact, getattr(Scheduler, method), [1]
+    scheduler = scheduler_of(blip)
+
+    def fails_once(self, *given):
+        if self is scheduler and left:
+            left.pop()
+            raise TypeError("what nobody thought of")
+        return original(self, *given)
+
+    monkeypatch.setattr(Scheduler, method, fails_once)
+    jobs = [job_of(blip, number) for number in (0, 1)]
+    scheduler.submit(jobs)
+    threads = set(scheduler._threads)
+    errors = [job.result.exception(60) for job in jobs]
+    assert "nobody thought of" in " ".join(map(str, errors))
+    again = job_of(blip, 1)
+    scheduler.submit([again])
+    assert_same(again.result.result(60), lone_text(blip, 1))
+    assert scheduler._threads == threads
+    scheduler.close()
+
+
+@pytest.mark.parametrize("method", ["encoded", "stepped"])
+def test_an_error_of_who_watches_leaves_nobody_waiting(tiny_vqa, method):
+    class Failing:
+        def encoded(self, texts, seconds):
+            self.told("encoded")
+
+        def stepped(self, rows, seconds):
+            self.told("stepped")
+
+        def told(self, what):
+            if what == method:
+                raise TypeError("a full disk")
+
+    blip = tiny_vqa.exact
+    scheduler = scheduler_of(blip, watch=Failing())
+    for _ in range(2):
+        job = job_of(blip, 0)
+        scheduler.submit([job])
+        with pytest.raises(TypeError, match="a full disk"):
+            job.result.result(60)
+    scheduler.close()
+
+
+def test_an_error_of_who_hears_is_of_that_text_alone(tiny_vqa):
+    def closed(tokens):
+        raise RuntimeError("Event loop is closed")
+
+    blip = tiny_vqa.exact
+    scheduler = scheduler_of(blip)
+    bad, good = job_of(blip, 0, heard=closed), job_of(blip, 1)
+    scheduler.submit([bad, good])
+    with pytest.raises(RuntimeError, match="loop is closed"):
+        bad.result.result(60)
+    assert_same(good.result.result(60), lone_text(blip, 1))
+    scheduler.close()
+
+
+def test_waiting_for_a_turn_is_no_work(tiny_vqa):
+    blip, turns = tiny_vqa.exact, Turns()
+    lone_text(blip, 4)  # its graphs are compiled
+    scheduler = scheduler_of(blip, turns=turns)
+    job = job_of(blip, 4)
+    with turns.turn(Work.RANKINGS):
+        scheduler.submit([job])
+        while not turns._waiting[Work.IMAGES]:
+            time.sleep(0.001)
+        waited = time.monotonic() + 0.5
+        while time.monotonic() < waited:
+            time.sleep(0.01)
+        assert job.times.encoding is None
+    job.result.result(60)
+    scheduler.close()
+    times = job.times
+    assert times.encoding - times.submitted >= 0.5
+    assert 0 < times.worked <= times.ready - times.encoding
 
 
 def test_threads_end_when_there_is_nothing_to_do(tiny_vqa, monkeypatch):

@@ -156,17 +156,16 @@ class JobDecoder:
     def _advance(self, text: _Text, scores: Scores) -> None:
         try:
             inputs = text.search.send(scores)
-        except StopIteration as end:
-            self._leave(text)
-            text.job.finish(end.value)
-        except BlipvinoError as error:
-            self._leave(text)
-            text.job.fail(error)
-        else:
             text.seat.give(inputs)
             if text.job.heard is not None and len(inputs.tokens) == 1:
                 text.tokens += inputs.tokens[0].tolist()
                 text.job.heard([*text.job.prompt, *text.tokens])
+        except StopIteration as end:
+            self._leave(text)
+            text.job.finish(end.value)
+        except Exception as error:  # whatever it is, be it of who hears: it is of this text alone
+            self._leave(text)
+            text.job.fail(error)
 
     def _leave(self, text: _Text) -> None:
         text.batch.leave(text.seat)

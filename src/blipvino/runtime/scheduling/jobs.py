@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from blipvino.arrays import FloatArray, IntArray, Pixels
+from blipvino.errors import DeadlineError
 from blipvino.runtime.decoding.generated import GeneratedTokens
 from blipvino.runtime.decoding.generation_options import GenerationOptions
 from blipvino.runtime.features import ImageFeatures
@@ -74,9 +75,10 @@ class JobTimes:
     Attributes:
         submitted: into the queue.
         encoding: its image or question was begun to be looked at.
-        ready: that was done.
+        ready: it could be decoded.
         decoding: its text was begun.
         done: it had its text.
+        worked: seconds in which its image was looked at and its question read, without those in which that waited.
     """
 
     submitted: float | None = None
@@ -84,6 +86,7 @@ class JobTimes:
     ready: float | None = None
     decoding: float | None = None
     done: float | None = None
+    worked: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -155,6 +158,15 @@ class TextJob:
     def is_given_up(self) -> bool:
         """Whether nobody waits for it any more."""
         return self.result.cancelled() or self.is_late
+
+    def drop_late(self) -> bool:
+        """Whether nobody waits for it any more; who comes too late is told so."""
+        if self.result.cancelled():
+            return True
+        if self.is_late:
+            self.fail(DeadlineError("the time that was given for this text is over"))
+            return True
+        return False
 
     def finish(self, text: GeneratedTokens) -> None:
         """It is done, unless nobody waits for it any more."""

@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from blipvino.errors import DeadlineError, OverloadError
+from blipvino.errors import OverloadError
 from blipvino.runtime.scheduling.decoding import JobDecoder
 from blipvino.runtime.scheduling.encoding import JobEncoder
 from blipvino.runtime.scheduling.jobs import Caller, SharedImage, TextJob, TextKind
@@ -48,7 +48,7 @@ class Watch(Protocol):
     """Is told what a scheduler does, in the threads that do it, which it must not hold up."""
 
     def encoded(self, texts: int, seconds: float) -> None:
-        """So many texts got what they are decoded of, together, that long after their images began to be looked at."""
+        """So many texts got what they are decoded of, together, by that much work."""
 
     def stepped(self, rows: int, seconds: float) -> None:
         """So many rows of text got their next token."""
@@ -133,29 +133,67 @@ class Scheduler:
     def _start(self) -> None:
         """Have all threads running."""
         alive = {thread.name for thread in self._threads if thread.is_alive()}
-        for name, work in (("look", self._look), ("read", self._read), ("decode", self._decode)):
+        stages = (
+            ("look", self._look, self._take_unseen),
+            ("read", self._read, self._take_seen),
+            ("decode", self._decode, self._take_ready),
+        )
+        for name, *stage in stages:
             if f"blipvino-{name}" not in alive:
                 # Daemons, which no program waits for that ends with an exception; `close` ends them before it is too
                 # late.
-                thread = threading.Thread(target=work, name=f"blipvino-{name}", daemon=True)
+                thread = threading.Thread(target=self._run, args=stage, name=f"blipvino-{name}", daemon=True)
                 self._threads.add(thread)
                 thread.start()
         _running.add(self)
 
-    def _look(self) -> None:
+    def _run(self, work: Callable[[], bool], take: Callable[[], list[TextJob]]) -> None:
+        """Work until there is nothing to do. Whatever goes wrong nobody waits for ever, and the thread goes on.
+
+        Args:
+            work: that is done over and over; False ends it.
+            take: those who wait for it, and wait no longer.
+        """
         while True:
-            with self._changed:
-                if not self._await(lambda: self._may_look):
+            try:
+                if not work():
                     return
-                jobs = self._looking = self._next_to_look_at()
-            with self._turns.turn(Work.IMAGES):
-                _work_on(jobs, self._encoder.look)
-            with self._changed:
-                # Others may be about the same image.
-                self._seen += [job for job in (*jobs, *self._unseen) if job.image.features is not None]
-                self._unseen = [job for job in self._unseen if job.image.features is None]
-                self._looking = []
-                self._changed.notify_all()
+            except Exception as error:
+                with self._changed:
+                    jobs = take()
+                    self._changed.notify_all()
+                for job in jobs:
+                    job.fail(error)
+
+    def _take_unseen(self) -> list[TextJob]:
+        jobs = [*self._looking, *self._unseen]
+        self._looking, self._unseen = [], []
+        return jobs
+
+    def _take_seen(self) -> list[TextJob]:
+        jobs = [*self._reading, *self._seen]
+        self._reading, self._seen = [], []
+        return jobs
+
+    def _take_ready(self) -> list[TextJob]:
+        jobs = [*self._ready, *self._decoder.jobs]
+        self._ready = []
+        self._decoder.clear()
+        return jobs
+
+    def _look(self) -> bool:
+        with self._changed:
+            if not self._await(lambda: self._may_look):
+                return False
+            jobs = self._looking = self._next_to_look_at()
+        self._encode(Work.IMAGES, jobs, self._encoder.look)
+        with self._changed:
+            # Others may be about the same image.
+            self._seen += [job for job in (*jobs, *self._unseen) if job.image.features is not None]
+            self._unseen = [job for job in self._unseen if job.image.features is None]
+            self._looking = []
+            self._changed.notify_all()
+        return True
 
     @property
     def _may_look(self) -> bool:
@@ -167,7 +205,7 @@ class Scheduler:
         return sum(job.kind == kind for job in ahead) < self._most_rows(kind)
 
     def _next_to_look_at(self) -> list[TextJob]:
-        self._unseen = [job for job in self._unseen if not _dropped(job)]
+        self._unseen = [job for job in self._unseen if not job.drop_late()]
         images: list[SharedImage] = []
         kinds = {kind for kind in {job.kind for job in self._unseen} if self._has_room(kind)}
         for job in sorted((job for job in self._unseen if job.kind in kinds), key=lambda job: job.urgency):
@@ -175,27 +213,42 @@ class Scheduler:
                 images.append(job.image)
         return self._taken(self._unseen, [job for job in self._unseen if job.image in images])
 
-    def _read(self) -> None:
-        while True:
-            with self._changed:
-                if not self._await(lambda: bool(self._seen)):
-                    return
-                jobs = self._reading = self._next_to_read()
-            with self._turns.turn(Work.ANSWERS):
-                _work_on(jobs, self._encoder.read)
-            made = [job for job in jobs if job.source is not None]
-            if self._watch is not None and made:
-                self._watch.encoded(len(made), time.monotonic() - min(job.times.encoding or 0.0 for job in made))
-            for job in made:
-                job.times.ready = time.monotonic()
-            with self._changed:
-                self._reading = []
-                self._ready += made
-                self._changed.notify_all()
+    def _read(self) -> bool:
+        with self._changed:
+            if not self._await(lambda: bool(self._seen)):
+                return False
+            jobs = self._reading = self._next_to_read()
+        self._encode(Work.ANSWERS, jobs, self._encoder.read)
+        made = [job for job in jobs if job.source is not None]
+        if self._watch is not None and made:
+            self._watch.encoded(len(made), max(job.times.worked for job in made))
+        for job in made:
+            job.times.ready = time.monotonic()
+        with self._changed:
+            self._reading = []
+            self._ready += made
+            self._changed.notify_all()
+        return True
+
+    def _encode(self, work: Work, jobs: Sequence[TextJob], encode: Callable[[Sequence[TextJob]], None]) -> None:
+        """Look at images or read questions, in a turn; whatever goes wrong is of these jobs, and others go on."""
+        with self._turns.turn(work):
+            begun = time.monotonic()
+            for job in jobs:
+                job.times.encoding = job.times.encoding or begun
+            try:
+                if jobs:
+                    encode(jobs)
+            except Exception as error:
+                for job in jobs:
+                    job.fail(error)
+            seconds = time.monotonic() - begun
+        for job in jobs:
+            job.times.worked += seconds
 
     def _next_to_read(self) -> list[TextJob]:
         """What is asked about one image is read at once."""
-        self._seen = [job for job in self._seen if not _dropped(job)]
+        self._seen = [job for job in self._seen if not job.drop_late()]
         first = min(self._seen, key=lambda job: job.urgency, default=None)
         if first is None:
             return []
@@ -207,35 +260,30 @@ class Scheduler:
         self._turn = max([self._turn, *(job.turn for job in chosen)])
         for job in chosen:
             queue.remove(job)
-            if job.times.encoding is None:
-                job.times.encoding = time.monotonic()
         return chosen
 
-    def _decode(self) -> None:
-        while True:
-            with self._changed:
-                if not self._await(lambda: bool(self._due_kinds)):
-                    return
-                kinds = self._due_kinds
-                gone = [job for job in self._decoder.jobs if job.is_given_up]
-                joining = self._next_to_decode(kinds, gone)
-                others = (*self._unready, *self._ready, *self._decoder.jobs)
-                alone = len(joining) == 1 and joining[0].caller.together == 1
-                alone = alone and all(job.kind != joining[0].kind for job in others)
+    def _decode(self) -> bool:
+        with self._changed:
+            if not self._await(lambda: bool(self._due_kinds)):
+                return False
+            kinds = self._due_kinds
+            gone = [job for job in self._decoder.jobs if job.is_given_up]
+            joining, alone = self._next_to_decode(kinds, gone)
+        try:
             for job in gone:
                 self._decoder.end(job)
-                _dropped(job)
+                job.drop_late()
             for job in joining:
                 job.times.decoding = time.monotonic()
-            try:
-                if joining:
-                    with self._turns.turn(_work_of(all(job.kind.captions for job in joining))):
-                        self._decoder.begin(joining, alone=alone)
-                self._step(kinds)
-            except Exception as error:  # whatever it is, nobody must wait for ever
-                for job in (*joining, *self._decoder.jobs):
-                    job.fail(error)
-                self._decoder.clear()
+            if joining:
+                with self._turns.turn(_work_of(all(job.kind.captions for job in joining))):
+                    self._decoder.begin(joining, alone=alone)
+            self._step(kinds)
+        except Exception as error:  # those that are ready may still be decoded
+            for job in (*joining, *self._decoder.jobs):
+                job.fail(error)
+            self._decoder.clear()
+        return True
 
     def _step(self, kinds: Collection[TextKind]) -> None:
         batch = self._decoder.next_batch(kinds)
@@ -278,15 +326,22 @@ class Scheduler:
             rows.setdefault(job.caller, []).append(job.options.num_beams)
         return min(self._most_rows(kind), sum(sum(beams[: caller.together]) for caller, beams in rows.items()))
 
-    def _next_to_decode(self, kinds: Collection[TextKind], gone: Sequence[TextJob]) -> list[TextJob]:
-        """Jobs that join now, the most urgent first, as many of a kind as there is room for; they are ready no more."""
+    def _next_to_decode(self, kinds: Collection[TextKind], gone: Sequence[TextJob]) -> tuple[list[TextJob], bool]:
+        """Jobs that join now, the most urgent first, as many of a kind as there is room for; they are ready no more.
+
+        Also whether it is one of which nothing else is to be expected meanwhile.
+        """
         waiting = len(self._ready)
-        self._ready = [job for job in self._ready if not _dropped(job)]
+        self._ready = [job for job in self._ready if not job.drop_late()]
         chosen = [job for kind in kinds for job in self._joining(kind, gone)]
-        self._ready = [job for job in self._ready if job not in chosen]
-        if len(self._ready) < waiting:
+        left = [job for job in self._ready if job not in chosen]
+        others = (*self._unready, *left, *self._decoder.jobs)
+        alone = len(chosen) == 1 and chosen[0].caller.together == 1
+        alone = alone and all(job.kind != chosen[0].kind for job in others)
+        self._ready = left
+        if len(left) < waiting:
             self._changed.notify_all()  # there is room for others to be looked at
-        return chosen
+        return chosen, alone
 
     def _joining(self, kind: TextKind, gone: Sequence[TextJob]) -> list[TextJob]:
         decoded = [job for job in self._decoder.jobs if job.kind == kind and job not in gone]
@@ -327,26 +382,6 @@ class Scheduler:
 
 def _work_of(captions: bool) -> Work:
     return Work.CAPTIONS if captions else Work.ANSWERS
-
-
-def _work_on(jobs: Sequence[TextJob], work: Callable[[Sequence[TextJob]], None]) -> None:
-    """Do some work for jobs; whatever goes wrong is of these jobs, and others go on."""
-    try:
-        if jobs:
-            work(jobs)
-    except Exception as error:
-        for job in jobs:
-            job.fail(error)
-
-
-def _dropped(job: TextJob) -> bool:
-    """Whether nobody waits for a job any more; one that is late is told so."""
-    if job.result.cancelled():
-        return True
-    if job.is_late:
-        job.fail(DeadlineError("the time that was given for this text is over"))
-        return True
-    return False
 
 
 @atexit.register

@@ -20,6 +20,7 @@ class Work(Enum):
     IMAGES = auto()
     CAPTIONS = auto()
     ANSWERS = auto()
+    RANKINGS = auto()
 
 
 class Turns:
