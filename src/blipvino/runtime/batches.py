@@ -109,8 +109,8 @@ class _Split(Iterator[Image]):
 class BatchRunner:
     """Has features, texts and rankings made of what a call is about.
 
-    Its calls may come from several threads: their texts are generated side by side; for features and rankings they take
-    turns batch by batch.
+    Its calls may come from several threads: their texts are generated side by side; for features they take turns batch
+    by batch, for rankings step by step.
 
     Args:
         extractor: images to features.
@@ -298,7 +298,7 @@ class BatchRunner:
         self._limits.check_ranking(pairs.tokens, answers, batch_size)
         rankings: list[Ranking] = []
         batches = batch_slices(len(pairs.tokens), batch_size, "Ranking", reporter)
-        for batch, features in paired_features(pairs.images, batches, self._extractor):
+        for batch, features in paired_features(pairs.images, batches, self._questions.look):
             questions = self._texts.batch(pairs.tokens[batch])
             rankings += self._questions.rank(features, questions, prompt, answers, top_k)
         return rankings

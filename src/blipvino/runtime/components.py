@@ -68,17 +68,21 @@ class Components:
         return self.extractor.engine
 
     @cached_property
+    def turns(self) -> Turns:
+        """In which the threads of all calls work."""
+        return Turns.of_cores(self.engine.options.threads or usable_cores())
+
+    @cached_property
     def questions(self) -> QuestionReader:
         """Questions of one batch to what the decoder attends to."""
-        return QuestionReader(self.extractor, self.config.text)
+        return QuestionReader(self.extractor, self.config.text, self.turns)
 
     @cached_property
     def scheduler(self) -> Scheduler:
         """Generates the texts of all calls side by side."""
         encoder = JobEncoder(self.extractor, self.texts, window=self.engine.images_at_once)
         decoder = JobDecoder(self.engine, self.config.text.sep_token_id)
-        turns = Turns.of_cores(self.engine.options.threads or usable_cores())
-        return Scheduler(encoder, decoder, longest=self.longest_queue, watch=self.watch, turns=turns)
+        return Scheduler(encoder, decoder, longest=self.longest_queue, watch=self.watch, turns=self.turns)
 
     @cached_property
     def runner(self) -> BatchRunner:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 
 import numpy as np
@@ -44,6 +45,7 @@ class Engine:
 
     `image_embeds` may run in one thread while another runs the rest; apart from that, calls must take turns: whoever
     decodes holds `lock` from the start of a decoding to its end, since each takes over the memory of the one before.
+    Running batches, and what `branch` gives, have requests of their own.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class Engine:
         self._compiler = Compiler(graphs, config, options, selftest)
         self._arena = Arena()
         self._projectors: dict[Sizes, ov.InferRequest] = {}
+        self._branching: dict[Sizes, ov.InferRequest] = {}
 
     @property
     def options(self) -> EngineOptions:
@@ -166,15 +169,30 @@ class Engine:
 
         Keys and values are projected into memory that is used again and again: it ends the decoding before.
         """
-        return self.decoder(*self._source(source_states, source_mask))
+        return self.decoder(*self._source(source_states, source_mask, self._arena))
 
-    def branch(self, source_states: FloatArray, source_mask: IntArray) -> Iterator[Branching]:
-        """As `decode`, but source after source by itself, with rows that branch. Each ends the one before."""
-        sources, mask = self._source(source_states, source_mask)
-        request = self._step_request(mask.shape[1], single=False)
-        for place in range(sources.batch):
-            one = slice(place, place + 1)
-            yield Branching(sources[one], mask[one], request)
+    def branch(
+        self,
+        source_states: FloatArray,
+        source_mask: IntArray,
+        turn: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> Iterator[Branching]:
+        """As `decode`, but source after source by itself, with rows that branch. Each ends the one before.
+
+        Their steps may run while another thread does anything else than to branch; whoever asks for the first needs
+        `lock` no longer.
+
+        Args:
+            source_states: as of `decode`.
+            source_mask: likewise.
+            turn: entered for each step.
+        """
+        sources, mask = self._source(source_states, source_mask, None)
+        sizes = self._step_sizes(mask.shape[1], single=False)
+        if sizes not in self._branching:
+            self._branching[sizes] = self._compiler.new_request("answer", sizes)
+        places = (slice(place, place + 1) for place in range(sources.batch))
+        return (Branching(sources[one], mask[one], self._branching[sizes], turn) for one in places)
 
     def decoder(self, source: CrossKV, source_mask: IntArray) -> Step:
         """Start decoding over sources whose positions ``source_mask`` ``[B, S]`` allows. One text batch at a time.
@@ -250,12 +268,14 @@ class Engine:
         # A step of open positions fails in bfloat16 over short sources.
         return Sizes(positions=positions) if self._compiler.computes_in_bf16 else Sizes()
 
-    def _source(self, source_states: FloatArray, source_mask: IntArray) -> tuple[CrossKV, IntArray]:
+    def _source(
+        self, source_states: FloatArray, source_mask: IntArray, arena: Arena | None
+    ) -> tuple[CrossKV, IntArray]:
         """The decoder's keys and values, and their mask, both padded to a length that graphs are compiled for."""
         length = source_states.shape[1]
         if length != self._config.vision.num_positions:
             length = self._text_length(length)
-        return self._project("answer_kv", _padded(source_states, length), self._arena), _padded(source_mask, length)
+        return self._project("answer_kv", _padded(source_states, length), arena), _padded(source_mask, length)
 
     def _project(self, name: str, states: FloatArray, arena: Arena | None = None) -> CrossKV:
         """Keys and values of ``[B, S, D]``: images one by one, each into its place, texts all at once."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from io import IOBase
 
@@ -11,7 +11,7 @@ import numpy as np
 from blipvino.checks import kind_of
 from blipvino.errors import InputError
 from blipvino.runtime.arriving import arrival_of
-from blipvino.runtime.features import FeatureExtractor, ImageFeatures
+from blipvino.runtime.features import ImageFeatures
 from blipvino.runtime.inputs.images import ImageSource
 from blipvino.runtime.inputs.texts import TextProcessor, listed_texts
 
@@ -118,11 +118,16 @@ class TokenizedPairs(Iterator[tuple[Image, list[int]]]):
 
 
 def paired_features(
-    images: Sequence[Image], batches: Iterable[slice], extractor: FeatureExtractor
+    images: Sequence[Image], batches: Iterable[slice], look: Callable[[Sequence[Image]], list[ImageFeatures]]
 ) -> Iterator[tuple[slice, list[ImageFeatures]]]:
     """Features of the images of batch after batch of questions.
 
-    An image that several questions follow one another about (the same object) is encoded once.
+    An image that several questions follow one another about (the same object) is looked at once.
+
+    Args:
+        images: one a question.
+        batches: the places of each.
+        look: images to features.
 
     Raises:
         ImageError: an image cannot be read; raised at its batch.
@@ -131,7 +136,7 @@ def paired_features(
     known: dict[int, ImageFeatures] = {}
     for batch in batches:
         new = {id(image): image for image in images[batch] if id(image) not in known}
-        found = known | dict(zip(new, extractor.extract(list(new.values())), strict=True))
+        found = known | dict(zip(new, look(list(new.values())), strict=True))
         known = {id(image): found[id(image)] for image in images[batch]}
         yield batch, [known[id(image)] for image in images[batch]]
 

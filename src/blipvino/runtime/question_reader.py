@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import numpy as np
 
@@ -11,22 +13,45 @@ from blipvino.checkpoint.config import TextConfig
 from blipvino.runtime.decoding.ranking import AnswerList, Ranking, rank
 from blipvino.runtime.features import FeatureExtractor, ImageFeatures
 from blipvino.runtime.inputs.texts import TokenBatch
+from blipvino.runtime.pairing import Image
+from blipvino.runtime.scheduling.turns import Turns, Work
 
 
 class QuestionReader:
     """Reads the questions of a batch, one row a question; no row depends on the others.
 
-    Its calls may come from several threads: they take turns at the engine, whose lock each holds for its whole batch.
+    Its calls may come from several threads: one batch is ranked at a time, in short turns with whatever else the model
+    does. It holds the engine's lock for no longer than such a turn.
 
     Args:
         extractor: that made the features; the engine is its.
         config: of the text model.
+        turns: in which all threads of the model work.
     """
 
-    def __init__(self, extractor: FeatureExtractor, config: TextConfig) -> None:
+    def __init__(self, extractor: FeatureExtractor, config: TextConfig, turns: Turns) -> None:
         self._extractor = extractor
         self._engine = extractor.engine
         self._config = config
+        self._turns = turns
+        self._ranking = threading.Lock()
+
+    def look(self, images: Sequence[Image]) -> list[ImageFeatures]:
+        """Features of images, of which no more are looked at in a turn than side by side.
+
+        Raises:
+            ImageError: an image cannot be read.
+            InputError: features that another bundle made.
+        """
+        unknown = [image for image in images if not isinstance(image, ImageFeatures)]
+        pixels = list(self._extractor.images.pixels(unknown)) if unknown else []
+        together = self._engine.images_at_once
+        made: list[ImageFeatures] = []
+        for first in range(0, len(pixels), together):
+            with self._turns.turn(Work.RANKINGS):
+                made += self._extractor.encode(pixels[first : first + together])
+        seen = iter(made)
+        return self._extractor.extract([image if isinstance(image, ImageFeatures) else next(seen) for image in images])
 
     def rank(
         self,
@@ -45,9 +70,10 @@ class QuestionReader:
             answers: to choose from.
             top_k: rank those alone whose first token is among the likeliest so many; None ranks all.
         """
-        with self._engine.lock:
-            states = self.question_states(features, questions)
-            decoders = self._engine.branch(states, questions.attention_mask)
+        with self._ranking:
+            states = self._states(features, questions, self._turn)
+            with self._turn():
+                decoders = self._engine.branch(states, questions.attention_mask, self._turn)
             return [rank(decoder, prompt, answers, top_k) for decoder in decoders]
 
     def question_states(self, features: Sequence[ImageFeatures], questions: TokenBatch) -> FloatArray:
@@ -59,10 +85,21 @@ class QuestionReader:
             features: of the image that each question is about.
             questions: their tokens.
         """
+        return self._states(features, questions, nullcontext)
+
+    def _states(
+        self, features: Sequence[ImageFeatures], questions: TokenBatch, turn: Callable[[], AbstractContextManager[None]]
+    ) -> FloatArray:
         states = np.empty((*questions.input_ids.shape, self._config.hidden_size), np.float32)
         for image in dict.fromkeys(features):
             rows = [row for row, other in enumerate(features) if other is image]
-            states[rows] = self._engine.question_states(
-                questions.input_ids[rows], questions.attention_mask[rows], self._extractor.question_kv(image)
-            )
+            with turn():
+                states[rows] = self._engine.question_states(
+                    questions.input_ids[rows], questions.attention_mask[rows], self._extractor.question_kv(image)
+                )
         return states
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        with self._turns.turn(Work.RANKINGS), self._engine.lock:
+            yield

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
 import openvino as ov
@@ -99,10 +100,18 @@ class Branching:
         source: keys and values of one source.
         source_mask: int64 ``[1, S]``.
         request: of the graph for any number of rows; its state is this object's until another one starts.
+        turn: entered for each step.
     """
 
-    def __init__(self, source: CrossKV, source_mask: IntArray, request: ov.InferRequest) -> None:
+    def __init__(
+        self,
+        source: CrossKV,
+        source_mask: IntArray,
+        request: ov.InferRequest,
+        turn: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> None:
         self._request = request
+        self._turn = turn
         source.bind(request)
         request.set_tensor("source_mask", ov.Tensor(source_mask.copy()))
         self.restart()
@@ -117,7 +126,8 @@ class Branching:
 
         In the first step, ``beam_idx`` is zeros.
         """
-        _infer(self._request, input_ids, beam_idx, self._past)
+        with self._turn():
+            _infer(self._request, input_ids, beam_idx, self._past)
         self._past += input_ids.shape[1]
 
     def log_probs(self, rows: IntArray, tokens: IntArray) -> FloatArray:
