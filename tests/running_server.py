@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 import os
 import re
 import signal
@@ -15,6 +16,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import httpx
+import numpy as np
+from PIL import Image
 
 from blipvino.serve.server import DrainingServer, bound_socket
 
@@ -93,3 +96,18 @@ def command(*arguments, **environment):
 def base64_of(content):
     """Bytes as JSON has them."""
     return base64.b64encode(content).decode()
+
+
+def unseen_file():
+    """An image that no model has seen, as a PNG file."""
+    buffer = io.BytesIO()
+    Image.fromarray(np.random.default_rng().integers(0, 256, (48, 48, 3), np.uint8)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def awaited(condition):
+    """Wait until something is so."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)

@@ -28,6 +28,11 @@ class Site(BaseHTTPRequestHandler):
             self.end_headers()
         elif name == "/missing":
             self.send_error(404)
+        elif name == "/wait":
+            time.sleep(0.2)
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"x")
         elif name == "/drip":
             self.send_response(200)
             self.end_headers()
@@ -68,7 +73,15 @@ def port():
 
 def fetch(url, port, allowed="127.0.0.1", seconds=5.0):
     rules = FetchRules(1000, seconds, {"http": frozenset({port})}, lambda address: str(address) == allowed)
-    return asyncio.run(Fetcher(rules).fetch("image", url))
+    return asyncio.run(fetched(Fetcher(rules), url))
+
+
+async def fetched(fetcher, *urls):
+    """The last of the files of one request."""
+    allowance, content = fetcher.allowance(), b""
+    for url in urls:
+        content = await fetcher.fetch("image", url, allowance)
+    return content
 
 
 def test_a_file_is_fetched(port):
@@ -79,7 +92,7 @@ def test_a_file_is_fetched(port):
 @pytest.mark.parametrize(
     ("url", "message"),
     [
-        ("http://127.0.0.1:{}/bytes/1001", "more than the 1,000 bytes"),
+        ("http://127.0.0.1:{}/bytes/1001", "more bytes than are allowed"),
         ("http://127.0.0.1:{}/missing", "does not answer with an image"),
         ("http://127.0.0.1:{}/to/ftp://127.0.0.1/", "must begin with"),
         ("http://127.0.0.1:{}/to/http://127.0.0.2:{}/bytes/1", "not of the public internet"),
@@ -98,6 +111,18 @@ def test_a_file_is_fetched(port):
 def test_what_is_refused(port, url, message):
     with pytest.raises(RequestError, match=message):
         fetch(url.replace("{}", str(port)), port)
+
+
+def test_all_files_of_a_request_have_one_allowance(port):
+    rules = FetchRules(1000, 0.6, {"http": frozenset({port})}, lambda _: True)
+    url = f"http://127.0.0.1:{port}/bytes/600"
+    assert asyncio.run(fetched(Fetcher(rules), url)) == asyncio.run(fetched(Fetcher(rules), url))
+    with pytest.raises(RequestError, match="more bytes than are allowed"):
+        asyncio.run(fetched(Fetcher(rules), url, url))
+    slow = f"http://127.0.0.1:{port}/wait"
+    assert asyncio.run(fetched(Fetcher(rules), slow)) == b"x"
+    with pytest.raises(RequestError, match="cannot be fetched"):
+        asyncio.run(fetched(Fetcher(rules), *[slow] * 4))
 
 
 @pytest.mark.parametrize("path", ["drip", "drip-head"])

@@ -9,6 +9,9 @@ from running_server import base64_of
 from subjects import scene_image
 from tritonclient.utils import InferenceServerException
 
+from blipvino.runtime.scheduling.scheduler import Scheduler
+from blipvino.serve.background import Background
+
 QUESTIONS = ["is it red?", "how many objects are there?"]
 
 
@@ -79,6 +82,23 @@ def test_retrieval(inference, lone_retriever, files):
     )
 
 
+@pytest.mark.parametrize(("given", "meant"), [(0, 0), (1, 0), (2, -1), (9, -8), (99, -10)])
+def test_priorities_are_obeyed(server, inference, files, monkeypatch, given, meant):
+    jobs, submit = [], Scheduler.submit
+    monkeypatch.setattr(Scheduler, "submit", lambda self, new: jobs.extend(new) or submit(self, new))
+    inference.infer("demo", [tensor("image", files[:1])], priority=given, timeout=50_000_000)
+    assert [job.priority for job in jobs] == [meant]
+    priorities, do = [], Background.do
+
+    def noted(self, work, priority=0):
+        priorities.append(priority)
+        return do(self, work, priority)
+
+    monkeypatch.setattr(Background, "do", noted)
+    inference.infer("finder", [tensor("text", [b"a red circle"])], priority=given)
+    assert priorities == [meant]
+
+
 @pytest.mark.parametrize(
     ("name", "inputs", "parameters", "message"),
     [
@@ -94,6 +114,14 @@ def test_what_is_refused(inference, name, inputs, parameters, message):
     tensors = [tensor(each, values) for each, values in inputs.items()]
     with pytest.raises(InferenceServerException, match=message):
         inference.infer(name, tensors, parameters=parameters)
+
+
+@pytest.mark.parametrize("wrong", [{"timeout": -1}, {"timeout": 1.5}, {"priority": "high"}, {"priority": True}])
+def test_times_and_priorities_are_numbers(client, wrong):
+    image = {"name": "image", "datatype": "BYTES", "shape": [1], "data": ["!!!"]}
+    response = client.post("/v2/models/demo/infer", json={"inputs": [image], "parameters": wrong})
+    assert response.status_code == 422
+    assert f"{next(iter(wrong))} is {str(next(iter(wrong.values())))!r}" in response.json()["error"]
 
 
 @pytest.mark.parametrize(

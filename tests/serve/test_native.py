@@ -12,7 +12,9 @@ from running_server import base64_of
 from subjects import scene_image
 
 from blipvino import GenerationOptions
+from blipvino.errors import RetrievalError
 from blipvino.retrieval import PhotoIndex, SearchOptions, search_photos
+from blipvino.serve.background import Background
 from blipvino.serve.request_forms import GeneratingForm
 
 OPTIONS = ({}, {"num_beams": 3}, {"do_sample": True, "seed": 5}, {"prompt": "a large red"}, {"max_new_tokens": 3})
@@ -122,13 +124,38 @@ def test_searches(client, lone_retriever, photos_index, files):
         by_text = search_photos(index, lone_retriever, "a red circle", options=SearchOptions(3))
         by_image = search_photos(index, lone_retriever, image=scene_image(2), options=SearchOptions(2))
     found = client.post("/v1/search", json={"text": "a red circle", "top": 3, "thumbnails": True}).json()
-    assert [hit["path"] for hit in found["hits"]] == [str(hit.path) for hit in by_text.hits]
+    assert [hit["path"] for hit in found["hits"]] == [hit.path.name for hit in by_text.hits]
     pictures = [base64.b64decode(hit["thumbnail"].partition(",")[2]) for hit in found["hits"]]
     assert all(picture.startswith(b"\xff\xd8") for picture in pictures)
     like = client.post("/v1/search", files={"image": files[2]}, data={"top": "2"}).json()
-    assert [hit["path"] for hit in like["hits"]] == [str(hit.path) for hit in by_image.hits]
+    assert [hit["path"] for hit in like["hits"]] == [hit.path.name for hit in by_image.hits]
     assert client.post("/v1/search", json={}).status_code == 422
     assert client.post("/v1/search", json={"text": "red", "index": "other"}).status_code == 404
+
+
+@pytest.mark.parametrize("path", ["rank", "embed", "match", "search"])
+def test_priorities_are_obeyed(client, files, monkeypatch, path):
+    priorities, do = [], Background.do
+
+    def noted(self, work, priority=0):
+        priorities.append(priority)
+        return do(self, work, priority)
+
+    monkeypatch.setattr(Background, "do", noted)
+    fields = {"question": "red?", "answers": ["a"]} if path == "rank" else {"text": "red"}
+    response = client.post(f"/v1/{path}", json={"image": base64_of(files[0]), "priority": -3, **fields})
+    assert response.status_code == 200, response.text
+    assert priorities == [-3]
+
+
+def test_what_is_wrong_with_an_index_is_not_told(client, monkeypatch, caplog):
+    def broken(*_):
+        raise RetrievalError("/home/me/photos.index: cannot be read")
+
+    monkeypatch.setattr("blipvino.serve.retrieval_service.search_photos", broken)
+    response = client.post("/v1/search", json={"text": "red"})
+    assert (response.status_code, response.json()["error"]["code"]) == (503, "index_unavailable")
+    assert "/home" not in response.text and "/home/me/photos.index: cannot be read" in caplog.text
 
 
 def test_the_model_is_chosen_by_name(client, files):

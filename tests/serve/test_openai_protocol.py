@@ -84,6 +84,19 @@ def test_a_text_ends_before_what_stops_it(chat, lone, files, stream):
     assert text == whole[: whole.index(stop)]
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_stop_of_several_words_is_not_told_in_part(chat, lone, files, stream):
+    whole = lone.caption(scene_image(0))
+    words = whole.split()
+    for stop in (" ".join(words[2:4]), f"{words[2]} nothing", whole[-3:]):
+        made = chat.chat.completions.create(model="demo", messages=messages(files[0]), stop=stop, stream=stream)
+        if stream:
+            text = "".join(choice.delta.content or "" for chunk in made for choice in chunk.choices)
+        else:
+            text = made.choices[0].message.content
+        assert text == whole.partition(stop)[0]
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -95,6 +108,7 @@ def test_a_text_ends_before_what_stops_it(chat, lone, files, stream):
         ({"temperature": 3.0}, "temperature"),
         ({"model": "finder"}, "does not caption"),
         ({"max_tokens": 1000}, "max_new_tokens"),
+        ({"stop": ["a"] * 17}, "stop"),
     ],
 )
 def test_what_is_refused(chat, files, changes, message):

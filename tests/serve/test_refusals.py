@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import io
+import socket
 import struct
 import zlib
+from dataclasses import replace
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -102,6 +105,49 @@ def test_more_than_the_server_allows(client, files, options, param):
     assert (response.status_code, response.json()["error"]["param"]) == (422, param)
 
 
+TOO_MUCH = [
+    ("/v1/caption", {"num_beams": 9}, "num_beams"),
+    ("/v1/caption", {"prompt": "a" * 4001}, "prompt"),
+    ("/v1/caption", {"prompt": "word " * 600}, "tokens"),
+    ("/v1/caption", {"do_sample": True, "num_beams": 2}, "exclude each other"),
+    ("/v1/caption", {"stream": True, "scores": True}, "scores"),
+    ("/v1/answer", {"question": "q" * 4001}, "questions"),
+    ("/v1/answer", {"question": " "}, "question"),
+    ("/v1/answer", {"questions": ["red?"] * 65}, "65 texts"),
+    ("/v1/answer", {"question": "red?", "max_new_tokens": 257}, "max_new_tokens"),
+    ("/v1/rank", {"question": "red?", "answers": ["a"] * 4097}, "4097 answers"),
+    ("/v1/rank", {"question": "red?", "answers": ["a" * 4001]}, "answers"),
+    ("/v1/match", {"texts": ["a"] * 65}, "65 texts"),
+    ("/v1/match", {"text": "a" * 4001}, "texts"),
+    ("/v1/embed", {"texts": ["a"] * 64}, "65 texts"),
+    ("/v1/embed", {"text": " "}, "empty"),
+    ("/v1/search", {"text": "a" * 4001}, "texts"),
+]
+
+
+@pytest.mark.parametrize(("path", "fields", "message"), TOO_MUCH, ids=str)
+def test_no_image_is_decoded_for_what_is_refused(client, path, fields, message):
+    """The image is none: what is said is about the rest, which was looked at before."""
+    response = client.post(path, json={"image": "!!!", **fields})
+    assert response.status_code == 422
+    assert message in response.json()["error"]["message"]
+    assert client.post(path, json={"image": "!!!", "text": "a"}).json()["error"]["param"] != "images"
+
+
+def test_nor_by_other_protocols(client):
+    chat = {"model": "demo", "messages": [{"role": "user", "content": [
+        {"type": "text", "text": "q" * 4001}, {"type": "image_url", "image_url": {"url": "!!!"}}
+    ]}]}  # fmt: skip
+    assert "questions" in client.post("/v1/chat/completions", json=chat).json()["error"]["message"]
+    tensors = [
+        {"name": "image", "datatype": "BYTES", "shape": [1], "data": ["!!!"]},
+        {"name": "question", "datatype": "BYTES", "shape": [65], "data": ["red?"] * 65},
+    ]
+    assert "65 texts" in client.post("/v2/models/demo/infer", json={"inputs": tensors}).json()["error"]
+    tensors = [tensors[0], {"name": "text", "datatype": "BYTES", "shape": [65], "data": ["red"] * 65}]
+    assert "65 texts" in client.post("/v2/models/finder/infer", json={"inputs": tensors}).json()["error"]
+
+
 def test_what_excludes_each_other(client, files):
     response = client.post("/v1/caption", json={"image": base64_of(files[0]), "do_sample": True, "num_beams": 2})
     assert response.status_code == 422
@@ -134,6 +180,30 @@ def test_a_body_that_is_too_large(client):
     headers = {"Content-Type": "application/json"}
     response = client.post("/v1/caption", content=b" " * (33 * 2**20), headers=headers)
     assert (response.status_code, response.json()["error"]["code"]) == (413, "too_large")
+
+
+def raw(server, content):
+    """What the server answers to bytes of a request that goes on no more, and is not ended."""
+    place = urlsplit(server.url)
+    with socket.create_connection((place.hostname, place.port), timeout=60) as opened:
+        opened.sendall(b"POST /v1/caption HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n" + content)
+        return opened.recv(1000)
+
+
+def test_a_slow_body_that_is_too_large_is_too_large(server, monkeypatch):
+    monkeypatch.setattr("blipvino.serve.request_body._DRAINED_SECONDS", 0.05)
+    told = [
+        raw(server, b"Content-Length: 99999999\r\n\r\n"),
+        raw(server, b"Transfer-Encoding: chunked\r\n\r\n2000001\r\n" + b" " * 0x2000001 + b"\r\n"),
+    ]
+    assert [each.split()[1] for each in told] == [b"413", b"413"]
+
+
+def test_a_slow_body_is_told_so(server, monkeypatch):
+    settings = server.service.settings
+    hasty = replace(settings, limits=replace(settings.limits, read_seconds=0.05))
+    monkeypatch.setattr(server.service, "settings", hasty)
+    assert raw(server, b"Content-Length: 99\r\n\r\n").split()[1] == b"408"
 
 
 def test_parts_are_counted(client, files):

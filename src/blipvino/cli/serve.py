@@ -57,6 +57,9 @@ QueueOption = Annotated[int, typer.Option(help="Texts that may be waited for, in
 TimeoutOption = Annotated[float, typer.Option(help="Seconds until a request that is not answered is given up.")]
 DrainOption = Annotated[float, typer.Option(help="Seconds for requests that are under way when the server shall end.")]
 BodyOption = Annotated[int, typer.Option(help="Megabytes of a request at the most.")]
+BodiesOption = Annotated[
+    int, typer.Option(help="Bodies of that size whose bytes may be held at a time, in each worker; more are refused.")
+]
 ImagesOption = Annotated[int, typer.Option(help="Images of a request at the most.")]
 MegapixelsOption = Annotated[int, typer.Option(help="Megapixels of an image at the most.")]
 TextsOption = Annotated[int, typer.Option(help="Texts of a request at the most: captions, answers, matches.")]
@@ -84,6 +87,7 @@ def serve(
     timeout: TimeoutOption = 60.0,
     drain: DrainOption = 60.0,
     max_body_mb: BodyOption = 32,
+    max_bodies: BodiesOption = 8,
     max_images: ImagesOption = 16,
     max_megapixels: MegapixelsOption = 64,
     max_texts: TextsOption = 64,
@@ -111,16 +115,15 @@ def serve(
     engine = engine_options(precision, arithmetic, device=device, strict=strict)
     pinning = pin if device == CPU else None
     engine = replace(engine, threads=threads, pinning=pinning, cache=usable_cache(cache, no_cache))
-    models, indexes = served_places(bundles, lambda given: bundle_folder(Path(given), cache=cache))
     settings = ServeSettings(
-        models,
-        indexes,
+        *served_places(bundles, lambda given: bundle_folder(Path(given), cache=cache)),
         host=host,
         port=port,
         workers=workers,
         engine=engine,
         image_cache_bytes=image_cache_mb * 10**6,
         limits=limits,
+        bodies=max_bodies,
         queue=queue,
         drain_seconds=drain,
         keys=key_digests(api_key_file),

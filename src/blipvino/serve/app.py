@@ -16,6 +16,7 @@ from blipvino.errors import BlipvinoError
 from blipvino.serve import health, inference_protocol, native, native_retrieval, openai_protocol, photoprism
 from blipvino.serve.disconnects import ClientGoneError
 from blipvino.serve.guards import HostGuard, KeyGuard, SecurityHeaders
+from blipvino.serve.held_bytes import ByteGuard
 from blipvino.serve.page import add_page
 from blipvino.serve.problem_response import problem_response
 from blipvino.serve.problems import Problem, RequestError, problem_of
@@ -67,6 +68,7 @@ def create_app(
     for kind in (RequestError, BlipvinoError, TimeoutError, HTTPException, ClientGoneError):
         app.add_exception_handler(kind, _refuse)
     # The last that is added is the outermost.
+    app.add_middleware(ByteGuard, budget=service.bytes)
     app.add_middleware(KeyGuard, keys=settings.keys)
     app.add_middleware(HostGuard, hosts=_hosts(settings))
     app.add_middleware(SecurityHeaders)
@@ -89,7 +91,7 @@ async def _refuse(request: Request, error: Exception) -> Response:
         problem = Problem(error.status_code, code, str(error.detail), headers=dict(error.headers or {}))
     else:
         problem = problem_of(error, service_of(request).admission.retry_after)
-    if problem.status == 500:
+    if problem.status in (500, 503) and not isinstance(error, RequestError):  # what the client is not told
         logger.error("request %s failed: %s", request.state.request_id, error)
     return problem_response(problem, request.scope)
 

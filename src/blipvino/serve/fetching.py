@@ -36,8 +36,8 @@ class FetchRules:
     """What may be fetched.
 
     Attributes:
-        most_bytes: of a file.
-        seconds: that it may take, redirects and all.
+        most_bytes: of all files of a request.
+        seconds: that they may take, redirects and all.
         ports: by scheme; a scheme that is not there is refused.
         is_allowed: whether an address may be connected to.
     """
@@ -68,6 +68,41 @@ def is_public(address: Address) -> bool:
     return address.is_global and not inside
 
 
+@dataclass
+class Allowance:
+    """What is left of what one request may have fetched, by one at a time.
+
+    Attributes:
+        bytes: of all its files.
+        deadline: `time.monotonic`.
+    """
+
+    bytes: int
+    deadline: float
+
+    def seconds(self) -> float:
+        """Time that is left.
+
+        Raises:
+            ValueError: none is.
+        """
+        left = self.deadline - time.monotonic()
+        if left <= 0:
+            raise _RefusedError("it takes too long")
+        return left
+
+    def spend(self, count: int) -> None:
+        """So many bytes came.
+
+        Raises:
+            ValueError: they are too many, or too late.
+        """
+        self.seconds()
+        self.bytes -= count
+        if self.bytes < 0:
+            raise _RefusedError("the files of this request have more bytes than are allowed")
+
+
 class Fetcher:
     """Fetches files, a few at a time.
 
@@ -79,19 +114,23 @@ class Fetcher:
         self._rules = rules
         self._pool = ThreadPoolExecutor(8, thread_name_prefix="blipvino-fetch")
 
-    async def fetch(self, name: str, url: str) -> bytes:
+    def allowance(self) -> Allowance:
+        """What one request may have fetched."""
+        return Allowance(self._rules.most_bytes, time.monotonic() + self._rules.seconds)
+
+    async def fetch(self, name: str, url: str, allowance: Allowance) -> bytes:
         """The file at a URL.
 
         Args:
             name: of the field that it was in, for messages.
             url: with its scheme.
+            allowance: of the request; what this takes is taken from it.
 
         Raises:
             RequestError: it may not be fetched, cannot be, or is too large or too slow.
         """
-        deadline = time.monotonic() + self._rules.seconds
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._pool, self._fetch, url, deadline)
+            return await asyncio.get_running_loop().run_in_executor(self._pool, self._fetch, url, allowance)
         except (OSError, http.client.HTTPException, ValueError) as error:
             # No word on what was found there: it may be no business of the client's.
             raise RequestError(
@@ -102,12 +141,12 @@ class Fetcher:
         """Fetch no more."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    def _fetch(self, url: str, deadline: float) -> bytes:
+    def _fetch(self, url: str, allowance: Allowance) -> bytes:
         for _ in range(_MOST_REDIRECTS + 1):
             place = urlsplit(url)
-            connection = self._connection(place, deadline)
+            connection = self._connection(place, allowance)
             # Each byte in time is not all of them in time.
-            watchdog = threading.Timer(_left(deadline), _cut, [connection.sock])
+            watchdog = threading.Timer(allowance.seconds(), _cut, [connection.sock])
             watchdog.daemon = True
             watchdog.start()
             try:
@@ -115,27 +154,25 @@ class Fetcher:
                 connection.request("GET", target, headers={"Accept": "image/*", "User-Agent": "blipvino"})
                 response = connection.getresponse()
                 if response.status not in _REDIRECTS:
-                    return self._content(response, deadline)
+                    return self._content(response, allowance)
                 url = urljoin(url, response.headers.get("Location", ""))
             finally:
                 watchdog.cancel()
                 connection.close()
         raise _RefusedError(f"it redirects more than {_MOST_REDIRECTS} times")
 
-    def _content(self, response: http.client.HTTPResponse, deadline: float) -> bytes:
+    def _content(self, response: http.client.HTTPResponse, allowance: Allowance) -> bytes:
         if response.status != http.HTTPStatus.OK:
             raise _RefusedError("its server does not answer with an image")
         content = bytearray()
         while True:
             chunk = response.read1(_CHUNK)
             content += chunk
-            if len(content) > self._rules.most_bytes:
-                raise _RefusedError(f"it has more than the {self._rules.most_bytes:,} bytes allowed")
-            _left(deadline)
+            allowance.spend(len(chunk))
             if not chunk:
                 return bytes(content)
 
-    def _connection(self, place: SplitResult, deadline: float) -> http.client.HTTPConnection:
+    def _connection(self, place: SplitResult, allowance: Allowance) -> http.client.HTTPConnection:
         ports = self._rules.ports.get(place.scheme)
         if ports is None:
             raise _RefusedError("a URL must begin with http:// or https://")
@@ -146,10 +183,10 @@ class Fetcher:
             raise _RefusedError(f"its port is {port}, which is not the usual one")
         address = self._address(host, port)
         connection = http.client.HTTPConnection(host, port)
-        sock = socket.create_connection((str(address), port), timeout=_left(deadline))
+        sock = socket.create_connection((str(address), port), timeout=allowance.seconds())
         if place.scheme == "https":
             try:
-                sock.settimeout(_left(deadline))
+                sock.settimeout(allowance.seconds())
                 sock = ssl.create_default_context().wrap_socket(sock, server_hostname=host)
             except BaseException:
                 sock.close()
@@ -176,13 +213,6 @@ class _RefusedError(ValueError):
 def _cut(sock: socket.socket) -> None:
     with suppress(OSError):  # it has been closed meanwhile
         sock.shutdown(socket.SHUT_RDWR)
-
-
-def _left(deadline: float) -> float:
-    left = deadline - time.monotonic()
-    if left <= 0:
-        raise _RefusedError("it takes too long")
-    return left
 
 
 def _reason(error: Exception) -> str:

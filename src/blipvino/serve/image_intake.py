@@ -11,11 +11,13 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
+from weakref import WeakValueDictionary
 
 from blipvino.arrays import Pixels
 from blipvino.errors import ImageError
 from blipvino.runtime.inputs.images import ImageProcessor
 from blipvino.serve.fetching import Fetcher
+from blipvino.serve.held_bytes import current_bytes
 from blipvino.serve.problems import RequestError
 from blipvino.serve.serve_settings import RequestLimits
 from blipvino.serve.stage_times import current_times
@@ -50,39 +52,70 @@ class ImageIntake:
     def __init__(self, limits: RequestLimits, fetcher: Fetcher | None) -> None:
         self._limits = limits
         self._fetcher = fetcher
+        # Of requests that are about the same image, all have the same object.
+        self._known = WeakValueDictionary[bytes, SeenImage]()
         self._pool = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="blipvino-image")
 
-    async def images(self, sent: Sequence[Sent], processor: ImageProcessor) -> list[SeenImage]:
-        """Images for one model.
+    def check(self, sent: Sequence[Sent]) -> None:
+        """Check what can be told before anything is decoded.
 
         Raises:
-            RequestError: there are none or too many, or one is no base64, or a URL that is not fetched.
-            ImageError: one cannot be decoded, or is not taken.
+            RequestError: there are none or too many, or one is a URL and none is fetched.
         """
         if not 1 <= len(sent) <= self._limits.images:
             raise RequestError(
                 422, "image_count", f"found {len(sent)} images, expected 1 to {self._limits.images}", param="images"
             )
-        fetched = [(name, await self._fetched(name, content)) for name, content in sent]
-        with current_times().stage("image"):
-            return list(await asyncio.gather(*(self._in_pool(_seen, one, processor) for one in fetched)))
+        for name, content in sent:
+            if self._fetcher is None and _is_url(content):
+                message = f"{name}: this server fetches no URLs; send the image itself"
+                raise RequestError(422, "no_fetching", message, param=name)
+
+    async def images(self, sent: list[Sent], processor: ImageProcessor) -> list[SeenImage]:
+        """Images for one model.
+
+        Args:
+            sent: in whatever form they came; afterwards the list is empty, so that nobody holds what was decoded.
+            processor: of the model's images.
+
+        Raises:
+            RequestError: there are none or too many, or one is no base64, or a URL that is not fetched.
+            ImageError: one cannot be decoded, or is not taken.
+            OverloadError: what was fetched is too much beside what other requests hold.
+        """
+        self.check(sent)
+        try:
+            await self._fetch(sent)
+            with current_times().stage("image"):
+                seen = await asyncio.gather(*(self._in_pool(_seen, one, processor) for one in sent))
+        finally:
+            current_bytes().release(sum(len(content) for _, content in sent))
+            sent.clear()
+        return [self._known.setdefault(one.digest, one) for one in seen]
 
     def close(self) -> None:
         """Decode no more."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    async def _fetched(self, name: str, content: str | bytes) -> str | bytes:
-        if not isinstance(content, str) or not content.lower().startswith(_WEB):
-            return content
-        if self._fetcher is None:
-            raise RequestError(
-                422, "no_fetching", f"{name}: this server fetches no URLs; send the image itself", param=name
-            )
+    async def _fetch(self, sent: list[Sent]) -> None:
+        """Put files into the places of their URLs."""
+        urls = [place for place, (_, content) in enumerate(sent) if _is_url(content)]
+        if self._fetcher is None or not urls:
+            return
+        allowance = self._fetcher.allowance()
         with current_times().stage("fetch"):
-            return await self._fetcher.fetch(name, content)
+            for place in urls:
+                name, url = sent[place]
+                file = await self._fetcher.fetch(name, str(url), allowance)
+                current_bytes().take(len(file))
+                sent[place] = name, file
 
     async def _in_pool(self, work: Callable[[Sent, ImageProcessor], _T], sent: Sent, processor: ImageProcessor) -> _T:
         return await asyncio.get_running_loop().run_in_executor(self._pool, work, sent, processor)
+
+
+def _is_url(content: str | bytes) -> bool:
+    return isinstance(content, str) and content[: len(_WEB[-1])].lower().startswith(_WEB)
 
 
 def _seen(sent: Sent, processor: ImageProcessor) -> SeenImage:

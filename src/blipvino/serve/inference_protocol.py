@@ -7,7 +7,6 @@ and texts, and gives embeddings, or how well they fit. In JSON an image is base6
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,17 +15,18 @@ from pydantic import ValidationError
 from starlette.responses import JSONResponse, Response
 
 from blipvino import __version__
+from blipvino.runtime.async_blip import Urgency
 from blipvino.serve.disconnects import unless_gone
 from blipvino.serve.health import is_ready
-from blipvino.serve.image_intake import SeenImage
-from blipvino.serve.inference_tensors import InferenceForm, OutputTensor, read_inputs, response_body
+from blipvino.serve.image_intake import Sent
+from blipvino.serve.inference_tensors import InferenceForm, OutputTensor, Values, read_inputs, response_body
 from blipvino.serve.native_documents import body_schema, error_responses
 from blipvino.serve.problems import RequestError
 from blipvino.serve.request_body import read_bytes
-from blipvino.serve.request_forms import GeneratingForm, refused_fields
+from blipvino.serve.request_forms import LEAST_PRIORITY, GeneratingForm, refused_fields
 from blipvino.serve.served_models import ServedModel
 from blipvino.serve.service import Service, service_of
-from blipvino.serve.text_service import TextWork, paired
+from blipvino.serve.text_service import TextWork
 
 router = APIRouter(prefix="/v2", tags=["Open Inference Protocol"])
 _HEAD_LENGTH = "Inference-Header-Content-Length"
@@ -34,6 +34,7 @@ _VERSION = "1"
 _TEXT_OUTPUTS = ("text", "confidence", "logprob", "finish_reason")
 _RETRIEVAL_OUTPUTS = ("image_embedding", "text_embedding", "match")
 _MICROSECONDS = 1e-6
+_LONGEST_TIMEOUT = 10**12
 _ERRORS = error_responses({"type": "object", "required": ["error"], "properties": {"error": {"type": "string"}}})
 _BODY = {"requestBody": {"required": True, "content": {"application/json": {"schema": body_schema(InferenceForm)}}}}
 
@@ -90,11 +91,12 @@ async def infer(request: Request, name: str, version: str = _VERSION) -> Respons
         form = InferenceForm.model_validate_json(content[: int(length)], strict=True)
     except ValidationError as error:
         raise refused_fields(error) from None
-    return await unless_gone(request, _inferred(service, served, form, content[int(length) :]))
+    values = read_inputs(form, content[int(length) :])
+    del content  # images are let go when they are decoded
+    return await unless_gone(request, _inferred(service, served, form, values))
 
 
-async def _inferred(service: Service, served: ServedModel, form: InferenceForm, behind: bytes) -> Response:
-    values = read_inputs(form, behind)
+async def _inferred(service: Service, served: ServedModel, form: InferenceForm, values: Values) -> Response:
     known = {tensor["name"] for tensor in _tensors(served)[0]}
     unknown = sorted(set(values) - known)
     if unknown:
@@ -104,15 +106,15 @@ async def _inferred(service: Service, served: ServedModel, form: InferenceForm, 
     wanted = [output.name for output in form.outputs]
     if not set(wanted) <= set(possible):
         raise RequestError(422, "invalid_tensor", f"outputs are {', '.join(possible)}", param="outputs")
-    _options(form)  # what is refused of them is, before images are decoded
-    sent = [(f"image[{place}]", value) for place, value in enumerate(values.get("image", ()))]
-    images = await service.images(served, sent) if sent else []
+    sent = [(f"image[{place}]", value) for place, value in enumerate(values.pop("image", ()))]
     texts = [_text(value) for name in ("question", "text") for value in values.get(name, ())]
     if "embed" in served.tasks:
-        made = await _compared(service, served, form, images, texts, wanted)
+        made = await _compared(service, served, form, sent, texts)
     else:
         prompts = [_text(value) for value in values.get("prompt", ())]
-        made = await _generated(service, _work(served, form, images, texts, prompts))
+        if not sent:
+            raise RequestError(422, "invalid_tensor", "there is no input image", param="inputs")
+        made = await _generated(service, await service.texts.seen(_work(served, form, texts, prompts), sent))
     outputs = [tensor for tensor in made if not wanted or tensor.name in wanted]
     head = {"model_name": served.name, "model_version": _VERSION, **({"id": form.id} if form.id else {})}
     body, length = response_body(head, outputs, form)
@@ -120,19 +122,13 @@ async def _inferred(service: Service, served: ServedModel, form: InferenceForm, 
     return Response(body, media_type="application/octet-stream" if headers else "application/json", headers=headers)
 
 
-def _work(
-    served: ServedModel, form: InferenceForm, images: list[SeenImage], questions: list[str], prompts: list[str]
-) -> TextWork:
-    if not images:
-        raise RequestError(422, "invalid_tensor", "there is no input image", param="inputs")
+def _work(served: ServedModel, form: InferenceForm, questions: list[str], prompts: list[str]) -> TextWork:
     if len(prompts) > 1 or (prompts and questions):
         raise RequestError(422, "invalid_tensor", "prompt is one text, and of captions alone", param="inputs")
-    if questions:
-        images, questions = paired(images, questions)
     prompt = prompts[0] if prompts else None
     options = _options(form)
     return TextWork(
-        served, images, questions or None, prompt, options.generation, options.min_confidence, seconds=_seconds(form)
+        served, questions or None, prompt, options.generation, options.min_confidence, urgency=_urgency(form)
     )
 
 
@@ -156,24 +152,21 @@ async def _generated(service: Service, work: TextWork) -> list[OutputTensor]:
 
 
 async def _compared(
-    service: Service,
-    served: ServedModel,
-    form: InferenceForm,
-    images: Sequence[SeenImage],
-    texts: Sequence[str],
-    wanted: Sequence[str],
+    service: Service, served: ServedModel, form: InferenceForm, sent: list[Sent], texts: list[str]
 ) -> list[OutputTensor]:
     """What was asked for; else how texts fit where there are both, and embeddings where there is one of them."""
-    seconds, made = _seconds(form), list[OutputTensor]()
-    asked = wanted or (["match"] if images and texts else [name for name in _RETRIEVAL_OUTPUTS if name != "match"])
-    if not images and not texts:
+    urgency, made = _urgency(form), list[OutputTensor]()
+    asked = {output.name for output in form.outputs}
+    asked = asked or ({"match"} if sent and texts else set(_RETRIEVAL_OUTPUTS) - {"match"})
+    if not sent and not texts:
         raise RequestError(422, "invalid_tensor", "there is no input", param="inputs")
+    if "match" in asked and not (sent and texts):
+        raise RequestError(422, "invalid_tensor", "match needs images and texts", param="inputs")
+    images = await service.retrieval.seen(served, "match" if "match" in asked else "embed", sent, texts)
     if "match" in asked:
-        if not images or not texts:
-            raise RequestError(422, "invalid_tensor", "match needs images and texts", param="inputs")
-        made.append(OutputTensor("match", await service.retrieval.match(served, images, texts, seconds)))
-    if set(asked) - {"match"}:
-        embedded = await service.retrieval.embed(served, images, texts, seconds)
+        made.append(OutputTensor("match", await service.retrieval.match(served, images, texts, urgency)))
+    if asked - {"match"}:
+        embedded = await service.retrieval.embed(served, images, texts, urgency)
         made += [OutputTensor("image_embedding", embedded.images)] if images else []
         made += [OutputTensor("text_embedding", embedded.texts)] if texts else []
     return made
@@ -212,7 +205,16 @@ def _text(value: str | bytes) -> str:
         raise RequestError(422, "invalid_tensor", "a text is not in UTF-8", param="inputs") from None
 
 
-def _seconds(form: InferenceForm) -> float | None:
-    """Triton's parameter, in microseconds."""
-    given = form.parameters.get("timeout")
-    return given * _MICROSECONDS if isinstance(given, int) and not isinstance(given, bool) and given > 0 else None
+def _urgency(form: InferenceForm) -> Urgency:
+    """Triton's parameters: a time in microseconds; a priority, the highest of which is 1, and 0 the usual one.
+
+    Raises:
+        RequestError: one is of another type, or below 0.
+    """
+    given = {name: form.parameters.get(name, 0) for name in ("timeout", "priority")}
+    for name, value in given.items():
+        if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+            message = f"{name} is {str(value)[:40]!r}, expected an integer, 0 or more"
+            raise RequestError(422, "invalid_field", message, param=f"parameters.{name}")
+    priority = max(LEAST_PRIORITY, min(0, 1 - given["priority"]))
+    return Urgency(priority, min(given["timeout"], _LONGEST_TIMEOUT) * _MICROSECONDS or None)

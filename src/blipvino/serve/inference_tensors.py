@@ -17,6 +17,8 @@ from blipvino.serve.problems import RequestError
 _MOST_INPUTS, _MOST_DIMENSIONS = 8, 8
 _SIZE = "binary_data_size"
 _LENGTH_BYTES = 4
+Values = dict[str, list[str | bytes]]
+"""Of inputs, by name."""
 
 
 class _Lax(BaseModel):
@@ -78,8 +80,10 @@ class OutputTensor:
         return self.values.ravel().tolist() if isinstance(self.values, np.ndarray) else list(self.values)
 
 
-def read_inputs(form: InferenceForm, behind: bytes) -> dict[str, list[str | bytes]]:
+def read_inputs(form: InferenceForm, behind: bytes) -> Values:
     """The values of a request's inputs, which are all of type BYTES: text where they came in JSON.
+
+    The form has them no longer.
 
     Args:
         form: the request.
@@ -88,7 +92,7 @@ def read_inputs(form: InferenceForm, behind: bytes) -> dict[str, list[str | byte
     Raises:
         RequestError: an input is of another type, has not as many values as its shape says, or is there twice.
     """
-    values: dict[str, list[str | bytes]] = {}
+    values: Values = {}
     if len(form.inputs) > _MOST_INPUTS:
         raise _refused("inputs", f"are {len(form.inputs)}, expected at most {_MOST_INPUTS}")
     for tensor in form.inputs:
@@ -110,6 +114,7 @@ def read_inputs(form: InferenceForm, behind: bytes) -> dict[str, list[str | byte
         if min(tensor.shape, default=1) < 0 or math.prod(tensor.shape) != len(listed):
             raise _refused(tensor.name, f"has {len(listed)} values, but its shape is {tensor.shape[:8]}")
         values[tensor.name] = listed
+    form.inputs.clear()
     return values
 
 

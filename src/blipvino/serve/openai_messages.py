@@ -21,6 +21,7 @@ _DESCRIBE = re.compile(
     r"|what('s|s)?\s+(in|on)\s+(this|the)\s+(image|picture|photo))\b",
     re.IGNORECASE,
 )
+_MOST_STOPS = 16
 
 
 class _Lax(BaseModel):
@@ -98,7 +99,7 @@ class ChatForm(_Lax):
     top_p: float | None = Field(None, gt=0, le=1)
     seed: int | None = Field(None, ge=-(2**63), lt=2**63)
     n: int | None = Field(None, ge=1, le=16)
-    stop: str | list[str] | None = None
+    stop: str | Annotated[list[str], Field(max_length=_MOST_STOPS)] | None = None
     logprobs: bool | None = None
     frequency_penalty: float | None = Field(None, ge=-2, le=2)
     presence_penalty: float | None = Field(None, ge=-2, le=2)

@@ -19,13 +19,16 @@ from blipvino.runtime.decoding.generated import Generated
 from blipvino.runtime.inputs.texts import TextProcessor
 from blipvino.serve.disconnects import unless_gone
 from blipvino.serve.event_stream import Event, event_stream
+from blipvino.serve.image_intake import Sent
 from blipvino.serve.native_documents import documented
 from blipvino.serve.openai_messages import ChatForm
+from blipvino.serve.openai_stops import StoppedText, stopped
 from blipvino.serve.problems import RequestError
 from blipvino.serve.request_body import read_body
 from blipvino.serve.request_forms import read_json
 from blipvino.serve.served_models import ServedModel
 from blipvino.serve.service import Service, service_of
+from blipvino.serve.shown_names import shown_checkpoint
 from blipvino.serve.text_service import Ending, TextWork
 
 router = APIRouter(prefix="/v1", tags=["OpenAI"])
@@ -75,22 +78,22 @@ async def chat(request: Request) -> Response:
     """A caption of the last image, or an answer to the user's last question about it."""
     service = service_of(request)
     service.models.check_ready()
-    body = await read_body(request, service.settings.limits)
-    form = read_json(ChatForm, body)
+    form = read_json(ChatForm, await read_body(request, service.settings.limits))
     return await unless_gone(request, _answered(service, form))
 
 
 async def _answered(service: Service, form: ChatForm) -> Response:
     model = service.models.model(form.model, "caption")
-    (image,) = await service.images(model, [("image_url", form.image)])
+    sent: list[Sent] = [("image_url", form.image)]
     question = form.question if "answer" in model.tasks else None
+    form.messages.clear()  # images are let go when they are decoded
+    if form.stream and form.logprobs:
+        raise RequestError(422, "unsupported", "logprobs are known at a text's end alone", param="logprobs")
     count = form.n or 1
     questions = None if question is None else [question] * count
-    work = TextWork(model, [image] * count, questions, options=form.generation)
+    work = await service.texts.seen(TextWork(model, questions, options=form.generation, captions=count), sent)
     completion = _Completion(model.name)
     if form.stream:
-        if form.logprobs:
-            raise RequestError(422, "unsupported", "logprobs are known at a text's end alone", param="logprobs")
         events = _chunks(service, form, work, completion)
         return await event_stream(events, lambda problem: Event(problem.to_json()), _log)
     made = await service.texts.texts(work)
@@ -100,21 +103,18 @@ async def _answered(service: Service, form: ChatForm) -> Response:
 
 
 async def _chunks(service: Service, form: ChatForm, work: TextWork, completion: _Completion) -> AsyncIterator[Event]:
-    told, tokens = dict[int, str](), 0
-    stopped = set[int]()
+    told, tokens = dict[int, StoppedText](), 0
     async for place, piece in service.texts.pieces(work):
         if place not in told:
-            told[place] = ""
+            told[place] = StoppedText(form.stops)
             yield completion.chunk(place, {"role": "assistant", "content": ""})
+        text = told[place]
+        new = text.rest() if isinstance(piece, Ending) else text.grown(piece)
+        if new:
+            yield completion.chunk(place, {"content": new})
         if isinstance(piece, Ending):
             tokens += piece.tokens
-            yield completion.chunk(place, {}, "stop" if place in stopped else piece.finish_reason)
-        elif place not in stopped:
-            whole, is_stopped = _stopped(told[place] + piece, form.stops)
-            if len(whole) > len(told[place]):
-                yield completion.chunk(place, {"content": whole[len(told[place]) :]})
-            told[place] = whole
-            stopped |= {place} if is_stopped else set()
+            yield completion.chunk(place, {}, "stop" if text.has_ended else piece.finish_reason)
     if form.stream_options is not None and form.stream_options.include_usage:
         question = None if work.questions is None else work.questions[0]
         yield Event(completion.of("chat.completion.chunk", [], usage=_usage(work.model, question, tokens)))
@@ -122,7 +122,7 @@ async def _chunks(service: Service, form: ChatForm, work: TextWork, completion: 
 
 
 def _choice(place: int, made: Generated, form: ChatForm, texts: TextProcessor) -> dict[str, Any]:
-    text, is_stopped = _stopped(made.text, form.stops)
+    text, is_stopped = stopped(made.text, form.stops)
     return {
         "index": place,
         "message": {"role": "assistant", "content": text, "refusal": None},
@@ -139,12 +139,6 @@ def _logprobs(made: Generated, texts: TextProcessor) -> list[dict[str, Any]]:
         {"token": word, "logprob": logprob, "bytes": list(word.encode()), "top_logprobs": []}
         for word, logprob in zip(words, made.token_logprobs, strict=False)
     ]
-
-
-def _stopped(text: str, stops: list[str]) -> tuple[str, bool]:
-    """A text up to the first of the texts that end it, and whether one does."""
-    places = [text.index(stop) for stop in stops if stop in text]
-    return (text[: min(places)], True) if places else (text, False)
 
 
 def _usage(model: ServedModel, question: str | None, completion_tokens: int) -> dict[str, int]:
@@ -164,7 +158,7 @@ def _model_json(served: ServedModel) -> dict[str, Any]:
         "owned_by": "blipvino",
         "tasks": list(served.tasks),
         "recipe": served.loaded.bundle.label,
-        "checkpoint": served.loaded.bundle.manifest.source.name,
+        "checkpoint": shown_checkpoint(served.loaded.bundle.manifest.source.name),
     }
 
 

@@ -68,8 +68,7 @@ async def caption_by_version(request: Request, model: str, version: str) -> Resp
 async def _captioned(request: Request, model: str | None) -> Response:
     service = service_of(request)
     service.models.check_ready()
-    body = await read_body(request, service.settings.limits)
-    form = read_json(VisionForm, body)
+    form = read_json(VisionForm, await read_body(request, service.settings.limits))
     answer_id = form.id or request.state.request_id
     return await unless_gone(request, _caption_of(service, form, model or form.model or None, answer_id))
 
@@ -83,7 +82,8 @@ async def _caption_of(service: Service, form: VisionForm, name: str | None, answ
         sent = [("url", form.url)]
     else:
         raise RequestError(400, "no_image", "images are missing; send one as a data URL", param="images")
-    made = (await service.texts.texts(TextWork(model, await service.images(model, sent))))[0]
+    form.images = None  # they are let go when they are decoded
+    (made,) = await service.texts.texts(await service.texts.seen(TextWork(model), sent))
     size = model.loaded.config.vision.image_size
     bundle = model.loaded.bundle
     content = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from blipvino.errors import BlipvinoError, DeadlineError, ImageError, InputError, OverloadError, RetrievalError
+from blipvino.errors import DeadlineError, ImageError, InputError, OverloadError, RetrievalError
 
 INVALID = "invalid_request_error"
 SERVER = "server_error"
@@ -17,9 +17,8 @@ _MEANINGS: tuple[tuple[type[Exception], int, str, str | None], ...] = (
     (TimeoutError, 504, "deadline_exceeded", None),
     (ImageError, 422, "invalid_image", "images"),
     (InputError, 422, "invalid_input", None),
-    (RetrievalError, 503, "index_unavailable", None),
 )
-_LATER = frozenset({429, 503})
+_LOG_TELLS = "its log tells why, by the request's id"
 
 
 class RequestError(Exception):
@@ -65,19 +64,19 @@ class Problem:
 
 
 def problem_of(error: Exception, retry_after: int = 1) -> Problem:
-    """What an error of blipvino means to a client.
+    """What an error means to a client.
 
     Args:
-        error: any; of what is not blipvino's the client is told nothing.
+        error: any; of what is wrong with the server the client is told nothing, which names files and folders.
         retry_after: seconds, of one that will be gone later.
     """
     if isinstance(error, RequestError):
         return error.problem
-    if not isinstance(error, BlipvinoError | TimeoutError):
-        return Problem(500, "failed", "this request failed inside the server; its log tells why, by the request's id")
-    message = str(error) or "the time that was given for this request is over"
+    later = {"Retry-After": str(retry_after)}
     for kind, status, code, param in _MEANINGS:
         if isinstance(error, kind):
-            headers = {"Retry-After": str(retry_after)} if status in _LATER else {}
-            return Problem(status, code, message, param, headers)
-    return Problem(500, "failed", message)
+            message = str(error) or "the time that was given for this request is over"
+            return Problem(status, code, message, param, later if status == 429 else {})
+    if isinstance(error, RetrievalError):
+        return Problem(503, "index_unavailable", f"the index cannot be searched now; {_LOG_TELLS}", headers=later)
+    return Problem(500, "failed", f"this request failed inside the server; {_LOG_TELLS}")

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from python_multipart.multipart import parse_options_header
 from starlette.datastructures import Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
+from blipvino.errors import OverloadError
+from blipvino.serve.disconnects import ClientGoneError
+from blipvino.serve.held_bytes import current_bytes
 from blipvino.serve.problems import RequestError
 from blipvino.serve.serve_settings import RequestLimits
 from blipvino.serve.stage_times import current_times
@@ -20,6 +24,8 @@ _MOST_FIELDS = 256
 """Of a multipart body, beside its files."""
 _DRAINED_BYTES = 64 * 2**20
 _DRAINED_SECONDS = 5.0
+_LENGTH_DIGITS = 18
+"""Of a length that is read as a number; whatever has more is too large."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +48,7 @@ async def read_body(request: Request, limits: RequestLimits) -> Body:
 
     Raises:
         RequestError: it is of another type, too large or too slow, or no multipart body although it says so.
+        OverloadError: all requests together hold too much.
     """
     kind, options = parse_options_header(request.headers.get("content-type", ""))
     media = kind.decode("latin-1").lower()
@@ -60,37 +67,55 @@ async def read_bytes(request: Request, limits: RequestLimits) -> bytes:
 
     Raises:
         RequestError: it is compressed, too large or too slow.
+        OverloadError: all requests together hold too much.
     """
     encoding = request.headers.get("content-encoding", "identity")
     if encoding.lower() != "identity":
         raise RequestError(415, "unsupported_encoding", f"Content-Encoding is {encoding[:40]!r}, expected none")
-    content = bytearray()
     with current_times().stage("read"):
         try:
             async with asyncio.timeout(limits.read_seconds):
-                async for chunk in request.stream():
-                    content += chunk
-                    if len(content) > limits.body_bytes:
-                        await _drain(request)
-                        raise RequestError(
-                            413, "too_large", f"the body has more than the {limits.body_bytes:,} bytes allowed"
-                        )
+                return await _content(request, limits.body_bytes)
         except TimeoutError:
-            raise RequestError(
-                408, "too_slow", f"the body took longer than {limits.read_seconds:g} s to arrive"
-            ) from None
+            message = f"the body took longer than {limits.read_seconds:g} s to arrive"
+            raise RequestError(408, "too_slow", message) from None
+        except ClientDisconnect:
+            raise ClientGoneError from None
+        except (RequestError, OverloadError):
+            await _drain(request)
+            raise
+
+
+async def _content(request: Request, most: int) -> bytes:
+    """The body; what is known to be too much is not waited for."""
+    held, too_large = (
+        current_bytes(),
+        RequestError(413, "too_large", f"the body has more than the {most:,} bytes allowed"),
+    )
+    announced = request.headers.get("content-length", "")
+    if announced.isdecimal():
+        if len(announced) > _LENGTH_DIGITS or int(announced) > most:
+            raise too_large
+        held.check(int(announced))
+    content = bytearray()
+    async for chunk in request.stream():
+        held.take(len(chunk))
+        content += chunk
+        if len(content) > most:
+            raise too_large
     return bytes(content)
 
 
 async def _drain(request: Request) -> None:
     """Read on a little: a client that still sends reads no answer, and would see but a closed connection."""
     seen = 0
-    async with asyncio.timeout(_DRAINED_SECONDS):
-        while seen < _DRAINED_BYTES:
-            message = await request.receive()
-            seen += len(message.get("body", b""))
-            if message["type"] != "http.request" or not message.get("more_body", False):
-                return
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_DRAINED_SECONDS):
+            while seen < _DRAINED_BYTES:
+                message = await request.receive()
+                seen += len(message.get("body", b""))
+                if message["type"] != "http.request" or not message.get("more_body", False):
+                    return
 
 
 class _InMemory(MultiPartParser):

@@ -5,19 +5,21 @@ from __future__ import annotations
 from dataclasses import fields as fields_of
 from typing import Annotated, Any, TypeVar, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
+from blipvino.runtime.async_blip import Urgency
 from blipvino.runtime.decoding.generation_options import GenerationOptions
+from blipvino.serve.image_intake import Sent
 from blipvino.serve.problems import RequestError
 from blipvino.serve.request_body import JSON, Body
 
-_Form = TypeVar("_Form", bound="Form")
+_Form = TypeVar("_Form", bound="ImageForm")
 _Model = TypeVar("_Model", bound=BaseModel)
 Texts = Annotated[list[str], Field(min_length=1)]
 _IMAGE = "Base64 of an image file, or a data URL of it; where the server allows it, an https URL."
 _UPLOADS = ("image", "images", "image[]", "images[]", "file", "files")
 """Fields of a multipart body that have image files."""
-_LEAST_PRIORITY = -10
+LEAST_PRIORITY = -10
 
 
 class Form(BaseModel):
@@ -27,30 +29,55 @@ class Form(BaseModel):
 
     model: str | None = Field(None, description="Name of a model; by default the first that can do this.")
     timeout: float | None = Field(None, gt=0, description="Seconds after which nobody waits any more.")
-    priority: int = Field(0, ge=_LEAST_PRIORITY, le=0, description="Below 0 others go first.")
+    priority: int = Field(0, ge=LEAST_PRIORITY, le=0, description="Below 0 others go first.")
+
+    @property
+    def urgency(self) -> Urgency:
+        """How soon it is to be answered."""
+        return Urgency(self.priority, self.timeout)
 
 
 class ImageForm(Form):
-    """What a request about images may say."""
+    """What a request about an image may say."""
 
     image: str | None = Field(None, description=_IMAGE)
-    images: Texts | None = Field(None, description=f"Several: {_IMAGE}")
+    _files: list[Sent] = PrivateAttr(default_factory=list)
 
-    @property
-    def given_images(self) -> list[tuple[str, str]]:
-        """The images, each with the name of its field.
+    def take_images(self) -> list[Sent]:
+        """The images, each with its name for messages. The form has them no longer: whoever decodes them lets them go.
 
         Raises:
-            RequestError: there are both an image and images.
+            RequestError: they came in two ways.
+        """
+        if self.image is not None and self._files:
+            raise RequestError(422, "invalid_field", "images came as files and as text; send them as one of these")
+        taken: list[Sent] = self._files if self.image is None else [("image", self.image)]
+        self.image, self._files = None, []
+        return taken
+
+
+class ImagesForm(ImageForm):
+    """What a request about images may say."""
+
+    images: Texts | None = Field(None, description=f"Several: {_IMAGE}")
+
+    def take_images(self) -> list[Sent]:
+        """As of one image.
+
+        Raises:
+            RequestError: they came in two ways.
         """
         if self.image is not None and self.images is not None:
             raise RequestError(422, "invalid_field", "image and images are one thing; give one of them", param="image")
-        if self.image is not None:
-            return [("image", self.image)]
-        return [(f"images[{place}]", image) for place, image in enumerate(self.images or ())]
+        if self.images is not None and not self._files:
+            taken, self.images = self.images, None
+            return [(f"images[{place}]", image) for place, image in enumerate(taken)]
+        if self.images is not None:
+            raise RequestError(422, "invalid_field", "images came as files and as text; send them as one of these")
+        return super().take_images()
 
 
-class GeneratingForm(ImageForm):
+class GeneratingForm(ImagesForm):
     """What a request for texts may say. The options are those of `GenerationOptions`."""
 
     stream: bool = Field(False, description="Tell texts as they grow, as server-sent events.")
@@ -88,7 +115,7 @@ class AnswerForm(GeneratingForm):
     questions: Texts | None = Field(None, description="All about the one image, or one an image.")
 
 
-class RankForm(ImageForm):
+class RankForm(ImagesForm):
     """``POST /v1/rank``."""
 
     question: str | None = Field(None, description="Asked of every image.")
@@ -97,7 +124,7 @@ class RankForm(ImageForm):
     top_k: int | None = Field(128, ge=1, description="Rank those whose first token is likeliest; null ranks all.")
 
 
-class EmbedForm(ImageForm):
+class EmbedForm(ImagesForm):
     """``POST /v1/embed``."""
 
     text: str | None = Field(None, description="One text.")
@@ -108,7 +135,7 @@ class MatchForm(EmbedForm):
     """``POST /v1/match``."""
 
 
-class SearchForm(Form):
+class SearchForm(ImageForm):
     """``POST /v1/search``."""
 
     index: str | None = Field(None, description="Name of an index; by default the first.")
@@ -117,11 +144,6 @@ class SearchForm(Form):
     top: int = Field(10, ge=1, le=100, description="Photos to find.")
     rerank: int = Field(32, ge=0, le=100, description="Nearest photos that are looked at again, with the text.")
     thumbnails: bool = Field(False, description="Give a small JPEG of each, as a data URL.")
-
-    @property
-    def given_images(self) -> list[tuple[str, str]]:
-        """The image, if there is one."""
-        return [] if self.image is None else [("image", self.image)]
 
 
 def one_or_more(one: str | None, several: list[str] | None, name: str, names: str) -> list[str]:
@@ -135,15 +157,15 @@ def one_or_more(one: str | None, several: list[str] | None, name: str, names: st
     return [one] if one is not None else list(several or ())
 
 
-def read_form(kind: type[_Form], body: Body) -> tuple[_Form, list[tuple[str, bytes]]]:
-    """A request's fields, checked, and the image files that came with them, each with a name for messages.
+def read_form(kind: type[_Form], body: Body) -> _Form:
+    """A request's fields, checked, with the image files that came with them.
 
     Raises:
         RequestError: a field is unknown, missing, of another type or out of its range.
     """
     try:
         if body.json is not None:
-            return kind.model_validate_json(body.json, strict=True), []
+            return kind.model_validate_json(body.json, strict=True)
         form = kind.model_validate(_plain(kind, body.fields))
     except ValidationError as error:
         raise refused_fields(error) from None
@@ -153,7 +175,8 @@ def read_form(kind: type[_Form], body: Body) -> tuple[_Form, list[tuple[str, byt
                 422, "invalid_field", f"a file came in the field {name[:40]!r}, expected image or images", param=name
             )
     names = ["image"] if len(body.files) == 1 else [f"images[{place}]" for place in range(len(body.files))]
-    return form, [(name, content) for name, (_, content) in zip(names, body.files, strict=True)]
+    form._files = [(name, content) for name, (_, content) in zip(names, body.files, strict=True)]
+    return form
 
 
 def read_json(kind: type[_Model], body: Body) -> _Model:

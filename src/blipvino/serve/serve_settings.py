@@ -91,6 +91,7 @@ class ServeSettings:
         engine: how graphs are compiled.
         image_cache_bytes: of each model, for what is known of images.
         limits: of one request.
+        bodies: of the largest size whose bytes may be held at a time, in each worker; what is more is refused.
         queue: texts that may be waited for at a time, in each worker; what is more is refused.
         drain_seconds: for requests that were accepted before the server was told to end.
         keys: SHA-256 digests of the API keys; where there are none, everybody may ask.
@@ -107,6 +108,7 @@ class ServeSettings:
     engine: EngineOptions = field(default_factory=EngineOptions)
     image_cache_bytes: int = DEFAULT_CACHE_BYTES
     limits: RequestLimits = field(default_factory=RequestLimits)
+    bodies: int = 8
     queue: int = 256
     drain_seconds: float = 60.0
     keys: tuple[bytes, ...] = ()
@@ -122,6 +124,7 @@ class ServeSettings:
         """
         integer("port", self.port, 0, 65535)
         integer("workers", self.workers, 1, 64)
+        integer("bodies", self.bodies, 1)
         integer("image_cache_bytes", self.image_cache_bytes, 0)
         if integer("queue", self.queue, 1) < self.limits.texts:
             raise InputError(

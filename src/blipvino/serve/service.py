@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -12,11 +11,12 @@ from starlette.requests import Request
 from blipvino.serve.admission import Admission
 from blipvino.serve.background import Background
 from blipvino.serve.fetching import Fetcher, FetchRules
-from blipvino.serve.image_intake import ImageIntake, SeenImage, Sent
+from blipvino.serve.held_bytes import ByteBudget
+from blipvino.serve.image_intake import ImageIntake
 from blipvino.serve.retrieval_service import RetrievalService
 from blipvino.serve.serve_metrics import ServeMetrics
 from blipvino.serve.serve_settings import ServeSettings
-from blipvino.serve.served_models import ServedModel, ServedModels
+from blipvino.serve.served_models import ServedModels
 from blipvino.serve.text_service import TextService
 
 logger = logging.getLogger(__name__)
@@ -45,6 +45,11 @@ class Service:
         return ServedModels(self.settings, self.metrics.watch)
 
     @cached_property
+    def bytes(self) -> ByteBudget:
+        """How much of requests is held."""
+        return ByteBudget(self.settings.bodies * self.settings.limits.body_bytes)
+
+    @cached_property
     def admission(self) -> Admission:
         """How many texts are waited for."""
         return Admission(self.settings.queue, self.settings.limits.seconds)
@@ -64,21 +69,12 @@ class Service:
     @cached_property
     def texts(self) -> TextService:
         """Makes texts."""
-        return TextService(self.settings.limits, self.admission, self.background)
+        return TextService(self.settings.limits, self.intake, self.admission, self.background)
 
     @cached_property
     def retrieval(self) -> RetrievalService:
         """Embeds, matches and searches."""
         return RetrievalService(self.texts)
-
-    async def images(self, model: ServedModel, sent: Sequence[Sent]) -> list[SeenImage]:
-        """Images for a model, as `ImageIntake.images`.
-
-        Raises:
-            RequestError: as `ImageIntake.images`.
-            ImageError: one cannot be decoded, or is not taken.
-        """
-        return await self.intake.images(sent, model.processor)
 
     def observe(self) -> None:
         """Bring what is measured of the models up to date."""

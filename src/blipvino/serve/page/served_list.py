@@ -10,6 +10,7 @@ from starlette.responses import JSONResponse
 from blipvino.serve.native_documents import ERROR_SCHEMA, error_responses
 from blipvino.serve.served_models import ServedIndex, ServedModel
 from blipvino.serve.service import service_of
+from blipvino.serve.shown_names import shown_checkpoint
 
 router = APIRouter(prefix="/v1", tags=["blipvino"])
 _UNCOMPRESSED = "fp16"
@@ -31,7 +32,7 @@ def _model_json(served: ServedModel) -> dict[str, Any]:
     return {
         "name": served.name,
         "tasks": list(served.tasks),
-        "checkpoint": manifest.source.name,
+        "checkpoint": shown_checkpoint(manifest.source.name),
         "recipe": bundle.label,
         "compressed": any(each.method != _UNCOMPRESSED for each in manifest.recipe.treatments.values()),
         "bytes": sum(entry.size for entry in manifest.files.values()),
