@@ -12,7 +12,12 @@ TEXT_BROWSERS = frozenset({"www-browser", "links", "elinks", "lynx", "w3m"})
 
 
 def open_page(page: Path) -> bool:
-    """Show a file in a browser, where there is a display and a browser for it.
+    """Show a file in a browser; returns as `open_address`."""
+    return open_address(page.resolve().as_uri())
+
+
+def open_address(address: str) -> bool:
+    """Show what is at a URL in a browser, where there is a display and a browser for it.
 
     Returns:
         Whether a browser was asked to.
@@ -25,7 +30,7 @@ def open_page(page: Path) -> bool:
         return False
     if Path(getattr(browser, "name", "")).name in TEXT_BROWSERS:
         return False
-    return browser.open(page.resolve().as_uri())
+    return browser.open(address)
 
 
 def has_display() -> bool:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from blipvino.cli.browser import open_page
+from blipvino.cli.browser import open_address, open_page
 from blipvino.cli.options import JsonFlag, OpenFlag, QuietFlag, RecipeOption
-from blipvino.cli.output import print_error, print_json, print_report_link, print_sentence, print_tables
+from blipvino.cli.output import print_error, print_json, print_line, print_report_link, print_sentence, print_tables
+from blipvino.cli.serve import check_installed, run_server
+from blipvino.cli.unused_options import refuse_unused
 from blipvino.errors import BlipvinoError
 from blipvino.graphs.recipes import DEFAULT_RECIPE
 from blipvino.progress import Reporter
@@ -28,20 +31,40 @@ FullSizeFlag = Annotated[
     ),
 ]
 
+ServeFlag = Annotated[
+    bool,
+    typer.Option(
+        "--serve", help="Instead show the web page of `blipvino serve`, on the demo models and some pictures."
+    ),
+]
+PortOption = Annotated[
+    int | None,
+    typer.Option(help="Of --serve: port to listen on; 0 takes a free one.", show_default="8000 or a free one"),
+]
+
 app = typer.Typer()
 
 
-@app.command(epilog="Example: blipvino demo -o out/demo")
+@app.command(epilog="Examples: blipvino demo -o out/demo; blipvino demo --serve")
 def demo(
+    context: typer.Context,
     output: OutputOption = Path("blipvino-demo"),
     recipe: RecipeOption = DEFAULT_RECIPE,
     samples: SamplesOption = 500,
     full_size: FullSizeFlag = True,
+    serve: ServeFlag = False,
+    port: PortOption = None,
     show: OpenFlag = False,
     as_json: JsonFlag = False,
     quiet: QuietFlag = False,
 ) -> None:
     """Optimize the embedded demo model, try it on held-out pictures, and report how it stands beside its original."""
+    if serve:
+        refuse_unused(
+            context, ("recipe", "samples", "full_size", "as_json"), "with --serve, which shows the page alone"
+        )
+        raise typer.Exit(_serve(context, output, port, quiet=quiet))
+    refuse_unused(context, ("port",), "without --serve")
     from blipvino.cli.demo_run import run_demo
 
     found = run_demo(output, recipe, samples, show_progress=not quiet)
@@ -55,6 +78,24 @@ def demo(
         print_json(found.to_json())
     elif found.full_size is not None:
         _print_full_size(found.full_size)
+
+
+def _serve(context: typer.Context, folder: Path, port: int | None, *, quiet: bool) -> int:
+    """Serve the demo models until Ctrl-C, and open a browser unless ``--no-open`` says otherwise; the exit status."""
+    check_installed()
+    from blipvino.cli.demo_page import PHOTOS, demo_settings, demo_socket
+
+    listening = demo_socket(port)
+    settings = demo_settings(folder, show_progress=not quiet)
+    given = context.get_parameter_source("show")
+    is_hidden = given is not None and given.name == "COMMANDLINE" and not context.params["show"]
+
+    def show_page(url: str) -> None:
+        print_line(f"Pictures to try it on are in {folder / PHOTOS}; Ctrl-C ends it.", sys.stderr)
+        if not is_hidden:
+            open_address(url)
+
+    return run_server(settings, listening, show_page)
 
 
 def _print_demo(found: DemoRun) -> None:

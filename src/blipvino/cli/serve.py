@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -27,6 +27,12 @@ from blipvino.cli.output import print_error
 from blipvino.cli.unused_options import refuse_unused
 from blipvino.errors import InputError
 from blipvino.machine.devices import CPU
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from socket import socket
+
+    from blipvino.serve.serve_settings import ServeSettings
 
 BundlesArgument = Annotated[
     list[str],
@@ -103,7 +109,7 @@ def serve(
     no_cache: NoCacheFlag = False,
 ) -> None:
     """Serve captions, answers and searches over HTTP."""
-    _check_installed()
+    check_installed()
     from blipvino.serve.api_keys import key_digests
     from blipvino.serve.given_places import served_places
     from blipvino.serve.serve_settings import RequestLimits, ServeSettings
@@ -131,31 +137,50 @@ def serve(
         fetch=fetch,
         json_logs=json_logs,
     )
-    raise typer.Exit(_run(settings))
+    raise typer.Exit(run_server(settings))
 
 
-def _run(settings: object) -> int:
-    """Serve; the exit status."""
-    from blipvino.serve.serve_settings import ServeSettings
+def run_server(
+    settings: ServeSettings, listening: socket | None = None, show: Callable[[str], object] | None = None
+) -> int:
+    """Serve until the process is told to end.
+
+    Args:
+        settings: what is served.
+        listening: the socket to serve at; by default one at the settings' address.
+        show: is given the server's URL.
+
+    Returns:
+        The exit status.
+
+    Raises:
+        BlipvinoError: the address is in use, or the models cannot be loaded.
+    """
     from blipvino.serve.server import address_text, bound_socket
     from blipvino.serve.server import serve as serve_here
     from blipvino.serve.workers import WorkerGroup
 
-    assert isinstance(settings, ServeSettings)
-    listening = bound_socket(settings.host, settings.port)
-    port = listening.getsockname()[1]
+    listening = listening or bound_socket(settings.host, settings.port)
+    url = f"http://{address_text(settings.host, listening.getsockname()[1])}/"
     if not settings.is_loopback and not settings.keys:
         print_error(f"{settings.host} may be reached by others, and whoever does may ask: no API key is set")
     names = ", ".join(place.name for place in (*settings.models, *settings.indexes))
     with suppress(OSError):  # a log on a full disk; whoever asks is answered all the same
-        typer.echo(f"Serving {names} at http://{address_text(settings.host, port)}/", err=True)
+        typer.echo(f"Serving {names} at {url}", err=True)
+    if show is not None:
+        show(url)  # what it asks before the models are loaded waits
     if settings.workers > 1:
         return WorkerGroup(settings, [listening]).run()
-    serve_here(settings, [listening])
+    serve_here(settings, [listening], load_first=show is not None)
     return 0
 
 
-def _check_installed() -> None:
+def check_installed() -> None:
+    """Refuse to serve where what it takes is not installed.
+
+    Raises:
+        InputError: the extra ``serve`` is missing.
+    """
     try:
         import fastapi  # noqa: F401
         import prometheus_client  # noqa: F401

@@ -23,4 +23,9 @@ def refuse_unused(context: typer.Context, names: Iterable[str], where: str) -> N
     for name in names:
         source = context.get_parameter_source(name)
         if source is not None and source.name == "COMMANDLINE":
-            raise InputError(f"--{name.replace('_', '-')} has no effect {where}; leave it out")
+            raise InputError(f"{_option(context, name)} has no effect {where}; leave it out")
+
+
+def _option(context: typer.Context, name: str) -> str:
+    """A parameter as the command line has it."""
+    return next(parameter.opts[0] for parameter in context.command.params if parameter.name == name)
