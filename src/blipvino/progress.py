@@ -32,6 +32,11 @@ class Reporter:
         """Print one line."""
         self._console.print(message, highlight=False, markup=False, soft_wrap=True)
 
+    def remark(self, message: str | None) -> None:
+        """Print one line, if there is something to say."""
+        if message is not None:
+            self.say(message)
+
     def track(self, items: Iterable[Item], description: str, total: int | None) -> Generator[Item]:
         """Yield the items under a progress bar; a total of None is not known."""
         columns = (

@@ -15,6 +15,32 @@ ActivationRange = Literal["mean_minmax", "minmax", "median_minmax", "quantile", 
 WeightMode = Literal["sym", "asym"]
 Backup = Literal["int8_asym", "int8_sym", "none"]
 
+METHODS: Mapping[Method, str] = {
+    "fp16": "weights are stored as 16-bit floats, and nothing else is done",
+    "ptq_int8": "post-training quantization: weights and activations in 8 bits, by ranges that samples showed",
+    "weights_int8": "weights in 8 bits; activations, what is computed of them, stay float",
+    "weights_int4": "weights in 4 bits, with a scale for each group of them; activations stay float",
+}
+"""What each does, for people."""
+OPTIONS: Mapping[str, str] = {
+    "group": "how many weights share a scale",
+    "a scale a row": "all weights of a row share a scale",
+    "SmoothQuant": "moves what sticks out of activations into the weights, before both are rounded",
+    "bias_correction": "takes the mean error of what a layer puts out from its bias",
+    "preset": "whether the range of activations has zero in its middle (performance) or lies where it may (mixed)",
+    "activation_range": "how an activation's range is made of those of the samples",
+    "per_channel": "each output channel of a weight has a scale of its own",
+    "overflow_fix": "weights keep to half of their range, for CPUs that add two products in 16 bits",
+    "in float": "that many layers are left as they were",
+    "mode": "whether the range of weights has zero in its middle (sym) or lies where it may (asym)",
+    "ratio": "the share of the weights that get 4 bits",
+    "awq": "weights that meet large activations are scaled up before they are rounded",
+    "scale_estimation": "scales are chosen so that what a layer puts out errs least on samples",
+    "gptq": "each weight is rounded so that it makes up for the errors of those before it, on samples",
+    "backup": "what embeddings, the output projection and weights beyond the ratio get instead of 4 bits",
+}
+"""Words by which `Treatment` prints its options, and what each is, for people."""
+
 _CHOICES: Mapping[str, tuple[object, ...]] = {
     "method": get_args(Method),
     "bias_correction": get_args(BiasCorrection),

@@ -14,6 +14,7 @@ def test_the_command(tiny_int8, tmp_path):
         app, ["diagnose", str(tiny_int8), "--samples", "2", "--worst", "3", "-o", str(tmp_path / "d"), "--quiet"]
     )
     assert said.exit_code == 0, said.output
+    assert "SQNR is the power of the signal" in said.stdout and "post-training quantization" in said.stdout
     assert "Most noise comes from " in said.stdout and "The worst 3 of" in said.stdout
     read = Diagnosis.from_json(json.loads((tmp_path / "d" / "diagnosis.json").read_text()))
     assert read.bundle == str(tiny_int8)

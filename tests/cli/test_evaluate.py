@@ -38,6 +38,22 @@ def test_the_command_line_evaluates(int8, demo, tmp_path, run):
     assert code == 2 and "--predictions" in printed.err
 
 
+def test_plain_photos_have_no_empty_columns_and_what_they_lack_is_said(int8, demo, tmp_path, run):
+    for index in range(3):
+        demo_sample("test", index).image().save(tmp_path / f"{index}.png")
+    arguments = ["--data", f"folder:{tmp_path}", "--original", demo.bundle]
+    code, printed = run("evaluate", int8, *arguments, "--samples", 300, "--captions", 30)
+    assert not code
+    assert f"folder:{tmp_path.name} has no questions and only 3 images to caption of the 30 asked for" in printed.err
+    assert "Captions, %" in printed.out and "drop" not in printed.out and "CIDEr" not in printed.out
+    assert "how often both models say the same" in printed.out
+    code, printed = run("compare", int8, *arguments, "--samples", 300, "--latency-samples", 2)
+    assert not code and "has only 3 samples of the 300 asked for\n" in printed.err
+    assert "agreement [95%]" in printed.out and "accuracy" not in printed.out
+    code, printed = run("diagnose", int8, "--data", f"folder:{tmp_path}", "--samples", 4)
+    assert not code and "has only 3 samples of the 4 asked for\n" in printed.err
+
+
 def test_the_command_line_asks_by_a_list(demo, tmp_path, run):
     image, answers = tmp_path / "scene.png", tmp_path / "answers.txt"
     demo_sample("test", 2).image().save(image)

@@ -9,6 +9,8 @@ import time
 import pytest
 from command_line import run
 
+from blipvino import optimize
+
 
 def when_there(pattern, folder, process):
     """Wait until a path appears below a folder, while a process runs."""
@@ -48,3 +50,14 @@ def test_a_full_disk_is_told_and_leaves_nothing(tmp_path):
     process = run("optimize", "demo", "-o", tmp_path / "bundle", "--recipe", "none", code=2, preexec_fn=limit_file_size)
     assert "space" in process.stderr.splitlines()[-1]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_words_are_explained_before_the_first_graph_is_made(tiny_vqa, tmp_path, capsys):
+    optimize(tiny_vqa.folder, tmp_path / "bundle", recipe="none")
+    lines = capsys.readouterr().err.splitlines()
+    assert "Recipe none: the original in FP16, nothing quantized" in lines
+    told = lines.index(
+        "  question_kv: keys and values of the image, which reading a question attends to; once an image"
+    )
+    assert told < lines.index("question_kv: fp16")
+    assert not any("match" in line for line in lines)  # of a graph that this checkpoint does not have

@@ -28,6 +28,9 @@ def test_the_card_of_a_hub_checkpoint_has_the_front_matter_of_the_hub(tmp_path):
         "license": "bsd-3-clause",
         "tags": ["openvino", "nncf", "blip", "blipvino", "int8"],
     }
+    assert "- `question_kv`: keys and values of the image" in text
+    assert "- `ptq_int8`: post-training quantization" in text
+    assert "pip install" not in text  # there is no distribution to name
     assert "| all |  | 5.00 | 10.00 | 2.00 |" in text
     assert f"--revision {'a' * 40}" in text
     assert "Neither accuracy nor speed was measured" in text

@@ -43,6 +43,7 @@ def compare(
     """Compare a bundle with its original: size, latency, answers."""
     from blipvino.measure.comparison import CompareOptions, compare_with
     from blipvino.measure.report.comparison_tables import comparison_tables
+    from blipvino.measure.report.measured_words import words_in
     from blipvino.measure.report.result_folders import write_comparison
 
     options = CompareOptions(samples, latency_samples, max_new_tokens, seed)
@@ -50,6 +51,7 @@ def compare(
     if as_json:
         print_json(comparison.to_json())
     else:
-        print_tables(comparison_tables(comparison))
+        tables = comparison_tables(comparison)
+        print_tables((*tables, words_in(tables)))
     if output is not None:
         write_comparison(comparison, output)

@@ -9,9 +9,10 @@ import typer
 
 from blipvino.cli.given_bundle import bundle_folder
 from blipvino.cli.options import BundleArgument, DataOption, JsonFlag, QuietFlag, SeedOption
-from blipvino.cli.output import print_json, print_tables
+from blipvino.cli.output import print_json, print_sentence, print_tables
 from blipvino.cli.unused_options import refuse_unused
 from blipvino.data.samples import DEFAULT_SEED
+from blipvino.graphs.terms import SQNR
 
 OriginalOption = Annotated[
     str | None, typer.Option(help="The checkpoint that it was made from; by default where it was then.")
@@ -40,7 +41,12 @@ def diagnose(
 ) -> None:
     """Show where a bundle's error comes from: the noise of each graph and layer, worst first."""
     from blipvino.measure.diagnosis.diagnose import DiagnoseOptions, diagnose_bundle
-    from blipvino.measure.report.diagnosis_tables import diagnosis_tables, host_explanation, summary
+    from blipvino.measure.report.diagnosis_tables import (
+        diagnosis_tables,
+        diagnosis_terms,
+        host_explanation,
+        summary,
+    )
     from blipvino.measure.report.result_folders import write_diagnosis
 
     if as_json:
@@ -54,7 +60,9 @@ def diagnose(
     if as_json:
         print_json(diagnosis.to_json())
         return
-    print_tables(diagnosis_tables(diagnosis, worst))
-    typer.echo(summary(diagnosis))
+    tables = diagnosis_tables(diagnosis, worst)
+    print_tables((*tables, diagnosis_terms(diagnosis)))
+    print_sentence(SQNR)
+    print_sentence(f"{summary(diagnosis)}.")
     if host := host_explanation(diagnosis):
-        typer.echo(host)
+        print_sentence(host)

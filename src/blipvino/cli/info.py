@@ -19,11 +19,15 @@ from blipvino.cli import output
 from blipvino.cli.cache import bundle_line, cache_line
 from blipvino.cli.options import DEFAULT_CACHE, CacheOption, JsonFlag
 from blipvino.graphs.recipes import AUTO, RECIPE_NAMES, SEARCH_SUMMARY, find_recipe
+from blipvino.graphs.specs import GRAPHS
+from blipvino.graphs.terms import terms_table
 from blipvino.machine.core import openvino_core
 from blipvino.machine.devices import present_devices
 from blipvino.machine.host import choose_arithmetic
+from blipvino.recipe import Treatment
 from blipvino.runtime.compiling.cache import CompiledCache, cache_limit
 from blipvino.runtime.compiling.measured_choices import MeasuredChoice, measured_choices
+from blipvino.text.tables import TextTable
 
 OptionalBundle = Annotated[Path | None, typer.Argument(help="A bundle; without it, recipes and devices are listed.")]
 
@@ -48,6 +52,8 @@ def info(bundle: OptionalBundle = None, cache: CacheOption = DEFAULT_CACHE, as_j
         for name in RECIPE_NAMES:
             typer.echo(find_recipe(name).describe())
         typer.echo(f"{AUTO}: {SEARCH_SUMMARY}")
+        every = (str(treatment) for name in RECIPE_NAMES for treatment in find_recipe(name).treatments.values())
+        output.print_tables([terms_table(GRAPHS, every)])
         typer.echo(f"this machine: {choose_arithmetic().reason}")
         for device in present_devices(openvino_core()):
             typer.echo(f"device {device}")
@@ -69,12 +75,12 @@ def print_info(bundle: Bundle, as_json: bool, measured: Sequence[MeasuredChoice]
         typer.echo("calibrated on " + ", ".join(f"{key} {value}" for key, value in recorded.items()))
     table = Table("graph", "treatment", "weights, KB", "compression rate")
     originals = manifest.measurements.fp16_bytes
-    for graph, treatment in manifest.recipe.treatments.items():
-        if bundle.has(f"{graph}.bin"):
-            size = bundle.graph_size(graph)
-            rate = f"{originals[graph] / size:.3f}" if graph in originals else ""
-            table.add_row(graph, str(treatment), f"{size / 1024:,.2f}", rate)
+    for graph, treatment in _treatments(bundle).items():
+        size = bundle.graph_size(graph)
+        rate = f"{originals[graph] / size:.3f}" if graph in originals else ""
+        table.add_row(graph, str(treatment), f"{size / 1024:,.2f}", rate)
     output.console.print(table)
+    output.print_tables([_terms(bundle)])
     for each in measured:
         typer.echo(str(each))
     fitted = manifest.confidence or ConfidenceRecord()
@@ -84,6 +90,19 @@ def print_info(bundle: Bundle, as_json: bool, measured: Sequence[MeasuredChoice]
         typer.echo(f"confidence of captions: {_fitted(fitted.captions)}")
     if manifest.measurements.search is not None:
         _print_search(manifest.measurements.search)
+
+
+def _treatments(bundle: Bundle) -> dict[str, Treatment]:
+    """Of each of its graphs."""
+    treated = bundle.manifest.recipe.treatments.items()
+    return {graph: treatment for graph, treatment in treated if bundle.has(f"{graph}.bin")}
+
+
+def _terms(bundle: Bundle) -> TextTable:
+    """The words of its graphs, and of all that a search tried on them."""
+    treated, search = _treatments(bundle), bundle.manifest.measurements.search
+    tried = [] if search is None else [each for trial in search.trials for each in trial.treatments.values()]
+    return terms_table(treated, map(str, (*treated.values(), *tried)))
 
 
 def _fitted(record: FittedConfidence | None) -> str:

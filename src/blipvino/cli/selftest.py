@@ -20,8 +20,9 @@ from blipvino.cli.options import (
     PrecisionOption,
     engine_options,
 )
-from blipvino.cli.output import print_json, print_tables
+from blipvino.cli.output import print_json, print_sentence, print_tables
 from blipvino.graphs.specs import GRAPHS
+from blipvino.graphs.terms import SQNR, terms_table
 from blipvino.machine.devices import CPU
 from blipvino.runtime.compiling.bundled import SelfTestReport, run_selftest
 from blipvino.text.tables import TextTable
@@ -47,7 +48,8 @@ def selftest(
         verdicts = [verdict.to_json() for verdict in found.verdicts]
         print_json({"bundle": str(bundle), **asdict(found.choice), "passed": found.passed, "graphs": verdicts})
     else:
-        print_tables([_selftest_table(found)])
+        print_tables([_selftest_table(found), terms_table(dict.fromkeys(each.graph for each in found.verdicts))])
+        print_sentence(SQNR)
         for line in _selftest_summary(found):
             typer.echo(line)
     if not found.passed:

@@ -55,7 +55,7 @@ class CocoSource:
                     f"{self.captions.name}: image {image_id} is missing: expected {file_names[image_id]} "
                     f"in {self.images}; check the folder or extract all images"
                 )
-            yield Sample(image_id, partial(load_image, path), captions=tuple(captions[image_id]))
+            yield Sample(image_id, partial(load_image, path), captions=tuple(captions[image_id]), file=path.name)
 
     def _read(self) -> tuple[dict[int, str], dict[int, list[str]]]:
         """File name and captions of each image id."""

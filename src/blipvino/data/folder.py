@@ -52,7 +52,7 @@ class FolderSource:
             suffixes = ", ".join(sorted(IMAGE_SUFFIXES))
             raise DataError(f"{self.path}: no images in it; expected files ending in {suffixes}")
         for image in shuffled(sorted(grouped), seed):
-            yield Sample(image, partial(load_image, self.path / image), tuple(grouped[image]))
+            yield Sample(image, partial(load_image, self.path / image), tuple(grouped[image]), file=image)
 
     def _image_names(self) -> list[str]:
         relative = (file.relative_to(self.path) for file in self.path.rglob("*") if file.is_file())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import PurePath
 from types import ModuleType
 from typing import Any
 
@@ -83,7 +84,7 @@ class HuggingFaceSource:
             group.captions += [text for text in _captions(row) if text not in group.captions]
         for key, group in groups.items():
             load = partial(_decode, self._library, group.image, f"{self.name}: image {key}")
-            yield Sample(key, load, tuple(group.questions), tuple(group.captions))
+            yield Sample(key, load, tuple(group.questions), tuple(group.captions), _file_name(group.image))
 
     def _rows(self, seed: int, limit: int) -> Iterator[dict[str, Any]]:
         try:
@@ -138,6 +139,12 @@ def _texts(value: Any) -> list[str]:
     if isinstance(value, list):
         return [text for item in value for text in _texts(item)]
     return [str(value)]
+
+
+def _file_name(value: Any) -> str:
+    """The name of an undecoded image's file, where the dataset keeps it."""
+    path = value.get("path") if isinstance(value, Mapping) else None
+    return PurePath(path).name if isinstance(path, str) else ""
 
 
 def _decode(library: ModuleType, value: Any, name: str) -> Image.Image:

@@ -46,7 +46,8 @@ class PhotoSource:
         """Yield one sample an image. See `SampleSource.samples`."""
         for number in shuffled(range(len(self.paths)), seed):
             path = self.paths[number]
-            yield Sample(str(path), partial(_load, path), bank_questions(number, QUESTIONS_PER_PHOTOGRAPH))
+            questions = bank_questions(number, QUESTIONS_PER_PHOTOGRAPH)
+            yield Sample(str(path), partial(_load, path), questions, file=path.name)
 
 
 def photo_source(

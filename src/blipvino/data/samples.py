@@ -39,12 +39,21 @@ class Question:
 
 @dataclass(frozen=True)
 class Sample:
-    """One image with its questions and captions, either of which may be empty. The image is decoded when asked for."""
+    """One image with its questions and captions, either of which may be empty. The image is decoded when asked for.
+
+    Attributes:
+        image_id: Unique within its source.
+        load: Decodes the image.
+        questions: About it.
+        captions: Of it.
+        file: The name of its file, for people; empty where it has none.
+    """
 
     image_id: int | str
     load: Callable[[], Image.Image]
     questions: tuple[Question, ...] = ()
     captions: tuple[str, ...] = ()
+    file: str = ""
 
     def image(self) -> Image.Image:
         """Decode the image, anew at each call, in the mode of its file (not necessarily RGB).

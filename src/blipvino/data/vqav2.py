@@ -61,7 +61,7 @@ class Vqav2Source:
         grouped = self._group(document)
         for image_id in shuffled(list(grouped), seed):
             path = self._find_image(data_subtype, image_id)
-            yield Sample(image_id, partial(load_image, path), tuple(grouped[image_id]))
+            yield Sample(image_id, partial(load_image, path), tuple(grouped[image_id]), file=path.name)
 
     def _group(self, document: dict[str, Any]) -> dict[int, list[Question]]:
         """The questions of each image id, with their annotations."""

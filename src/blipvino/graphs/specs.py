@@ -51,6 +51,7 @@ class GraphSpec:
     Attributes:
         name: of the graph, its files and its entry in a recipe.
         build: makes it from a checkpoint, in float32.
+        does: what for and how often, for people.
         group: which of the tutorial's three models it is a part of: "vision", "text encoder" or "text decoder".
         reads: what it is run on.
         inputs: its inputs, and what their open dimensions are.
@@ -66,6 +67,7 @@ class GraphSpec:
 
     name: str
     build: GraphBuilder
+    does: str
     group: str
     reads: Reads
     inputs: Ports
@@ -104,6 +106,7 @@ GRAPHS: dict[str, GraphSpec] = {
         GraphSpec(
             "vision",
             vision_graph,
+            does="looks at an image: what it sees, patch by patch; once an image",
             group="vision",
             reads="pixels",
             inputs={"pixels": ("sources",)},
@@ -113,6 +116,7 @@ GRAPHS: dict[str, GraphSpec] = {
         GraphSpec(
             "question_kv",
             question_kv_graph,
+            does="keys and values of the image, which reading a question attends to; once an image",
             group="text encoder",
             reads="image_embeds",
             inputs={"image_embeds": ("sources", "positions")},
@@ -122,6 +126,7 @@ GRAPHS: dict[str, GraphSpec] = {
         GraphSpec(
             "question",
             question_graph,
+            does="reads a question about the image; once a question",
             group="text encoder",
             reads="questions",
             inputs={**_TEXTS, **_CROSS_KV},
@@ -134,6 +139,7 @@ GRAPHS: dict[str, GraphSpec] = {
         GraphSpec(
             "image_embedding",
             image_embedding_graph,
+            does="one vector of an image, which is compared with those of texts; once an image",
             group="vision",
             reads="image_embeds",
             inputs={"image_embeds": ("sources", "positions")},
@@ -143,6 +149,7 @@ GRAPHS: dict[str, GraphSpec] = {
         GraphSpec(
             "text_embedding",
             text_embedding_graph,
+            does="one vector of a text, which is compared with those of images; once a text",
             group="text encoder",
             reads="questions",
             inputs=_TEXTS,
@@ -153,6 +160,7 @@ GRAPHS: dict[str, GraphSpec] = {
         GraphSpec(
             "match_kv",
             match_kv_graph,
+            does="keys and values of the image, which matching attends to; once an image",
             group="text encoder",
             reads="image_embeds",
             inputs={"image_embeds": ("sources", "positions")},
@@ -162,6 +170,7 @@ GRAPHS: dict[str, GraphSpec] = {
         GraphSpec(
             "match",
             match_graph,
+            does="tells whether a text fits an image; once a pair of them",
             group="text encoder",
             reads="questions",
             inputs={**_TEXTS, **_CROSS_KV},
@@ -174,6 +183,7 @@ GRAPHS: dict[str, GraphSpec] = {
         GraphSpec(
             "answer_kv",
             answer_kv_graph,
+            does="keys and values of what a text is about, which writing it attends to; once a text",
             group="text decoder",
             reads="source_states",
             inputs={"source_states": ("sources", "positions")},
@@ -184,6 +194,7 @@ GRAPHS: dict[str, GraphSpec] = {
         GraphSpec(
             "answer",
             answer_graph,
+            does="writes an answer or a caption; once a token, that is a word or a piece of one",
             group="text decoder",
             reads="texts",
             inputs={

@@ -15,6 +15,7 @@ from PIL import Image
 from blipvino.bundle.bundle import Bundle
 from blipvino.checkpoint.architectures import retrieves
 from blipvino.data import DEFAULT_SEED, Sample, SampleSource, count_items, open_source, take
+from blipvino.data.shortfalls import shortfall
 from blipvino.errors import InputError
 from blipvino.measure.cost import Cost, load_pair, measure_cost
 from blipvino.measure.evaluation.evaluation import AnswerScore
@@ -170,6 +171,8 @@ def compare(
     """
     samples = take(source, options.samples, options.seed)
     timed = take(source, options.latency_samples, options.seed, spread=True)
+    latency = ("samples to time", count_items(timed), options.latency_samples)
+    reporter.remark(shortfall(source.name, ("samples", count_items(samples), options.samples), latency))
     reporter.say("Loading both bundles")
     length = new_tokens(compressed, options.max_new_tokens)
     pair = load_pair(original, compressed, length)

@@ -14,7 +14,8 @@ from blipvino.bundle.amending import write_confidence
 from blipvino.bundle.bundle import Bundle, open_bundle
 from blipvino.bundle.records import FittedConfidence
 from blipvino.checks import integer
-from blipvino.data import DEFAULT_SEED, Sample, open_source, take
+from blipvino.data import DEFAULT_SEED, Sample, count_items, open_source, take
+from blipvino.data.shortfalls import shortfall
 from blipvino.errors import DataError
 from blipvino.metrics.confidence import fit_scale
 from blipvino.metrics.reliability import bin_statistics, calibration_error
@@ -86,6 +87,7 @@ def calibrate_confidence(
     source = open_source(data)
     rule = caption_rule(source.name, least_cider)
     chosen = take(source, count, integer("seed", seed, 0), spread=True)
+    reporter.remark(shortfall(source.name, ("samples", count_items(chosen), count)))
     blip = Blip.load(opened, options=options, image_cache_bytes=0)
     judged = _judged(blip, chosen, rule, reporter)
     fits = tuple(

@@ -15,6 +15,7 @@ from huggingface_hub import ModelCardData
 
 from blipvino.bundle.writing import BundleDetails
 from blipvino.files.atomic import write_text
+from blipvino.graphs.terms import terms_of
 from blipvino.machine.versions import installed_version
 from blipvino.optimization.card_tasks import task_of
 from blipvino.optimization.commands import optimize_command, remarks
@@ -72,6 +73,7 @@ def card(details: BundleDetails, sizes: Mapping[str, int], taken_over: Mapping[s
         _what(details),
         "## What was done to each graph",
         markdown_table(_treatments(details, sizes)),
+        _terms(details, sizes),
         _calibration(details),
         "## How to use it",
         *_use(details),
@@ -146,6 +148,11 @@ def _treatments(details: BundleDetails, sizes: Mapping[str, int]) -> TextTable:
     )
 
 
+def _terms(details: BundleDetails, sizes: Mapping[str, int]) -> str:
+    treated = {graph: each for graph, each in details.recipe.treatments.items() if graph in sizes}
+    return "\n".join(f"- `{word}`: {told}" for word, told in terms_of(treated).rows)
+
+
 def _size_cells(size: int, original: int | None) -> tuple[str, str, str]:
     if original is None:
         return f"{size / MEGABYTE:,.2f}", "", ""
@@ -162,7 +169,7 @@ def _calibration(details: BundleDetails) -> str:
 
 def _use(details: BundleDetails) -> Iterator[str]:
     task = task_of(details.architecture)
-    yield "With `pip install blipvino`, in Python:"
+    yield "With blipvino installed, in Python:"
     yield f"```python\n{task.python.format(folder=FOLDER)}```"
     yield f"From the shell:\n\n```sh\n{task.shell.format(folder=FOLDER)}\nblipvino info {FOLDER}\n```"
 

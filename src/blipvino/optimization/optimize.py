@@ -29,6 +29,7 @@ from blipvino.errors import InputError
 from blipvino.graphs.handover import hand_over_in_8_bits
 from blipvino.graphs.recipes import AUTO, DEFAULT_RECIPE, RECIPE_NAMES, check_recipe, find_recipe
 from blipvino.graphs.specs import graph_names, handing_over
+from blipvino.graphs.terms import terms_of
 from blipvino.optimization.calibrate_confidence import calibrate_confidence
 from blipvino.optimization.calibration_source import CalibrationOptions, calibration_source
 from blipvino.optimization.card import write_card
@@ -86,7 +87,7 @@ def optimize(  # noqa: PLR0913  # keywords, but for the two that every call give
     searching = isinstance(plan, Search)
     check_target(output, overwrite)
     reporter = Reporter(show_progress, brief=searching)
-    reporter.say(f"Recipe {plan.describe()}")
+    reporter.say(f"Recipe {f'{plan.name}: {plan.summary}' if isinstance(plan, Recipe) else plan.describe()}")
     reporter.say(f"Reading {source}")
     opened = load_checkpoint(resolve(source), revision=revision, token=token, show_progress=show_progress)
     with opened as checkpoint:
@@ -165,6 +166,8 @@ def _recorded_name(source: str | Path) -> str:
 def _write_graphs(compressor: Compressor, recipe: Recipe, folder: Path, reporter: Reporter) -> None:
     names = graph_names(compressor.architecture)
     readers, done = handing_over(names), dict[str, ov.Model]()
+    for word, told in terms_of({name: recipe.treatments[name] for name in names}).rows:
+        reporter.say(f"  {word}: {told}")
     for name in names:
         reporter.say(f"{name}: {recipe.treatments[name]}")
         done[name] = compressor.compress(name, recipe.treatments[name])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -14,6 +14,12 @@ class TextTable:
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     numbers: bool = True
+
+    def without_empty_columns(self) -> TextTable:
+        """The table without columns in which no row has anything; the first, of names, stays."""
+        kept = [place for place in range(len(self.columns)) if not place or any(row[place] for row in self.rows)]
+        rows = tuple(tuple(row[place] for place in kept) for row in self.rows)
+        return replace(self, columns=tuple(self.columns[place] for place in kept), rows=rows)
 
 
 def markdown(tables: Sequence[TextTable]) -> str:

@@ -27,7 +27,7 @@ def test_a_report_is_measured_and_written_and_goes_on_where_it_was(compressed, t
     made = write_report(compressed.folder, path, "demo:test", SHORT, given, show_progress=False)
     page = Page(path.read_text())
     assert page.sections == [
-        *("summary", "sizes", "latency", "accuracy", "confidence", "layers", "samples", "environment", "reproduce")
+        *("summary", "samples", "accuracy", "confidence", "sizes", "latency", "reproduce", "environment", "layers")
     ]
     assert made.diagnosis.fingerprint == compressed.fingerprint and made.diagnosis.data.startswith(
         "demo:test, 2 samples"

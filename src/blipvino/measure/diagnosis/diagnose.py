@@ -12,6 +12,7 @@ from blipvino.compress.noise.measure import ANSWER_STEPS, measure
 from blipvino.compress.noise.probe import Measured
 from blipvino.data import DEFAULT_SEED, Sample, count_items, open_source, take
 from blipvino.data.caption_texts import read_by
+from blipvino.data.shortfalls import shortfall
 from blipvino.demo import resolve
 from blipvino.errors import InputError
 from blipvino.graphs.handover import handover_scales
@@ -95,6 +96,7 @@ def diagnose_bundle(
     with load_checkpoint(resolve(place), revision=revision, show_progress=show_progress) as checkpoint:
         check_weights(opened, str(place), checkpoint.sha256)
         samples = take(source, options.samples, options.seed, spread=True)
+        reporter.remark(shortfall(source.name, ("samples", count_items(samples), options.samples)))
         images = _prepared(samples, checkpoint, opened, reporter)
         names = [name for name in graph_names(checkpoint.config.architecture) if name in treatments]
         models = {name: openvino_core().read_model(opened.path(f"{name}.xml")) for name in names}

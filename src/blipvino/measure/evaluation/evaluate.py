@@ -97,6 +97,7 @@ def evaluate_bundle(
     compressed, reporter = opened_bundle(bundle), Reporter(run.show_progress)
     options = replace(options, max_new_tokens=new_tokens(compressed, options.max_new_tokens))
     task = _plan(compressed, data, options)
+    reporter.remark(task.data.shortfall(options, answers_questions(compressed.manifest.architecture)))
     with _folder(run.folder) as folder:
         recorder = _Recorder(task, options, folder, run, reporter)
         engine = measured_engine(options.precision, options.arithmetic, options.device)

@@ -40,6 +40,7 @@ from typing import Literal, get_args
 
 from blipvino.checks import choice
 from blipvino.data import DEFAULT_SEED
+from blipvino.data.shortfalls import shortfall
 from blipvino.errors import InputError
 from blipvino.machine.devices import CPU, device_name
 from blipvino.machine.host import ArithmeticOption
@@ -125,6 +126,16 @@ class DataInfo:
     images: int
     questions: int
     captioned: int
+
+    def shortfall(self, options: EvaluateOptions, can_answer: bool) -> str | None:
+        """What of the options there was too little data for, in a sentence.
+
+        Args:
+            options: what was asked for.
+            can_answer: whether questions were asked at all.
+        """
+        images = ("images to caption", self.captioned, options.captions)
+        return shortfall(self.name, ("questions", self.questions, options.samples if can_answer else 0), images)
 
 
 @dataclass(frozen=True)

@@ -85,6 +85,8 @@ def evaluate_retrieval(
         make_folder(run.folder)
     source = open_source(data)
     gallery = choose_gallery(source, options.images, options.texts, options.seed)
+    found = GalleryInfo.of(gallery, data, source.name)
+    reporter.remark(found.shortfall(options))
     engine, before = measured_engine(options.precision, options.arithmetic, options.device), None
 
     def judged(model: BlipRetriever) -> Judged:
@@ -97,11 +99,10 @@ def evaluate_retrieval(
             before = judged(BlipRetriever.load(reference, options=exact, image_cache_bytes=0))
             place, fingerprint = reference.manifest.source.name, reference.fingerprint
             reference_model = Model(reference.label, place, fingerprint, exact.precision)
-    claims = sum(map(len, gallery.claims))
     evaluation = RetrievalEvaluation(
         compressed=Model(opened.label, str(opened.folder), opened.fingerprint, engine.precision),
         original=reference_model,
-        data=GalleryInfo(data, source.name, len(gallery.samples), len(gallery.texts), claims),
+        data=found,
         options=options,
         recall=recall_scores(gallery, before, after, options.seed),
         agreement=first_agreement(gallery, before, after, options.seed),

@@ -7,15 +7,17 @@ interval over images that are drawn with replacement, while the gallery stays as
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, Self, get_args
 
 from blipvino.checks import choice
 from blipvino.data import DEFAULT_SEED
+from blipvino.data.shortfalls import shortfall
 from blipvino.errors import InputError
 from blipvino.machine.devices import CPU, device_name
 from blipvino.machine.host import ArithmeticOption
 from blipvino.machine.record import Machine
 from blipvino.measure.evaluation.evaluation_record import EvaluationRecord
+from blipvino.measure.recall.text_gallery import TextGallery
 from blipvino.metrics.bootstrap import Estimate
 from blipvino.metrics.recall import RECALL_AT
 from blipvino.runtime.compiling.engine_options import Precision
@@ -76,6 +78,15 @@ class GalleryInfo:
     images: int
     texts: int
     claims: int
+
+    @classmethod
+    def of(cls, gallery: TextGallery, source: str, name: str) -> Self:
+        """What there is in a gallery of a source."""
+        return cls(source, name, len(gallery.samples), len(gallery.texts), sum(map(len, gallery.claims)))
+
+    def shortfall(self, options: RetrievalOptions) -> str | None:
+        """What of the options there was too little data for, in a sentence."""
+        return shortfall(self.name, ("images with captions of their own", self.images, options.images))
 
 
 @dataclass(frozen=True)

@@ -51,8 +51,9 @@ def agreement_table(comparison: Comparison) -> TextTable:
         for score in comparison.answers
     ]
     rows.append(("captions", str(comparison.captioned), _share(comparison.caption_agreement), "", ""))
-    columns = ("question type", "count", "agreement [95%]", f"accuracy {before}", f"accuracy {after}")
-    return TextTable("Answers", columns, tuple(rows))
+    kind, title = ("question type", "Answers") if comparison.answers else ("", "Captions")
+    columns = (kind, "count", "agreement [95%]", f"accuracy {before}", f"accuracy {after}")
+    return TextTable(title, columns, tuple(rows)).without_empty_columns()
 
 
 def _share(share: Estimate | None) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from blipvino.graphs.terms import terms_table
 from blipvino.measure.diagnosis.diagnosis import Diagnosis
 from blipvino.metrics.sqnr import Fidelity
 from blipvino.text.tables import TextTable
@@ -36,7 +37,12 @@ def graph_table(diagnosis: Diagnosis) -> TextTable:
         for graph in diagnosis.graphs
     ]
     columns = ("graph", "alone, dB", "cosine", "in the chain, dB", "cosine", "as it runs here, dB")
-    return TextTable("Outputs beside the original's: SQNR", columns, tuple(rows))
+    return TextTable("Outputs beside the original's: SQNR", columns, tuple(rows)).without_empty_columns()
+
+
+def diagnosis_terms(diagnosis: Diagnosis) -> TextTable:
+    """What its graphs are, and what was done to them."""
+    return terms_table(*zip(*((graph.graph, graph.method) for graph in diagnosis.graphs), strict=True))
 
 
 def host_explanation(diagnosis: Diagnosis) -> str | None:

@@ -44,7 +44,7 @@ def answer_tables(evaluation: Evaluation) -> Iterator[TextTable]:
         if evaluation.original is not None and rows:
             columns = (heading, "drop of accuracy", "agreement")
             cells = tuple((row.name, interval(row.drop), interval(row.agreement)) for row in rows)
-            yield TextTable(f"Beside the original by {heading}, %", columns, cells)
+            yield TextTable(f"Beside the original by {heading}, %", columns, cells).without_empty_columns()
 
 
 def caption_table(evaluation: Evaluation) -> TextTable:
@@ -56,8 +56,11 @@ def caption_table(evaluation: Evaluation) -> TextTable:
         + ((interval(row.drop, 1),) if beside else ())
         for row in evaluation.captions
     ]
-    if evaluation.caption_agreement is not None:
-        rows.append(("agreement", "", interval(evaluation.caption_agreement, 1), ""))
+    agreement = interval(evaluation.caption_agreement, 1)
+    if agreement and not rows:  # what is right of photos without captions is not known
+        return TextTable("Captions, %", ("", "agreement"), (("captions", agreement),))
+    if agreement:
+        rows.append(("agreement", "", agreement, ""))
     return TextTable("Captions: metrics × 100", columns, tuple(rows))
 
 

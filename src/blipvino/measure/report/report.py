@@ -52,11 +52,12 @@ class ReportOptions:
 
 @dataclass(frozen=True)
 class Example:
-    """An image, upright RGB, with what both models say of it."""
+    """An image, upright RGB, the name of its file or of what it is, and what both models say of it."""
 
     image: Image.Image
     answers: tuple[AnswerExample, ...] = ()
     captions: tuple[CaptionExample, ...] = ()
+    name: str = ""
 
     @property
     def differs(self) -> bool:

@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from blipvino.bundle.bundle import Bundle
-from blipvino.data import open_source, take
 from blipvino.errors import BundleError, InputError
 from blipvino.measure.cost import Cost, measure_cost
 from blipvino.measure.evaluation.evaluation_record import RESULTS_FILE
@@ -16,6 +15,7 @@ from blipvino.measure.recall.retrieval_evaluation import (
     RetrievalOptions,
 )
 from blipvino.measure.report.report import ReportOptions
+from blipvino.measure.report.timed_samples import timed_samples
 from blipvino.measure.retriever_pair import load_retrievers
 from blipvino.progress import Reporter
 
@@ -48,7 +48,5 @@ def evaluated(
 
 def retrieval_cost(original: Bundle, compressed: Bundle, data: str, options: ReportOptions, reporter: Reporter) -> Cost:
     """Sizes, and the time of embedding images, embedding texts and matching."""
-    count = options.latency_samples
-    timed = take(open_source(data), count, options.seed, spread=True) if count else []
-    images = [replace(sample, questions=()) for sample in timed]
+    images = [replace(sample, questions=()) for sample in timed_samples(data, options, reporter)]
     return measure_cost(original, compressed, load_retrievers(original, compressed), images, reporter)

@@ -11,7 +11,6 @@ from pathlib import Path
 from blipvino.bundle.bundle import Bundle
 from blipvino.bundle.manifest import MANIFEST_FILE
 from blipvino.checkpoint.architectures import retrieves
-from blipvino.data import open_source, take
 from blipvino.errors import BundleError, DataError, InputError, OutputError
 from blipvino.files.atomic import make_folder, write_text
 from blipvino.files.sample_files import read_json
@@ -26,6 +25,7 @@ from blipvino.measure.report.page.gallery import find_examples
 from blipvino.measure.report.page.page import report_page
 from blipvino.measure.report.report import Report, ReportOptions
 from blipvino.measure.report.retrieval_report import evaluated, known_evaluation, retrieval_cost
+from blipvino.measure.report.timed_samples import timed_samples
 from blipvino.optimization.original import open_original
 from blipvino.progress import Reporter
 
@@ -216,8 +216,6 @@ def _evaluate(
 
 
 def _cost(original: Bundle, compressed: Bundle, data: str, options: ReportOptions, reporter: Reporter) -> Cost:
-    timed = (
-        take(open_source(data), options.latency_samples, options.seed, spread=True) if options.latency_samples else []
-    )
+    timed = timed_samples(data, options, reporter)
     pair = load_pair(original, compressed, new_tokens(compressed, options.max_new_tokens))
     return measure_cost(original, compressed, pair, timed, reporter)

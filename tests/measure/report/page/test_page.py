@@ -6,12 +6,14 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from report_subjects import HOSTILE, SEARCH, Page, answer_score, bundle, evaluation, report
+from report_subjects import GRAPHS, HOSTILE, SEARCH, Page, answer_score, bundle, evaluation, report
 
+from blipvino.graphs.terms import terms_table
 from blipvino.measure.evaluation.evaluation import (
     AnswerExample,
     CaptionExample,
     DataInfo,
+    EvaluateOptions,
 )
 from blipvino.measure.report.page.page import report_page
 from blipvino.measure.report.report import Example
@@ -21,15 +23,15 @@ def test_the_page_has_every_section_in_its_order_and_in_the_contents():
     page = Page(report_page(report(bundle=bundle(SEARCH))))
     expected = [
         "summary",
-        "sizes",
-        "latency",
+        "samples",
         "accuracy",
         "confidence",
-        "layers",
+        "sizes",
+        "latency",
         "search",
-        "samples",
-        "environment",
         "reproduce",
+        "environment",
+        "layers",
     ]
     assert page.sections == page.contents == expected
     assert page.all("html") == [{"lang": "en"}]
@@ -71,6 +73,22 @@ def test_tables_name_their_rows_and_columns():
     page = Page(report_page(report()))
     assert len(page.all("caption")) == len(page.all("table"))
     assert {heading["scope"] for heading in page.all("th")} == {"col", "row"}
+
+
+def test_words_are_explained_where_they_are_shown_first():
+    page = Page(report_page(report(bundle=bundle(SEARCH))))
+    for word in (*GRAPHS, "ptq_int8", "weights_int8"):
+        told = f"{word} {dict(terms_table(GRAPHS, [word]).rows)[word]}"
+        assert page.text.index(told) < page.text.index("Search by accuracy"), word
+    assert "FP16 is the original, its weights in 16-bit floats. int8 is this bundle, made by the recipe" in page.text
+    assert page.text.index("SQNR is the power") < page.text.index("Outputs beside the original's: SQNR")
+
+
+def test_what_there_was_too_little_of_is_said():
+    few = evaluation(options=EvaluateOptions(300, 100, 32), data=DataInfo("demo:test", "demo:test", 12, 12, 10))
+    told = "demo:test has only 12 questions of the 300 asked for and only 10 images to caption of the 100 asked for"
+    assert told in Page(report_page(report(evaluation=few))).text
+    assert "has only" not in Page(report_page(report())).text
 
 
 @pytest.mark.parametrize(

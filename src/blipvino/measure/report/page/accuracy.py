@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from blipvino.checkpoint.architectures import answers_questions
 from blipvino.measure.evaluation.evaluation import AnswerScore, Evaluation
 from blipvino.measure.recall.retrieval_evaluation import RetrievalEvaluation
 from blipvino.measure.report.charts.charts import Whisker, whiskers
 from blipvino.measure.report.evaluation_tables import KINDS, caption_table, interval
-from blipvino.measure.report.page.parts import Section, figure, note, table, typeset
+from blipvino.measure.report.measured_words import words_in
+from blipvino.measure.report.page.parts import Section, figure, note, shortfall_note, table, typeset
 from blipvino.measure.report.page.recall_section import recall_and_matching
 from blipvino.measure.report.report import Report
 from blipvino.optimization.search.options import Search
@@ -27,7 +29,14 @@ def accuracy(report: Report) -> Section | None:
     parts = [*_answers(evaluation, report), *_captions(evaluation)]
     if not parts:
         return None
-    return Section("accuracy", "Accuracy", join([*parts, note(_about_intervals(evaluation))]))
+    missing = shortfall_note(_shortfall(evaluation, report))
+    return Section("accuracy", "Accuracy", join([missing, *parts, note(_about_intervals(evaluation))]))
+
+
+def _shortfall(evaluation: Evaluation, report: Report) -> str | None:
+    if evaluation.options is None:
+        return None
+    return evaluation.data.shortfall(evaluation.options, answers_questions(report.bundle.manifest.architecture))
 
 
 def _answers(evaluation: Evaluation, report: Report) -> Iterator[Markup]:
@@ -93,7 +102,10 @@ def _captions(evaluation: Evaluation) -> Iterator[Markup]:
         images = f"{evaluation.data.captioned:,} images of {evaluation.data.name}"
         references = "" if evaluation.captions else "; they have no reference captions, so only agreement is known"
         yield element("p", f"Captions: {images}{references}.")
-        yield table(caption_table(evaluation))
+        content = caption_table(evaluation)
+        yield table(content)
+        if evaluation.captions:
+            yield table(words_in([content]))
 
 
 def _about_intervals(evaluation: Evaluation) -> str:

@@ -45,7 +45,8 @@ def _example(sample: Sample, evaluation: Evaluation) -> Example:
     answers = [said for said in evaluation.answer_examples if said.image_id == sample.image_id]
     captions = [said for said in evaluation.caption_examples if said.image_id == sample.image_id]
     differing = [said for said in answers if said.differs]
-    return Example(load_image(sample.image()), tuple(differing or answers[:ALIKE_ANSWERS]), tuple(captions))
+    said = tuple(differing or answers[:ALIKE_ANSWERS]), tuple(captions)
+    return Example(load_image(sample.image()), *said, name=sample.file or f"image {sample.image_id}")
 
 
 def samples(report: Report) -> Section | None:
@@ -67,11 +68,12 @@ def samples(report: Report) -> Section | None:
 def _figure(example: Example, number: int, names: tuple[str, str]) -> Markup:
     mark = ("differ", "≠ Models differ") if example.differs else ("same", "= Models agree")
     badge = element("p", mark[1], class_=f"badge {mark[0]}")
+    name = element("p", example.name, class_="file") if example.name else None
     said = [*(_answer(one, names) for one in example.answers), *(_caption(one, names) for one in example.captions)]
     picture = element(
         "img", src=jpeg_url(example.image, LARGEST, JPEG_QUALITY), alt=_alt(example, number), loading="lazy"
     )
-    return element("figure", picture, element("figcaption", badge, *said), class_=f"panel example {mark[0]}")
+    return element("figure", picture, element("figcaption", badge, name, *said), class_=f"panel example {mark[0]}")
 
 
 def _alt(example: Example, number: int) -> str:

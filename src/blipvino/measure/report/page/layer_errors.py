@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from blipvino.graphs.terms import SQNR
 from blipvino.measure.report.charts.layer_chart import layer_chart
 from blipvino.measure.report.diagnosis_tables import graph_table, host_explanation, layer_table, summary
 from blipvino.measure.report.page.parts import Section, figure, note, table
@@ -16,17 +17,15 @@ def layers(report: Report) -> Section | None:
     diagnosis = report.diagnosis
     if diagnosis is None or not any(graph.layers for graph in diagnosis.graphs):
         return None
-    told = " ".join(
-        filter(None, (f"Measured on {diagnosis.data}.", f"{summary(diagnosis)}.", host_explanation(diagnosis)))
-    )
+    measured = f"For who looks for the cause of a loss. Measured on {diagnosis.data}. {SQNR}"
+    told = " ".join(filter(None, (measured, f"{summary(diagnosis)}.", host_explanation(diagnosis))))
     shown = "Every layer's error, graph by graph, in the order of the layers."
     explained = (
-        "SQNR is the signal's power over that of the error, in decibels: 10 dB more is a tenth of the error, and a bit "
-        "less costs 6 dB. Alone, a graph reads what the original's graphs before it make; in the chain, what the "
+        "Alone, a graph reads what the original's graphs before it make; in the chain, what the "
         "compressed ones make. Both are computed as the numbers say; the last column is the chain by the kernels that "
         "run on this machine. What a layer introduces is its error on the original's values; the accumulated one has "
         "what comes to it from the layers before. A cosine of 1 is the same direction."
     )
     chart = figure(Markup(layer_chart(diagnosis)), shown)
-    body = [element("p", told), chart, table(graph_table(diagnosis)), table(layer_table(diagnosis, WORST))]
-    return Section("layers", "Error by layer", join([*body, note(explained)]))
+    body = [element("p", told), table(graph_table(diagnosis)), table(layer_table(diagnosis, WORST)), note(explained)]
+    return Section("layers", "Error by layer", join([*body, chart]))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from blipvino.graphs.recipes import AUTO, RECIPE_NAMES, SEARCH_SUMMARY, find_recipe
 from blipvino.measure.cost import Cost, Latency
 from blipvino.measure.evaluation.evaluation import AnswerScore, Evaluation
 from blipvino.measure.recall.retrieval_evaluation import RetrievalEvaluation
 from blipvino.measure.report.evaluation_tables import interval
-from blipvino.measure.report.page.parts import typeset
+from blipvino.measure.report.page.parts import note, typeset
 from blipvino.measure.report.page.recall_section import figures_of_recall, sentences_on_recall
 from blipvino.measure.report.report import Report
 from blipvino.metrics.bootstrap import Estimate
@@ -37,6 +38,16 @@ def headline(report: Report) -> str:
 def verdict(report: Report) -> Markup:
     """What compression gained and cost, in a paragraph."""
     return element("p", typeset(" ".join(sentences(report))), class_="verdict")
+
+
+def names_note(report: Report) -> Markup:
+    """What the names of the two models are short for."""
+    before, after = report.cost.names
+    told = [f"{before} is the original, its weights in 16-bit floats" if before == "FP16" else ""]
+    made = report.bundle.manifest.recipe.name
+    summary = SEARCH_SUMMARY if made == AUTO else find_recipe(made).summary if made in RECIPE_NAMES else ""
+    told.append(f"{after} is this bundle, made by the recipe of that name: {summary}" if summary else "")
+    return note(". ".join(filter(None, told)) + ".") if any(told) else Markup()
 
 
 def sentences(report: Report) -> tuple[str, ...]:

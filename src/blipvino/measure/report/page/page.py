@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from importlib.resources import files
 
 from blipvino.machine.versions import installed_version
-from blipvino.measure.report.page.overview import headline, tiles, verdict
+from blipvino.measure.report.page.overview import headline, names_note, tiles, verdict
 from blipvino.measure.report.page.parts import Section
 from blipvino.measure.report.page.sections import sections
 from blipvino.measure.report.report import Report
@@ -16,7 +16,7 @@ from blipvino.text.markup import Markup, element, join
 
 def report_page(report: Report) -> str:
     """The file's text."""
-    summary = Section("summary", "Summary", join([verdict(report), tiles(report)]))
+    summary = Section("summary", "Summary", join([verdict(report), tiles(report), names_note(report)]))
     told = [summary, *sections(report)]
     title = headline(report)
     made = f"Made by blipvino {installed_version('blipvino')}, {report.made}."

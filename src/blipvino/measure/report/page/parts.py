@@ -30,12 +30,13 @@ def _unbroken(found: re.Match[str]) -> str:
 
 
 def table(content: TextTable) -> Markup:
-    """A table in a box of its own, which scrolls where the page is too narrow for it."""
+    """A table in a box of its own, which scrolls where the page is too narrow for it, and then says so."""
     kind = "numbers" if content.numbers else "words"
     titled = any(content.columns)
     head = element("thead", element("tr", *(element("th", name, scope="col") for name in content.columns)))
     return element(
         "div",
+        element("p", "scroll for more →", class_="cue", aria_hidden="true"),
         element(
             "table",
             element("caption", content.title),
@@ -78,6 +79,11 @@ def legend(names: tuple[str, str]) -> Markup:
 def note(*text: str) -> Markup:
     """A footnote."""
     return element("p", *text, class_="note")
+
+
+def shortfall_note(told: str | None) -> Markup | None:
+    """That there was less than was asked for, where there was."""
+    return None if told is None else element("p", f"{told}.", class_="shortfall")
 
 
 def command(line: str) -> Markup:

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from blipvino.measure.recall.retrieval_evaluation import MatchingScore, RecallScore, RetrievalEvaluation
 from blipvino.measure.report.charts.charts import Whisker, whiskers
 from blipvino.measure.report.evaluation_tables import interval
-from blipvino.measure.report.page.parts import Section, figure, note, table, typeset
+from blipvino.measure.report.measured_words import words_in
+from blipvino.measure.report.page.parts import Section, figure, note, shortfall_note, table, typeset
 from blipvino.measure.report.recall_tables import agreement_tables, matching_table, recall_table
 from blipvino.metrics.bootstrap import Estimate
 from blipvino.text.markup import Markup, element, join
@@ -24,8 +25,9 @@ def recall_and_matching(evaluation: RetrievalEvaluation) -> Section:
         f"their embeddings and with the {evaluation.options.candidates} most similar put in order by matching; "
         f"{data.claims:,} claims about the images are judged by matching."
     )
-    parts = [element("p", told), _chart(evaluation), table(recall_table(evaluation)), table(matching_table(evaluation))]
-    parts += [table(each) for each in agreement_tables(evaluation)]
+    contents = [recall_table(evaluation), matching_table(evaluation), *agreement_tables(evaluation)]
+    missing = shortfall_note(data.shortfall(evaluation.options))
+    parts = [missing, element("p", told), _chart(evaluation), *map(table, contents), table(words_in(contents))]
     return Section("accuracy", "Accuracy", join([*parts, note(_about_intervals(evaluation))]))
 
 

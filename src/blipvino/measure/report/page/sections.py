@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
+from blipvino.graphs.terms import terms_of, terms_table
 from blipvino.machine.record import machine_rows
 from blipvino.measure.cost import Cost
 from blipvino.measure.recall.retrieval_evaluation import RetrievalEvaluation
@@ -26,15 +28,15 @@ from blipvino.text.units import megabytes, milliseconds
 def sections(report: Report) -> list[Section]:
     """All sections that there are, in their order."""
     made: tuple[Callable[[Report], Section | None], ...] = (
-        sizes,
-        latency,
+        samples,
         accuracy,
         confidence,
-        layers,
+        sizes,
+        latency,
         search,
-        samples,
-        environment,
         reproduce,
+        environment,
+        layers,
     )
     return [section for one in made if (section := one(report)) is not None]
 
@@ -53,7 +55,9 @@ def sizes(report: Report) -> Section:
     ]
     chart = paired_bars("Weights of each graph", cost.names, pairs)
     told = "Weights of each graph, in millions of bytes."
-    body = [legend(cost.names), figure(chart, told), table(size_table(cost)), note(_about_sizes(cost))]
+    treatments = report.bundle.manifest.recipe.treatments
+    terms = terms_of({size.name: treatments[size.name] for size in cost.graph_sizes if size.name in treatments})
+    body = [legend(cost.names), figure(chart, told), table(terms), table(size_table(cost)), note(_about_sizes(cost))]
     return Section("sizes", "Size", join(body))
 
 
@@ -99,10 +103,16 @@ def search(report: Report) -> Section | None:
     if record is None:
         return None
     ending, *graphs = search_summary(record)
+    tried = [str(treatment) for trial in record.trials for treatment in trial.treatments.values()]
+    known = terms_of(report.bundle.manifest.recipe.treatments).rows  # which the section on sizes has explained
+    terms = terms_table((), tried)
+    terms = replace(terms, rows=tuple(row for row in terms.rows if row not in known))
     listed = element("ul", *(element("li", line.strip()) for line in graphs))
     told = note("A drop is in points, with its 95% interval. The manifest has accuracies and times of every trial.")
     return Section(
-        "search", "Search for the recipe", join([element("p", ending), listed, table(search_table(record)), told])
+        "search",
+        "Search for the recipe",
+        join([element("p", ending), listed, table(search_table(record)), table(terms) if terms.rows else None, told]),
     )
 
 

@@ -4,6 +4,7 @@ import { byId, element } from "./elements.js";
 import { size } from "./words.js";
 
 const fieldset = byId("models");
+const RECIPES = "A recipe, such as int8, tells how a model was compressed: to numbers of 8 bits, say. An original has 16.";
 let models = [];
 
 /** What the server told of its models. Those that make texts may be chosen where they are several. */
@@ -17,6 +18,9 @@ export function setModels(told) {
     const [name, more] = [model.name, model.detail].map((textContent) => element("span", { textContent }));
     more.className = "detail";
     fieldset.append(element("label", { className: "check" }, model.box, name, more));
+  }
+  if (models.some((model) => model.compressed)) {
+    fieldset.append(element("p", { className: "detail", textContent: RECIPES }));
   }
   fieldset.hidden = models.length < 2;
 }
@@ -32,8 +36,8 @@ export function chosen(task) {
 export const whenChosen = (listener) => fieldset.addEventListener("change", listener);
 
 function detail({ name, recipe, compressed, bytes }) {
-  const kind = compressed ? recipe : "original";
-  return kind === name ? size(bytes) : `${kind}, ${size(bytes)}`;
+  const kind = compressed ? `recipe ${recipe}` : "original";
+  return `${kind}, ${size(bytes)}`;
 }
 
 /** The first, and beside it, where there is one, the same checkpoint compressed, or uncompressed. */
