@@ -44,6 +44,15 @@ def test_pictures_show_the_image_above_the_text(bundle, photo, tmp_path):
         assert picture.height > picture.width > 96
 
 
+def test_a_picture_replaces_no_image_that_is_looked_at(bundle, photo, tmp_path):
+    before = photo.read_bytes()
+    (link := tmp_path / "link.png").symlink_to(photo)
+    for images, picture in ((photo, photo), (photo.parent, photo), (photo, link)):
+        told = run("caption", bundle, images, "--picture", picture, code=2)
+        assert f"--picture {picture} would replace an image that is looked at" in told.stderr
+    assert photo.read_bytes() == before
+
+
 def test_texts_that_were_cut_off_are_marked(bundle, photo):
     assert run("caption", bundle, photo, "--max-new-tokens", 2).stdout.endswith("…\n")
     (row,) = json.loads(run("caption", bundle, photo, "--max-new-tokens", 2, "--json").stdout)

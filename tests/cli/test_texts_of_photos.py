@@ -61,7 +61,7 @@ def test_bad_lines_of_standard_input_are_told_and_passed_over(bundle, photo, tmp
     options = ("--sidecar", "txt", "--sidecar", "xmp", "--write-metadata", "--sidecar-name", "full", "--skip-existing")
     process = run("caption", bundle, "-", tmp_path, *options, code=3, input=lines, cwd=tmp_path)
     assert process.stderr.splitlines()[:2] == [
-        "blipvino: a\\x00b.jpg: no such image file",
+        "blipvino: a\\x00b.jpg: has a NUL in it; give one path a line (find without -print0)",
         f"blipvino: {'x' * 300}.jpg: no such image file: the name is too long for one",
     ]
     assert process.stderr.endswith("2 of 4 images could not be read\n")

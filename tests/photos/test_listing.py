@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from blipvino.errors import InputError
 from blipvino.photos.listing import list_photos, names_one_file, natural_key
 
 
@@ -81,6 +82,16 @@ def test_standard_input_names_files_and_folders_line_by_line(album):
     assert names("-", "img10.jpg", lines=lines) == [
         *("img2.jpg", *ALL[5:7], "*.jpg", os.fsdecode(b"odd \xff.jpg"), "img10.jpg")
     ]
+
+
+def test_names_that_are_parted_by_nul_are_told_from_lines(album):
+    (told,) = list_photos(["-"], [b"img2.jpg\0img10.jpg\0"])
+    assert "has a NUL in it; give one path a line" in str(told.error)
+
+
+def test_an_empty_name_is_not_the_folder_at_work(album):
+    with pytest.raises(InputError, match="name of an image is empty"):
+        list_photos(["img2.jpg", ""])
 
 
 def test_the_next_line_is_read_when_the_next_image_is_asked_for():

@@ -60,6 +60,36 @@ def test_more_of_them_are_never_worse_and_no_batch_changes_them(tiny_captioner):
     assert draw(3, images=iter(IMAGES[:2])) == draw(3)[:2]
 
 
+class Arriving:
+    """Images of which none arrives before the caption of the one before it is taken."""
+
+    def __init__(self, images):
+        self.images = iter(images)
+        self.waits = True
+
+    def has_arrived(self):
+        return not self.waits
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        assert not self.waits, "it is waited for while there are captions to be made"
+        self.waits = True
+        return next(self.images)
+
+
+def test_a_caption_does_not_wait_for_the_next_image(tiny_captioner):
+    expected = best_captions(tiny_captioner.exact, Favouring(), IMAGES, best_of=2, **DRAWING)
+    arriving = Arriving(IMAGES)
+    found = best_captions(tiny_captioner.exact, Favouring(), arriving, best_of=2, **DRAWING)
+    for best in expected:
+        arriving.waits = False
+        assert next(found).best.text == best.best.text
+    arriving.waits = False
+    assert next(found, None) is None
+
+
 def test_a_prompt_begins_them_all(tiny_captioner):
     (found,) = best_captions(tiny_captioner.exact, Favouring(), IMAGES[:1], prompt="a large red", **DRAWING)
     assert all(made.text.startswith("a large red") for made in found.candidates)

@@ -256,7 +256,13 @@ def _chosen(ranking: Ranking, min_confidence: float) -> tuple[str, None, Surenes
 
 def _in_order(reader: _Reader, texts: Iterator[Texts], questions: Sequence[str | None]) -> Iterator[ImageText]:
     """Put the texts of each readable image in their place among those that could not be read."""
-    for image_texts in texts:
+    while True:
+        yield from reader.unreadable(questions)
+        if not reader.pending and not reader.look_on():
+            continue  # one more is unreadable, which is told before the next is waited for
+        image_texts = next(texts, None)
+        if image_texts is None:
+            break
         yield from reader.unreadable(questions)
         path, _ = reader.pending.popleft()
         for number, (question, (text, reason, sureness)) in enumerate(zip(questions, image_texts, strict=True)):
@@ -282,25 +288,42 @@ class _Reader(Iterator[Pixels]):
         self.pending: deque[tuple[Path, ImageError | None]] = deque()
 
     def has_arrived(self) -> bool:
-        """Whether the next image, or the end, is there."""
-        return bool(self._waiting) or self._have_arrived()
+        """Whether the next image that can be read, or the end, is there; those before it that cannot are set aside."""
+        while self._waiting or self._have_arrived():
+            if self.look_on():
+                return True
+        return False
+
+    def look_on(self) -> bool:
+        """Wait for one more image: whether it can be read, or there is none. Else it is set aside, in ``pending``."""
+        return not isinstance(self._look(), ImageError)
 
     def __next__(self) -> Pixels:
         """The next image that can be read."""
         while True:
-            while len(self._waiting) < AHEAD and (not self._waiting or self._have_arrived()):
-                image = next(self._images, None)
-                if image is None:
-                    break
-                self._waiting.append((image.path, self._pool.submit(self._read, image)))
-            if not self._waiting:
+            found = self._look()
+            if found is None:
                 raise StopIteration
-            path, reading = self._waiting.popleft()
-            found = reading.result()
             if not isinstance(found, ImageError):
+                path, _ = self._waiting.popleft()
                 self.pending.append((path, None))
                 return found
+
+    def _look(self) -> Pixels | ImageError | None:
+        """The next image, which is waited for; None at the end. One that cannot be read is set aside."""
+        while len(self._waiting) < AHEAD and (not self._waiting or self._have_arrived()):
+            image = next(self._images, None)
+            if image is None:
+                break
+            self._waiting.append((image.path, self._pool.submit(self._read, image)))
+        if not self._waiting:
+            return None
+        path, reading = self._waiting[0]
+        found = reading.result()
+        if isinstance(found, ImageError):
+            self._waiting.popleft()
             self.pending.append((path, found))
+        return found
 
     def close(self) -> None:
         """Read no more."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 
 from blipvino.cli.arrivals import Arrivals, Peeked
 from blipvino.cli.image_texts import AHEAD, ImageText
@@ -42,11 +43,14 @@ def show_texts(inputs: Sequence[str], questions: Sequence[str], options: ImageTe
     if describer is not None and len(questions) > 1:
         raise InputError("a sidecar and an image's description take one answer each; ask one question with them")
     listed = list_photos(inputs)
+    if options.picture is not None and options.picture.exists():
+        listed = _others(listed, options.picture)
     if describer is not None:
         listed = _undescribed(listed, describer, tally)
-    photos = Peeked(Arrivals(listed, AHEAD) if STANDARD_INPUT in inputs else listed)
+    from_input = STANDARD_INPUT in inputs
+    photos = Peeked(Arrivals(listed, AHEAD) if from_input else listed)
     first = photos.peek()
-    if first is not None and first.error is not None and photos.holds_one:
+    if first is not None and first.error is not None and not from_input and photos.holds_one:
         raise first.error
     if first is not None:  # else standard input is empty, or all is done: no model is needed
         texts = make(photos)
@@ -54,6 +58,25 @@ def show_texts(inputs: Sequence[str], questions: Sequence[str], options: ImageTe
         if options.picture is not None:
             write_picture(tally, options.picture)
     print_summary(tally, options.scores)
+
+
+def _others(photos: Iterator[Listed], picture: Path) -> Iterator[Listed]:
+    """The photos.
+
+    Raises:
+        InputError: one of them is the file that the picture would replace.
+    """
+    for photo in photos:
+        if _is_same(photo.path, picture):
+            raise InputError(f"--picture {picture} would replace an image that is looked at; give another name")
+        yield photo
+
+
+def _is_same(photo: Path, picture: Path) -> bool:
+    try:
+        return photo.samefile(picture)
+    except (OSError, ValueError):  # there is none, or it can be no path at all
+        return False
 
 
 def _undescribed(photos: Iterator[Listed], describer: Describer, tally: Tally) -> Iterator[Listed]:

@@ -6,13 +6,13 @@ import glob
 import os
 import re
 import stat
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
-from blipvino.errors import ImageError
+from blipvino.errors import ImageError, InputError
 from blipvino.files.image_files import IMAGE_SUFFIXES
+from blipvino.files.standard_input import standard_input_lines
 
 STANDARD_INPUT = "-"
 """Stands for the paths that standard input has, one a line."""
@@ -51,16 +51,24 @@ def list_photos(inputs: Iterable[str], lines: Iterable[bytes] | None = None) -> 
         inputs: files, folders, patterns, and `STANDARD_INPUT`.
         lines: of standard input, each a file or a folder; by default the process's.
 
-    Yields:
+    Returns:
         Images; in place of a folder that cannot be read, or of a name behind which no image is, an error.
+
+    Raises:
+        InputError: a name is empty, as that of a shell's variable that is not set, and would be the working folder's.
     """
+    named = list(inputs)
+    if "" in named:
+        raise InputError('the name of an image is empty (""); expected a file, a folder, a pattern, or -')
+    return _listed(named, lines)
+
+
+def _listed(inputs: Iterable[str], lines: Iterable[bytes] | None) -> Iterator[Listed]:
     listing = _Listing()
     for text in inputs:
         if text == STANDARD_INPUT:
-            for line in sys.stdin.buffer if lines is None else lines:
-                name = os.fsdecode(line.rstrip(b"\r\n"))
-                if name:
-                    yield from listing.named(Path(name))
+            for line in standard_input_lines() if lines is None else lines:
+                yield from listing.line(line)
         elif is_pattern(text):
             yield from listing.matching(text)
         else:
@@ -103,6 +111,16 @@ class _Listing:
             yield from self._folder(path)
         elif not _is_sidecar(path):
             yield from self._file(path)
+
+    def line(self, line: bytes) -> Iterator[Listed]:
+        """What a line of standard input names; nothing, if it is empty."""
+        name = os.fsdecode(line.rstrip(b"\r\n"))
+        if "\0" in name:
+            yield Listed(
+                Path(name), ImageError(f"{name}: has a NUL in it; give one path a line (find without -print0)")
+            )
+        elif name:
+            yield from self.named(Path(name))
 
     def matching(self, pattern: str) -> Iterator[Listed]:
         """The images that a pattern matches, and those of the folders that it matches."""

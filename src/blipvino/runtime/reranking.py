@@ -17,6 +17,7 @@ import numpy as np
 from blipvino.arrays import FloatArray
 from blipvino.checks import integer
 from blipvino.errors import InputError
+from blipvino.runtime.arriving import arrival_of
 from blipvino.runtime.blip import Blip
 from blipvino.runtime.decoding.generated import Generated
 from blipvino.runtime.features import ImageFeatures
@@ -85,21 +86,34 @@ def best_captions(
         raise InputError("do_sample is False, expected True: of an image there is but one likeliest caption to choose")
     blip.components.request(prompt, count, False, options)  # what is not allowed is refused now
     read: deque[Image] = deque()
-    features = blip.feature_stream(_noted(streamed_images(images), read), batch_size=batch_size)
+    features = blip.feature_stream(_Noted(streamed_images(images), read), batch_size=batch_size)
     return _best_captions(blip, matcher, features, read, count, prompt, least, options)
 
 
-def _noted(images: Iterator[Image], read: deque[Image]) -> Iterator[Image]:
+class _Noted(Iterator[Image]):
     """The images, each kept for the matcher as it is read.
 
-    Raises:
-        InputError: one is no image but features.
+    Args:
+        images: that may know whether the next has arrived.
+        read: where they are kept.
     """
-    for image in images:
+
+    def __init__(self, images: Iterator[Image], read: deque[Image]) -> None:
+        self.has_arrived = arrival_of(images)
+        self._images = images
+        self._read = read
+
+    def __next__(self) -> Image:
+        """The next.
+
+        Raises:
+            InputError: it is no image but features.
+        """
+        image = next(self._images)
         if isinstance(image, ImageFeatures):
             raise InputError("ImageFeatures are one model's alone, and two look here: give the image itself")
-        read.append(image)
-        yield image
+        self._read.append(image)
+        return image
 
 
 def _best_captions(
