@@ -259,6 +259,13 @@ def test_no_weights(folder):
         load_checkpoint(folder)
 
 
+def test_a_bundle_is_no_checkpoint(folder):
+    (folder / WEIGHTS).unlink()
+    (folder / "manifest.json").touch()
+    with pytest.raises(CheckpointError, match="is a bundle, made already; expected the checkpoint"):
+        load_checkpoint(folder)
+
+
 def test_only_a_pickle_says_how_to_convert_it(folder, tiny_model):
     (folder / WEIGHTS).unlink()
     torch.save(tiny_model.state_dict(), folder / "pytorch_model.bin")

@@ -51,7 +51,8 @@ def test_a_checkpoint_in_place_of_a_bundle_is_kept_listed_and_removed(tiny_vqa, 
     assert listed["total_bytes"] == sum(entry["bytes"] for entry in listed["entries"])
     name = os.path.basename(bundle["path"])  # noqa: PTH119
     assert name[:20] in invoke(app, ["cache", "--cache", str(kept)]).stdout
-    removed = json.loads(invoke(app, ["cache", "--cache", str(kept), "--remove", name, "--json"]).stdout)
+    assert "begin with 'answer'; give more" in str(refused("cache", "--cache", kept, "--remove", "answer"))
+    removed = json.loads(invoke(app, ["cache", "--cache", str(kept), "--remove", f"{name[:-4]}…", "--json"]).stdout)
     assert removed["removed_bundles"] == removed["removed"] == 1 and removed["freed_bytes"] == bundle["bytes"]
     assert list(kept.glob("*.blob"))
     assert run("cache", "--cache", kept, "--clear", "--older-than", 1).stdout.startswith(
@@ -65,5 +66,6 @@ def test_a_checkpoint_in_place_of_a_bundle_is_kept_listed_and_removed(tiny_vqa, 
 def test_what_has_no_effect_or_is_not_there_is_refused(tmp_path):
     assert "--older-than has no effect" in str(refused("cache", "--cache", tmp_path, "--older-than", 3))
     assert "give one of them" in str(refused("cache", "--cache", tmp_path, "--clear", "--remove", "x"))
-    assert "holds nothing called x" in str(refused("cache", "--cache", tmp_path, "--remove", "x"))
+    assert "holds nothing called 'x'" in str(refused("cache", "--cache", tmp_path, "--remove", "x"))
+    assert "holds nothing called ''" in str(refused("cache", "--cache", tmp_path, "--remove", ""))
     assert "expected days" in str(refused("cache", "--cache", tmp_path, "--clear", "--older-than", -1))

@@ -162,6 +162,7 @@ def test_a_folder_is_forgotten(retrieval_bundle, scenes, tmp_path, capsys, cache
         (("search", "{index}", "x", "--no-rerank", "--rerank", "3"), "--rerank has no effect with --no-rerank"),
         (("search", "{index}", "x", "--open"), "has no effect without --html"),
         (("search", "{index}", "x", "--html", "none/page.html"), "none is not a folder"),
+        (("search", "{index}", "x", "--html", "photo.jpg"), "photo.jpg: a page is an HTML file; give a name that ends"),
         (("search", "{index}", "x", "--no-cache", "--cache", "c"), "--cache has no effect with --no-cache"),
         (("index", "f", "-o", "{index}", "--forget", "g"), "one after the other"),
         (("index", "-o", "{index}", "--forget", "g", "--again"), "--again has no effect with --forget"),

@@ -98,6 +98,15 @@ def test_a_wrong_call_is_one_line_and_status_2(arguments, says):
     assert ended.stderr.startswith("blipvino: ") and says in ended.stderr
 
 
+def test_a_file_whose_name_begins_as_an_option_does_is_told_how_to_be_named(tmp_path, monkeypatch):
+    (tmp_path / "-dash.jpg").touch()
+    monkeypatch.chdir(tmp_path)
+    arguments = ["caption", "bundle", "-dash.jpg"]
+    monkeypatch.setattr(sys, "argv", ["blipvino", *arguments])
+    told = CliRunner().invoke(app, arguments, prog_name="blipvino").stderr
+    assert told.startswith("blipvino: No such option: -d; the file of that name is ./-dash.jpg; `blipvino caption")
+
+
 def test_without_a_verb_there_is_help():
     ended = CliRunner().invoke(app, [])
     assert "Commands" in ended.output and "lists what there is" not in ended.output

@@ -240,6 +240,11 @@ def test_one_folder_under_two_names_is_one(tmp_path, index, folder, model):
     assert changes(update_index(index, [tmp_path / "link", folder / ".." / "photos"], model)) == {"unchanged": 3}
 
 
+def test_a_file_is_no_folder(index, folder, model):
+    with pytest.raises(RetrievalError, match="is a file; expected a folder, such as"):
+        update_index(index, [next(folder.glob("*.png"))], model)
+
+
 def test_an_emptied_folder_is_not_taken_for_deleted_photos(tmp_path, index, folder, model):
     photo(tmp_path / "other" / "x.png", "yellow")
     update_index(index, [tmp_path / "other"], model)

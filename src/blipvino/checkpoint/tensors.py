@@ -23,6 +23,8 @@ __all__ = ["CONFIG_FILE", "INDEX_FILE", "WEIGHTS_FILE", "Checkpoint", "load_chec
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
 INDEX_FILE = "model.safetensors.index.json"
+_BUNDLE_MANIFEST = "manifest.json"
+"""Which bundles have, and checkpoints have not."""
 
 # safetensors' names of the types that numpy has. BF16 is read as uint16 and widened.
 _DTYPES = {
@@ -310,6 +312,8 @@ def _stored_tensors(folder: Path, source: str, architecture: str) -> dict[str, _
             f"{source}: only pytorch_model.bin in {folder}, expected {WEIGHTS_FILE}; convert it once, with torch and "
             f'transformers installed: python -c "{recipe}.save_pretrained({str(folder)!r})"'
         )
+    if (folder / _BUNDLE_MANIFEST).is_file():
+        raise CheckpointError(f"{source}: is a bundle, made already; expected the checkpoint that it was made from")
     raise CheckpointError(
         f"{source}: no {WEIGHTS_FILE} in {folder}; save it with transformers' save_pretrained. A hub repository with "
         "only pytorch_model.bin often has a converted copy as a pull request: load it with revision 'refs/pr/N'"

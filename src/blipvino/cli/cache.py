@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 from math import inf
@@ -31,7 +31,11 @@ OlderThanOption = Annotated[
 ]
 RemoveOption = Annotated[
     list[str] | None,
-    typer.Option("--remove", metavar="NAME", help="Remove one: a bundle's name or a compiled graph's, as listed."),
+    typer.Option(
+        "--remove",
+        metavar="NAME",
+        help="Remove one: a bundle's name or a compiled graph's, as listed, or how it begins.",
+    ),
 ]
 
 app = typer.Typer()
@@ -95,16 +99,24 @@ def _unused(kept: _Kept, days: float | None) -> _Kept:
 
 
 def _named(kept: _Kept, names: Sequence[str], folder: Path) -> _Kept:
-    """What has one of these names.
+    """What has one of these names, or the one name that begins so: narrow terminals cut names off.
 
     Raises:
-        InputError: nothing has one of them.
+        InputError: nothing has one of them, or several begin so.
     """
     known = {*map(_name_of, kept.graphs), *map(_name_of, kept.bundles)}
-    for name in names:
-        if name not in known:
-            raise InputError(f"{folder} holds nothing called {name}; `blipvino cache` lists what there is")
-    return kept.where(lambda each: _name_of(each) in names)
+    meant = {_whole_name(name, known, folder) for name in names}
+    return kept.where(lambda each: _name_of(each) in meant)
+
+
+def _whole_name(name: str, known: Set[str], folder: Path) -> str:
+    begun = name.removesuffix("…")
+    found = [name] if name in known else [each for each in known if begun and each.startswith(begun)]
+    if not found:
+        raise InputError(f"{folder} holds nothing called {name!r}; `blipvino cache` lists what there is")
+    if len(found) > 1:
+        raise InputError(f"{len(found)} names in {folder} begin with {begun!r}; give more of the one that is meant")
+    return found[0]
 
 
 def _name_of(each: CacheEntry | KeptBundle) -> str:

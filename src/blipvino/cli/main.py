@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from io import TextIOWrapper
 from types import FrameType
 from typing import Annotated, Any, NoReturn
@@ -80,8 +81,14 @@ def _refused(error: Any) -> Exception:
         return refused
     reason = " ".join(error.format_message().split()).removesuffix(".").replace(": Value error, ", ": ")
     command = "blipvino" if error.ctx is None else error.ctx.command_path
-    print_error(f"{reason}; `{command} --help` lists what there is")
+    print_error(f"{reason}; {_way_out(sys.argv[1:])}`{command} --help` lists what there is")
     return typer.Exit(2)
+
+
+def _way_out(arguments: Sequence[str]) -> str:
+    """How a file is named whose name begins as an option does, if there is one of such a name."""
+    named = next((text for text in arguments if text.startswith("-") and os.path.lexists(text)), None)
+    return "" if named is None else f"the file of that name is ./{named}; "
 
 
 app = typer.Typer(

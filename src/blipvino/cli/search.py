@@ -26,8 +26,8 @@ from blipvino.cli.options import (
 from blipvino.cli.output import console, print_error, print_json
 from blipvino.cli.retriever_loading import ModelOptions
 from blipvino.cli.unused_options import refuse_unused
-from blipvino.errors import InputError, OutputError
-from blipvino.files.atomic import write_text
+from blipvino.errors import InputError
+from blipvino.files.atomic import check_html, write_text
 from blipvino.machine.devices import CPU
 from blipvino.text.printable import printable
 
@@ -89,8 +89,8 @@ def search(
         refuse_unused(context, ("rerank", "keep_mb"), "with --no-rerank")
     if html is None:
         refuse_unused(context, ("show",), "without --html, which makes the page")
-    elif not html.parent.is_dir():
-        raise OutputError(f"{html}: {html.parent} is not a folder; create it first")
+    else:
+        check_html(html)
     with PhotoIndex(index) as opened:
         model = ModelOptions(bundle, precision, arithmetic, device, cache, no_cache).load(context, index)
         options = SearchOptions(hits, 0 if no_rerank else rerank, keep_mb * 10**6)

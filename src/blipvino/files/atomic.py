@@ -46,6 +46,18 @@ def check_png(path: Path) -> None:
         raise OutputError(f"{path}: {path.parent} is not a folder; create it first")
 
 
+def check_html(path: Path) -> None:
+    """Refuse a page's path before the work that it would show: a photo that was meant is not replaced.
+
+    Raises:
+        OutputError: it is not named ``.html``, or its folder does not exist.
+    """
+    if path.suffix.lower() not in (".html", ".htm"):
+        raise OutputError(f"{path}: a page is an HTML file; give a name that ends in .html")
+    if not path.parent.is_dir():
+        raise OutputError(f"{path}: {path.parent} is not a folder; create it first")
+
+
 def make_folder(folder: Path) -> None:
     """Make a folder and its parents, where they are not there yet.
 

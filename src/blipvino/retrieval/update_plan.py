@@ -80,6 +80,8 @@ class UpdatePlan:
         Raises:
             RetrievalError: it is no folder, or not one photo is left of those that the index has of it.
         """
+        if folder.is_file():
+            raise RetrievalError(f"{folder}: is a file; expected a folder, such as {folder.parent}")
         if not folder.is_dir():
             raise RetrievalError(
                 f"{folder}: no such folder; if it is gone for good, `blipvino index -o INDEX --forget {folder}` takes "
