@@ -109,9 +109,11 @@ def test_what_stands_in_the_way_is_named(photo):
         text_sidecars().write(photo, "a dog", overwrite=True)
     photo.with_suffix(".txt").rmdir()
     photo.with_suffix(".txt").symlink_to("nowhere/else.txt")
-    with pytest.raises(OutputError, match="cannot be read"):
-        text_sidecars().write(photo, "a dog", overwrite=True)
-    assert photo.with_suffix(".txt").is_symlink()
+    photo.with_name("photo.v2.jpg.xmp").symlink_to("nowhere.xmp")
+    for place in (text_sidecars(), XmpSidecars(FileWriter())):
+        with pytest.raises(OutputError, match=r"cannot be read \(a link that leads nowhere\); move it away to have"):
+            place.write(photo, "a dog", overwrite=True)
+    assert photo.with_suffix(".txt").is_symlink() and photo.with_name("photo.v2.jpg.xmp").is_symlink()
 
 
 @pytest.mark.parametrize("place", [text_sidecars(naming=Naming.full), XmpSidecars(FileWriter())])

@@ -36,7 +36,8 @@ def one_writer(folder: Path, lock_name: str, holder_name: str, refusal: type[Bli
         raise refusal(f"{folder}: {who} is writing it; wait until that has ended") from error
     except (OSError, NotImplementedError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
-        raise refusal(f"{folder}: cannot be locked to be written ({reason}); put it on another disk") from error
+        way_out = "allow it to be written" if isinstance(error, PermissionError) else "put it on another disk"
+        raise refusal(f"{folder}: cannot be locked to be written ({reason}); {way_out}") from error
     try:
         _say_who(folder / holder_name)
         yield

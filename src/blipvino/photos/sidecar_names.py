@@ -102,3 +102,10 @@ class SidecarNames:
     def stem(self, photo: Path) -> Path:
         """The sidecar that is called after the stem."""
         return photo.with_name(photo.stem + self._suffix)
+
+
+def unreadable_sidecar(path: Path, error: OSError) -> OutputError:
+    """What is said of something that stands where a sidecar would be, and cannot be read."""
+    leads_nowhere = path.is_symlink() and isinstance(error, FileNotFoundError)
+    reason = "a link that leads nowhere" if leads_nowhere else error.strerror
+    return OutputError(f"{path}: cannot be read ({reason}); move it away to have a new one written")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from blipvino.errors import OutputError
 from blipvino.files.beside import FileWriter, take_snapshot
-from blipvino.photos.sidecar_names import Naming, SidecarNames
+from blipvino.photos.sidecar_names import Naming, SidecarNames, unreadable_sidecar
 
 
 class TextSidecars:
@@ -34,7 +34,7 @@ class TextSidecars:
         except FileNotFoundError:
             return False
         except OSError as error:
-            raise OutputError(f"{path}: cannot be read ({error.strerror})") from error
+            raise unreadable_sidecar(path, error) from error
 
     def write(self, photo: Path, text: str, *, overwrite: bool) -> Path | None:
         """See `blipvino.photos.places.Place`."""
@@ -45,7 +45,7 @@ class TextSidecars:
         try:
             old = take_snapshot(path)
         except OSError as error:
-            raise OutputError(f"{path}: cannot be read ({error.strerror})") from error
+            raise unreadable_sidecar(path, error) from error
         if old.content.strip() == content.strip():
             return None
         if old.content.strip() and not overwrite:

@@ -7,7 +7,7 @@ from pathlib import Path
 from blipvino.errors import OutputError
 from blipvino.files.beside import FileWriter, Snapshot, take_snapshot
 from blipvino.files.image_files import IMAGE_SUFFIXES
-from blipvino.photos.sidecar_names import RAW_AND_FILM_SUFFIXES, Naming, SidecarNames
+from blipvino.photos.sidecar_names import RAW_AND_FILM_SUFFIXES, Naming, SidecarNames, unreadable_sidecar
 from blipvino.photos.xmp import XmpTexts, new_xmp, read_xmp, with_texts
 
 
@@ -37,6 +37,8 @@ class XmpSidecars:
         if not _is_there(path) and self._files.create(path, new_xmp(both)):
             return path
         old = self._read(path)
+        if old is None and path.is_symlink():
+            raise unreadable_sidecar(path, FileNotFoundError())
         if old is None:
             raise OutputError(f"{path}: was changed by another program meanwhile, and is left as it is")
         found = _texts(old, path)
@@ -63,7 +65,7 @@ class XmpSidecars:
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise OutputError(f"{path}: cannot be read ({error.strerror})") from error
+            raise unreadable_sidecar(path, error) from error
 
 
 def _is_there(path: Path) -> bool:
