@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator
 from dataclasses import fields
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from blipvino.checkpoint.architectures import answers_questions
 from blipvino.cli.image_texts import ImageText, answer_images, split_inputs
 from blipvino.cli.looked_ahead import LookedAhead
 from blipvino.cli.options import (
@@ -19,7 +21,9 @@ from blipvino.cli.options import (
 from blipvino.cli.texts_of_photos import show_texts
 from blipvino.cli.unused_options import refuse_unused
 from blipvino.data.answers import read_answers
+from blipvino.errors import InputError
 from blipvino.photos.listing import Listed
+from blipvino.runtime.blip import Blip
 from blipvino.runtime.decoding.generation_options import GenerationOptions
 
 InputsArgument = Annotated[
@@ -52,7 +56,18 @@ def ask(
 
     def answered(listed: Iterator[Listed]) -> Generator[ImageText]:
         ahead = LookedAhead(listed)
-        blip = options.load_model(bundle, ahead.paths)
+        blip = options.load_model(bundle, ahead.paths, _check_answers)
         return answer_images(blip, ahead, questions, choice, options.generation, options.least)
 
     show_texts(images, questions, options, answered)
+
+
+def _check_answers(architecture: str, checkpoint: Path) -> None:
+    """Refuse a checkpoint that answers no questions.
+
+    Raises:
+        InputError: it answers none.
+    """
+    Blip._check_kind(architecture, checkpoint)
+    if not answers_questions(architecture):
+        raise InputError(f"{checkpoint}: this checkpoint captions only; answers need a checkpoint such as blip-vqa")

@@ -73,6 +73,7 @@ def calibrate(
     Confidence is then the probability that a text is right, and not that of its being said. No graph is changed.
     """
     from blipvino.optimization.calibrate_confidence import calibrate_confidence, forget_confidence
+    from blipvino.runtime.blip import Blip
 
     if forget:
         unused = ("data", "samples", "seed", "caption_rule", "precision", "arithmetic", "device")
@@ -83,7 +84,7 @@ def calibrate(
         return
     if data is None:
         raise InputError("calibrate needs labelled samples: give --data, such as coco:captions.json,images")
-    bundle = bundle_folder(bundle, quiet=quiet)
+    bundle = bundle_folder(bundle, quiet=quiet, check=Blip._check_kind)
     fits = calibrate_confidence(
         bundle,
         data,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +13,14 @@ if TYPE_CHECKING:
     from blipvino.pretrained.optimized_once import Wanted
 
 
-def bundle_folder(given: Path, *, quiet: bool = False, cache: Path | None = None, wanted: Wanted | None = None) -> Path:
+def bundle_folder(
+    given: Path,
+    *,
+    quiet: bool = False,
+    cache: Path | None = None,
+    wanted: Wanted | None = None,
+    check: Callable[[str, Path], None] | None = None,
+) -> Path:
     """The folder of the bundle.
 
     Args:
@@ -19,10 +28,14 @@ def bundle_folder(given: Path, *, quiet: bool = False, cache: Path | None = None
         quiet: whether optimizing shows no progress.
         cache: where bundles of checkpoints are kept; by default where the user keeps them.
         wanted: how a checkpoint is optimized.
+        check: given a checkpoint's class, and the checkpoint, before the minutes that optimizing it may take; raises
+            where it is of no use.
 
     Raises:
         BlipvinoError: it is neither, or cannot be optimized.
     """
-    from blipvino.pretrained.optimized_once import bundle_of
+    from blipvino.pretrained.optimized_once import Wanted, bundle_of
 
+    if check is not None:
+        wanted = replace(wanted or Wanted(), check=lambda architecture: check(architecture, given))
     return bundle_of(str(given), wanted, cache=cache or default_cache(), show_progress=not quiet).folder

@@ -212,15 +212,21 @@ class ImageTextOptions:
         """
         return checked_confidence(self.min_confidence)
 
-    def load_model(self, bundle: Path, photos: Callable[[], Sequence[Path]]) -> Blip:
+    def load_model(
+        self,
+        bundle: Path,
+        photos: Callable[[], Sequence[Path]],
+        check: Callable[[str, Path], None] = Blip._check_kind,
+    ) -> Blip:
         """The model of a bundle, or of a checkpoint, which is optimized the first time, on the photos that are given.
 
-        Where the cache of compiled graphs cannot be made, it runs without, which is said on standard error.
+        A checkpoint that is of no use is refused before it is optimized, by ``check``. Where the cache of compiled
+        graphs cannot be made, it runs without, which is said on standard error.
 
         Raises:
             BlipvinoError: as of `bundle_of` and `Blip.load`.
         """
-        bundle = bundle_folder(bundle, cache=self.cache, wanted=self._wanted(photos))
+        bundle = bundle_folder(bundle, cache=self.cache, wanted=self._wanted(photos), check=check)
         return Blip.load(bundle, options=self._engine)
 
     def load_retriever(self, bundle: Path) -> BlipRetriever:
@@ -229,7 +235,8 @@ class ImageTextOptions:
         Raises:
             BlipvinoError: as of `bundle_of` and `BlipRetriever.load`.
         """
-        return BlipRetriever.load(bundle_folder(bundle, cache=self.cache), options=self._engine)
+        bundle = bundle_folder(bundle, cache=self.cache, check=BlipRetriever._check_kind)
+        return BlipRetriever.load(bundle, options=self._engine)
 
     @cached_property
     def _engine(self) -> EngineOptions:

@@ -58,12 +58,14 @@ class ModelOptions:
         """
         from blipvino.retrieval.index_manifest import IndexManifest, is_index
         from blipvino.runtime.reading import find_bundle
+        from blipvino.runtime.retriever import BlipRetriever
 
         if self.no_cache:
             refuse_unused(context, ("cache",), "with --no-cache")
         manifest = IndexManifest.read(index) if is_index(index) else None
         if self.bundle is not None:
-            bundle = find_bundle(bundle_folder(self.bundle, cache=self.cache))
+            folder = bundle_folder(self.bundle, cache=self.cache, check=BlipRetriever._check_kind)
+            bundle = find_bundle(folder)
         elif manifest is not None:
             bundle = self._recorded(manifest.bundle.source, index)
         else:
