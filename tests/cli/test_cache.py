@@ -4,9 +4,11 @@ import json
 import os
 
 from command_line import refused, run
+from filelock import FileLock
 from typer.testing import CliRunner
 
 from blipvino.cli.main import app
+from blipvino.files.staging import Stage
 
 
 def test_a_start_fills_the_cache_that_is_named_and_none_without(bundle, photo, tmp_path):
@@ -61,6 +63,18 @@ def test_a_checkpoint_in_place_of_a_bundle_is_kept_listed_and_removed(tiny_vqa, 
     assert list(kept.glob("*.blob"))
     invoke(app, ["cache", "--cache", str(kept), "--clear"])
     assert not list(kept.glob("*.blob"))
+
+
+def test_what_a_killed_process_left_is_cleared_and_what_is_being_made_is_not(tmp_path):
+    bundles = tmp_path / "bundles"
+    left, made = (Stage(bundles / f"{name}-int8-0123456789abcdef", "89abcdef") for name in ("left", "made"))
+    for stage in (left, made):
+        stage.partial.mkdir(parents=True)
+        (stage.partial / "vision.bin").touch()
+    (other := bundles / ".somebody.else").touch()
+    with FileLock(bundles / f".{made.target.name}.{made.token}.lock"):
+        CliRunner().invoke(app, ["cache", "--cache", str(tmp_path), "--clear"])
+        assert [left.partial.exists(), made.partial.exists(), other.exists()] == [False, True, True]
 
 
 def test_what_has_no_effect_or_is_not_there_is_refused(tmp_path):

@@ -77,6 +77,7 @@ def cache(
         going = _named(kept, remove, folder) if remove else _unused(kept, older_than)
         compiled.remove(going.graphs)
         bundles.remove(going.bundles)
+        bundles.tidy()
         _print_removed(going, folder, as_json)
     elif as_json:
         listed = [bundle.to_json() for bundle in kept.bundles]

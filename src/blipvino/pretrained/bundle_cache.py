@@ -29,6 +29,7 @@ from blipvino.progress import Reporter
 
 FOLDER = "bundles"
 _NAME = re.compile(r"[A-Za-z0-9._-]+-[0-9a-f]{16}")
+_HALF_MADE = re.compile(rf"\.({_NAME.pattern})\.[0-9a-f]{{8}}\..+")
 
 
 @dataclass(frozen=True)
@@ -151,6 +152,12 @@ class BundleCache:
                 raise OutputError(
                     f"{error.filename or each.folder}: cannot be removed ({error.strerror}); check its permissions"
                 ) from error
+
+    def tidy(self) -> None:
+        """Remove what killed processes left half-made, which is no bundle; what is being made is not touched."""
+        if self.folder.is_dir():
+            for name in {found[1] for path in self.folder.iterdir() if (found := _HALF_MADE.fullmatch(path.name))}:
+                sweep(self.folder / name)
 
     def _found(self) -> Iterator[KeptBundle]:
         if not self.folder.is_dir():
