@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from blipvino.checkpoint.architectures import retrieves
 from blipvino.cli.browser import open_page
 from blipvino.cli.completion import complete_source
 from blipvino.cli.given_bundle import bundle_folder
@@ -73,6 +74,7 @@ def report(
     from blipvino.measure.evaluation.evaluation_record import RESULTS_FILE
     from blipvino.measure.report.report import ReportOptions
     from blipvino.measure.report.write_report import ReportInputs, write_report
+    from blipvino.runtime.reading import find_bundle
 
     if diagnosis is not None:
         refuse_unused(context, ("diagnose_samples",), "with --diagnosis, which is taken as it is")
@@ -81,7 +83,12 @@ def report(
         refuse_unused(context, evaluated, "with an --evaluation that is complete, which is taken as it is")
     options = ReportOptions(samples, captions, latency_samples, diagnose_samples, max_new_tokens, seed, images)
     inputs = ReportInputs(original, evaluation, diagnosis)
-    made = write_report(bundle_folder(bundle, quiet=quiet), output, data, options, inputs, show_progress=not quiet)
+    folder = bundle_folder(bundle, quiet=quiet)
+    if retrieves(find_bundle(folder).manifest.architecture):
+        refuse_unused(context, ("samples", "captions", "max_new_tokens"), "with a bundle for retrieval")
+    else:
+        refuse_unused(context, ("images",), "without a bundle for retrieval")
+    made = write_report(folder, output, data, options, inputs, show_progress=not quiet)
     if as_json:
         print_json({"report": str(output), **made.cost.to_json(), "evaluation": made.evaluation.to_json()})
     else:
