@@ -125,13 +125,12 @@ TOO_MUCH = [
 ]
 
 
-@pytest.mark.parametrize(("path", "fields", "message"), TOO_MUCH, ids=str)
+@pytest.mark.parametrize(("path", "fields", "message"), TOO_MUCH, ids=range(len(TOO_MUCH)))
 def test_no_image_is_decoded_for_what_is_refused(client, path, fields, message):
     """The image is none: what is said is about the rest, which was looked at before."""
     response = client.post(path, json={"image": "!!!", **fields})
     assert response.status_code == 422
     assert message in response.json()["error"]["message"]
-    assert client.post(path, json={"image": "!!!", "text": "a"}).json()["error"]["param"] != "images"
 
 
 def test_nor_by_other_protocols(client):
