@@ -9,6 +9,7 @@ import sys
 from collections.abc import Generator, Iterable, Iterator
 from typing import TypeVar
 
+from rich import get_console
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
@@ -26,7 +27,8 @@ class Reporter:
     def __init__(self, show: bool = True, brief: bool = False) -> None:
         self.show = show
         self._brief = brief
-        self._console = Console(stderr=True, quiet=not show)
+        # In a notebook, too, as text: its widgets ask for a package of their own, and stay where nothing is shown.
+        self._console = Console(stderr=True, quiet=not show, force_jupyter=False)
 
     def say(self, message: str) -> None:
         """Print one line."""
@@ -39,6 +41,9 @@ class Reporter:
 
     def track(self, items: Iterable[Item], description: str, total: int | None) -> Generator[Item]:
         """Yield the items under a progress bar; a total of None is not known."""
+        if not self.show:
+            yield from items
+            return
         columns = (
             TextColumn("{task.description}"),
             BarColumn(),
@@ -46,7 +51,7 @@ class Reporter:
             TimeElapsedColumn(),
             TimeRemainingColumn(),
         )
-        with Progress(*columns, console=self._console, transient=self._brief, disable=not self.show) as progress:
+        with Progress(*columns, console=self._console, transient=self._brief) as progress:
             yield from progress.track(items, total=total, description=description)
 
     @contextlib.contextmanager
@@ -55,8 +60,11 @@ class Reporter:
         log = logging.getLogger(name)
         level = log.level
         log.setLevel(logging.WARNING)
+        console = get_console()  # which libraries' bars are drawn on
+        is_jupyter, console.is_jupyter = console.is_jupyter, False
         try:
             with contextlib.redirect_stdout(sys.stderr if self.show and not self._brief else io.StringIO()):
                 yield
         finally:
             log.setLevel(level)
+            console.is_jupyter = is_jupyter
