@@ -8,7 +8,7 @@ AXE := 4.14.1
 MERMAID := 11.6.0
 IFRAME_WORKER := 1.0.4
 
-.PHONY: demo browser docs test test-all lint distributions sbom audit bench train-demo clean
+.PHONY: demo browser docs notebooks test test-all lint distributions sbom audit bench train-demo clean
 
 demo: .venv/ready
 	.venv/bin/blipvino demo --output out/demo --open
@@ -33,9 +33,13 @@ test-all: test
 docs: .venv-dev/ready
 	NO_MKDOCS_2_WARNING=1 $(DEV) -m mkdocs build --strict
 
+# The notebooks, run from top to bottom on the demo models and saved with what they show.
+notebooks: .venv-dev/ready
+	$(DEV) -m website.notebook_runs
+
 lint: .venv-dev/ready
-	.venv-dev/bin/ruff check src tests benchmarks training website
-	.venv-dev/bin/ruff format --check src tests benchmarks training website
+	.venv-dev/bin/ruff check src tests benchmarks training website notebooks
+	.venv-dev/bin/ruff format --check src tests benchmarks training website notebooks
 	.venv-dev/bin/mypy
 	.venv-dev/bin/lint-imports
 

@@ -11,6 +11,8 @@ from mkdocs.structure.pages import Page
 
 from website.command_pages import command_page
 from website.http_pages import http_page
+from website.notebook_pages import notebook_page
+from website.notebook_runs import NAMES, saved
 
 ROOT = Path(__file__).parents[1]
 _SEARCH = 'data-md-component="search" role="dialog"'
@@ -41,6 +43,11 @@ def on_files(files: Files, *, config: MkDocsConfig) -> Files:
     }
     for name, text in made.items():
         files.append(File.generated(config, name, content=text))
+    for notebook in NAMES:
+        page = notebook_page(saved(notebook))
+        files.append(File.generated(config, f"{notebook}.md", content=page.text))
+        for name, picture in page.pictures.items():
+            files.append(File.generated(config, name, content=picture))
     for name, script in _SCRIPTS.items():
         if script.is_file():
             files.append(File.generated(config, name, abs_src_path=str(script)))

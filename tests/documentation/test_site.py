@@ -10,8 +10,23 @@ import pytest
 from browsers import chromium, violations
 from documentation.code_blocks import ROOT, pages
 
-SOME = ("index.html", "start.html", "troubleshooting.html", "compare.html", "http-api.html", "architecture.html")
-MADE = ("cli.html", "http-api.html", "changelog.html")
+SOME = (
+    "index.html",
+    "start.html",
+    "troubleshooting.html",
+    "compare.html",
+    "http-api.html",
+    "architecture.html",
+    "optimize-blip.html",
+)
+MADE = (
+    "cli.html",
+    "http-api.html",
+    "changelog.html",
+    "optimize-blip.html",
+    "search-photos.html",
+    "serve-and-batch.html",
+)
 WIDTHS = (360, 1280)
 
 

@@ -14,7 +14,7 @@ import blipvino
 
 ROOT = Path(__file__).parents[2]
 SOURCES = sorted((ROOT / "src/blipvino").rglob("*.py"))
-FOLDERS = {"src", "tests", "benchmarks", "training", "docs", "website"} | {
+FOLDERS = {"src", "tests", "benchmarks", "training", "docs", "website", "notebooks"} | {
     path.name for path in (ROOT / "src/blipvino").iterdir()
 }
 LONGEST_FILE, LONGEST_FUNCTION = 400, 60

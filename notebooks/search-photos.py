@@ -1,0 +1,171 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Find photos by what they show
+#
+# `BlipRetriever` makes a vector of each photo and of each text; near vectors belong together. This notebook indexes a folder of photos,
+# searches it by words and by another photo, brings the index up to date, and looks at how well it finds.
+#
+# `pip install '.[notebooks]'` in a clone of blipvino. `CHECKPOINT` is all that there is to choose: with `"demo-retrieval"` the
+# notebook runs offline, on the small model that comes with blipvino and pictures of its world; with
+# `"Salesforce/blip-itm-base-coco"` it searches the photos of the folder `photos`.
+
+# %%
+CHECKPOINT = "demo-retrieval"
+
+# %%
+import shutil
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+from PIL import Image
+
+from blipvino import BlipRetriever
+from blipvino.data.demo import demo_sample
+from blipvino.retrieval import PhotoIndex, SearchOptions, search_photos, update_index
+
+is_demo = CHECKPOINT == "demo-retrieval"
+WORK = Path("out/search-photos")
+PHOTOS, INDEX = WORK / "photos" if is_demo else Path("photos"), WORK / "photos.index"
+SCENES = 80
+
+# %% [markdown]
+# ## The photos
+#
+# The demo's world is one of coloured shapes. Of each picture a caption is known, which is used at the end, to see how well it is found.
+
+# %%
+if is_demo:
+    shutil.rmtree(WORK, ignore_errors=True)
+    PHOTOS.mkdir(parents=True)
+    for number in range(SCENES):
+        demo_sample("test", number).image().save(PHOTOS / f"scene-{number:02}.png")
+
+
+def show(paths, titles, columns=6):
+    figure, axes = plt.subplots(1, columns, figsize=(1.6 * columns, 2.1))
+    for axis in axes:
+        axis.axis("off")
+    for axis, path, title in zip(axes, paths, titles, strict=False):
+        axis.imshow(Image.open(path))
+        axis.set_title(title, fontsize=7)
+    figure.tight_layout()
+
+
+photos = sorted(path for path in PHOTOS.rglob("*") if path.suffix.lower() in (".jpg", ".jpeg", ".png"))
+show(photos, [path.name for path in photos])
+
+# %% [markdown]
+# ## Index them
+#
+# The model is optimized the first time that it is asked for, and found in the cache afterwards. Each photo is looked at once.
+
+# %%
+model = BlipRetriever.from_pretrained(CHECKPOINT, show_progress=False)
+summary = update_index(INDEX, [PHOTOS], model)
+print(f"{summary.new} new photos; {summary.photos} in the index")
+
+# %% [markdown]
+# ## Search by words
+#
+# The nearest photos are found by their vectors; the nearest 32 are then looked at together with the text, and those come first that fit it
+# best, each with its probability. Describe what is to be seen, as a caption does: the demo model was taught by captions that name every
+# object, and finds nothing fitting that leaves some out.
+
+
+# %%
+def search(**query):
+    with PhotoIndex(INDEX) as index:
+        hits = search_photos(index, model, options=SearchOptions(hits=6), **query).hits
+    show([hit.path for hit in hits], [f"{hit.path.stem}\n{described(hit)}" for hit in hits])
+
+
+def described(hit):
+    if hit.probability is None:
+        return f"similarity {hit.similarity:.2f}"
+    return f"fits: {hit.probability:.0%}"
+
+
+search(text="a small red ring and a small dotted yellow circle" if is_demo else "a dog on a beach")
+
+# %% [markdown]
+# With one word changed, photos just as near are found, but none fits as well.
+
+# %%
+search(text="a small blue ring and a small dotted yellow circle" if is_demo else "a cat on a beach")
+
+# %% [markdown]
+# ## Search by a photo
+#
+# Without a text, similarity alone decides. With one, those among the similar ones come first that it fits.
+
+# %%
+search(image=photos[3])
+
+# %%
+search(
+    image=photos[3],
+    text="a large red cross, a large purple circle and a large dotted yellow circle" if is_demo else "at night",
+)
+
+# %% [markdown]
+# ## Bring the index up to date
+#
+# A photo is added, one is renamed, one is deleted. Only what is new is looked at: a renamed photo is known by its content.
+
+# %%
+if is_demo:
+    demo_sample("test", SCENES).image().save(PHOTOS / "new.png")
+    (PHOTOS / "scene-00.png").rename(PHOTOS / "renamed.png")
+    (PHOTOS / "scene-01.png").unlink()
+summary = update_index(INDEX, [PHOTOS], model)
+print(f"new {summary.new}, moved {summary.moved}, deleted {summary.deleted}, unchanged {summary.unchanged}")
+
+# %% [markdown]
+# ## How well are they found?
+#
+# Each picture's own caption is searched for: at which place is the picture? Once by vectors alone, once with the nearest ones ranked by how
+# well the text fits them. (Where captions are not known, as of your own photos, this is left out.)
+
+# %%
+if is_demo:
+    numbers = range(2, SCENES)
+    captions = [demo_sample("test", number).captions[0] for number in numbers]
+
+    def place(number, caption, rerank):
+        with PhotoIndex(INDEX) as index:
+            options = SearchOptions(hits=SCENES, rerank=rerank)
+            hits = search_photos(index, model, text=caption, options=options).hits
+        return [hit.path.name for hit in hits].index(f"scene-{number:02}.png") + 1
+
+    ways = {"vectors alone": 0, "ranked by matching": 16}
+    found = {
+        way: np.array([place(*pair, rerank) for pair in zip(numbers, captions, strict=True)])
+        for way, rerank in ways.items()
+    }
+    figure, axis = plt.subplots(figsize=(6, 3))
+    tops = np.arange(1, 11)
+    for (way, places), color in zip(found.items(), ("#c26a00", "#0b63b8"), strict=True):
+        axis.plot(tops, [100 * np.mean(places <= top) for top in tops], "o-", color=color, label=way)
+        print(f"{way}: {100 * np.mean(places == 1):.0f}% first, {100 * np.mean(places <= 5):.0f}% among the first 5")
+    axis.set_xlabel("looked at, from the first")
+    axis.set_ylabel("% found")
+    axis.legend()
+    figure.tight_layout()
+
+# %% [markdown]
+# On the command line: `blipvino index photos -o photos.index --bundle CHECKPOINT`, `blipvino search photos.index "a dog on a beach"`; as a
+# page with thumbnails by `--html`. [Search photos](../docs/searching.md) and [Retrieval](../docs/retrieval.md) have the rest.
