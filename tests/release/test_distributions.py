@@ -122,6 +122,20 @@ def test_the_source_distribution_serves_with_its_extra(distributions, tmp_path):
     bare.run("python", "-c", "from blipvino.serve.app import create_app")
 
 
+def test_it_runs_without_being_installed(distributions, picture, tmp_path):
+    """As `pipx run` has it: in an environment that pipx makes for the time."""
+    settings = {
+        "HOME": str(tmp_path),
+        "PIPX_HOME": str(tmp_path / "pipx"),
+        "PIP_CONSTRAINT": str(ROOT / "constraints.txt"),
+        "BLIPVINO_CACHE": str(tmp_path / "cache"),
+    }
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    command = ("run", "--spec", distributions[0], "blipvino", "caption", "demo", picture)
+    said = run(sys.executable, "-m", "pipx", *command, cwd=tmp_path, env={**kept, **settings})
+    assert said.strip() in demo_sample("test", SCENE).captions
+
+
 def test_what_it_consists_of_is_listed(distributions, tmp_path):
     """The command of `make sbom`, on an environment that has less than a user's, so that it is there in seconds."""
     import json
