@@ -68,6 +68,18 @@ def test_what_came_before_a_source_failed_is_made(tmp_path):
         assert [row["id"] for row in rows_of(tmp_path / "out")] == ["0", "1", "2"]
 
 
+def test_nothing_is_removed_for_a_source_that_cannot_be_read(tmp_path):
+    photos, output = tmp_path / "photos", tmp_path / "out"
+    write_photos(photos, ["a.png", "b.png"])
+    run(job(photos, output))
+    before = shards_of(output)
+    (tmp_path / "none").mkdir()
+    with pytest.raises(DataError, match="no images in it"):
+        run(job(tmp_path / "none", output), anew=True)
+    assert shards_of(output) == before
+    assert run(job(photos, output)).new_rows == 0
+
+
 class FailingSource:
     name = "it"
     lists_quickly = False

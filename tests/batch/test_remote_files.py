@@ -5,10 +5,13 @@ import sys
 
 import fsspec
 import pytest
+import s3fs.errors
+from botocore.exceptions import ClientError
 
 from blipvino.batch.batch_rows import InputRow
 from blipvino.batch.remote_files import (
     RemoteError,
+    StoreError,
     file_system,
     folder_of,
     is_bucket,
@@ -16,8 +19,9 @@ from blipvino.batch.remote_files import (
     open_url,
     protocol,
     read_url,
+    remote_error,
 )
-from blipvino.errors import ImageError
+from blipvino.errors import DataError, ImageError
 
 
 def refusal(url):
@@ -43,6 +47,28 @@ def test_what_is_not_there_is_told_from_what_is_not_allowed(bucket, monkeypatch)
     assert refusal("s3://no-such-bucket-here/a.jpg") == "there is no such bucket; check its name and the endpoint"
     with pytest.raises(ImageError, match="no such bucket"):
         InputRow("a", "s3://no-such-bucket-here/a.jpg").read()
+
+
+def test_what_no_file_of_a_store_can_be_had_for_is_told_from_what_is_wrong_with_one(bucket, monkeypatch):
+    url = bucket.put("a.jpg")
+    with pytest.raises(StoreError, match="check the endpoint"):
+        raise remote_error(url, refused_by_store("SlowDown"))
+    with pytest.raises(StoreError, match=r"access is denied .*; check the credentials"):
+        raise remote_error(url, refused_by_store("ExpiredToken"))
+    assert type(remote_error(url, refused_by_store("AccessDenied"))) is RemoteError
+    assert type(remote_error("http://gone.example/a.jpg", ConnectionError("nobody there"))) is RemoteError
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    forget()
+    with pytest.raises(DataError, match="there are no credentials"):
+        InputRow("a", url).read()
+    forget()
+
+
+def refused_by_store(code):
+    """What s3fs makes of an answer of the store."""
+    told = ClientError({"Error": {"Code": code, "Message": "not now"}}, "GetObject")
+    return s3fs.errors.translate_boto_error(told)
 
 
 def test_missing_credentials_say_what_to_set(bucket, monkeypatch):

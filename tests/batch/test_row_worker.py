@@ -1,6 +1,7 @@
 """What a worker makes of rows: what the models say alone, in order, whatever is wrong with some."""
 
 import threading
+from dataclasses import replace
 from io import BytesIO
 from itertools import count, islice
 
@@ -10,10 +11,11 @@ from PIL import Image
 
 from blipvino import Blip, BlipRetriever, EngineOptions
 from blipvino.batch.batch_rows import InputRow
+from blipvino.batch.remote_files import StoreError
 from blipvino.batch.row_worker import RowWorker
 from blipvino.batch.work_plan import TextWork, plan_work
 from blipvino.demo.scenes import render, sample_scene
-from blipvino.errors import BundleError, InputError
+from blipvino.errors import BundleError, DataError, InputError
 
 ANSWERS = ("red", "blue", "two", "three")
 ONE_THREAD = EngineOptions(threads=1)
@@ -103,6 +105,21 @@ def test_bad_rows_are_rows_with_an_error(int8, tmp_path):
     assert [row.made["answer"] for row in made if row.made.get("answer")] == ["yes"]
 
 
+def test_a_store_that_gives_nothing_ends_the_run_after_what_came_before(int8, monkeypatch):
+    def read_nothing(url):
+        raise StoreError(f"{url}: there are no credentials for it")
+
+    monkeypatch.setattr("blipvino.batch.batch_rows.read_url", read_nothing)
+    worker = RowWorker(plan_of(int8, "caption", batch_size=2))
+    made = []
+    with pytest.raises(DataError, match=r"s3://bucket/a\.png: there are no credentials"):
+        for row in worker.run(iter([*scene_rows(range(3)), InputRow("url", "s3://bucket/a.png"), *scene_rows([4])])):
+            made.append(row)
+    worker.close()
+    assert [row.id for row in made] == ["row 0", "row 1", "row 2"]
+    assert all(row.made["caption"] for row in made)
+
+
 def test_several_questions_are_lists_and_rows_may_bring_their_own(int8):
     questions = ("is there a circle?", "is there a star?")
     rows = [InputRow("both", picture(1)), InputRow("own", picture(2), "is there a square?"), InputRow("bad", b"")]
@@ -167,6 +184,8 @@ def test_a_worker_refuses_what_was_not_planned(int8, tiny_int8):
     strange = plan_of(tiny_int8, "caption")
     with pytest.raises(BundleError, match="another bundle"):
         RowWorker(type(plan)(**{**vars(plan), "texts": type(plan.texts)(tiny_int8, plan.texts.fingerprint)}))
+    with pytest.raises(BundleError, match="another bundle"):  # with another confidence
+        RowWorker(replace(plan, texts=replace(plan.texts, calibration="0" * 16)))
     assert strange.fingerprint != plan.fingerprint
     with pytest.raises(InputError, match="max_new_tokens"):
         RowWorker(plan_of(int8, "caption", generation={"max_new_tokens": 10**6}))

@@ -11,6 +11,11 @@ import pyarrow.parquet as pq
 import pytest
 from command_line import refused, run
 
+from blipvino.batch.remote_files import StoreError
+from blipvino.bundle.bundle import open_bundle
+from blipvino.cli.main import app
+from blipvino.errors import BlipvinoError
+
 BAD = ("00.png", "06.png")
 """Those of `photos` that cannot be read, but for one that is missing."""
 
@@ -109,6 +114,51 @@ def test_what_has_no_effect_or_cannot_be_is_refused_before_any_work(bundle, fold
     output = tmp_path / "out"
     assert message in str(refused("batch", bundle, "--input", folder, "--output", output, *options))
     assert not output.exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "options", "message"),
+    [
+        ("none", (), "no images in it"),
+        ("photos", ("--output", "photos"), "is not empty"),
+        ("photos", ("--task", "embed"), "embed needs one for retrieval beside it"),
+        ("photos", ("--retrieval", "demo-retrieval"), "has nothing to do without the task embed"),
+        ("photos", ("--task", "rank", "--question", "what?"), "no answers to rank"),
+        ("list.jsonl", ("--image-column", "file"), "no column 'file', only path"),
+        ("list.jsonl", (), "no credentials"),
+    ],
+)
+def test_no_checkpoint_is_optimized_in_vain(tmp_path, monkeypatch, given, options, message):
+    (tmp_path / "none").mkdir()
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "a.png").write_bytes(b"")
+    (tmp_path / "list.jsonl").write_text('{"path": "s3://bucket/a.png"}\n')
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("blipvino.optimization.optimize.optimize", None)
+    monkeypatch.setattr("blipvino.batch.batch_rows.read_url", _no_credentials)
+    output = () if "--output" in options else ("--output", "out")
+    command = ("batch", "demo", "--input", given, "--task", "caption", "--cache", "cache", *output, *options)
+    with pytest.raises(BlipvinoError, match=message):
+        app([*command], standalone_mode=False)
+    assert not (tmp_path / "out").exists()
+
+
+def _no_credentials(url):
+    raise StoreError(f"{url}: there are no credentials for it")
+
+
+def test_quiet_is_quiet_while_a_checkpoint_is_optimized(bundle, folder, tmp_path, monkeypatch):
+    shown = []
+
+    def bundle_of(source, wanted=None, *, cache=None, show_progress=True):
+        shown.append(show_progress)
+        return open_bundle(bundle)
+
+    monkeypatch.setattr("blipvino.pretrained.optimized_once.bundle_of", bundle_of)
+    for quiet in ((), ("--quiet",)):
+        command = ("batch", "demo", "--input", folder, "--output", tmp_path / "out", "--task", "caption", "--dry-run")
+        app([*map(str, command), *quiet], standalone_mode=False)
+    assert shown == [True, False]
 
 
 def test_a_bucket_is_captioned_into_a_bucket(bundle, folder, photos, blip, bucket):

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from command_line import run
+from command_line import refused, run
 from made_once import made_once
 from PIL import Image
 
@@ -145,6 +145,12 @@ def test_the_bundle_of_a_checkpoint_is_made_again_when_the_cache_has_it_no_more(
     shutil.rmtree(cache)
     code, printed = in_process(capsys, "search", own, "a circle", "--cache", cache, "--json")
     assert (code, len(json.loads(printed.out)), made) == (0, 2, [place, place])
+
+
+def test_a_checkpoint_of_another_kind_is_refused_before_it_is_optimized(tmp_path, monkeypatch):
+    monkeypatch.setattr("blipvino.optimization.optimize.optimize", None)
+    told = str(refused("index", tmp_path, "-o", tmp_path / "index", "--bundle", "demo", "--cache", tmp_path / "cache"))
+    assert "retrieval needs a checkpoint such as blip-itm" in told
 
 
 def test_a_folder_is_forgotten(retrieval_bundle, scenes, tmp_path, capsys, cached):

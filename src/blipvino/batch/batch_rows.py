@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from blipvino.batch.remote_files import RemoteError, is_url, read_url
-from blipvino.errors import ImageError
+from blipvino.batch.remote_files import RemoteError, StoreError, is_url, read_url
+from blipvino.errors import DataError, ImageError
 
 Task = Literal["caption", "answer", "rank", "embed"]
 """What is made of an image."""
@@ -52,6 +52,7 @@ class InputRow:
 
         Raises:
             ImageError: there are none, or they cannot be read.
+            DataError: as `source`.
         """
         source = self.source()
         return _read_file(source) if isinstance(source, Path) else source
@@ -61,6 +62,7 @@ class InputRow:
 
         Raises:
             ImageError: there are none, or they cannot be fetched.
+            DataError: the store that they are in gives no image at all, such as without credentials.
         """
         if self.error is not None or self.image is None:
             raise ImageError(self.error or f"{self.id}: has no image")
@@ -70,6 +72,8 @@ class InputRow:
             return Path(self.image)
         try:
             return read_url(self.image)
+        except StoreError as error:
+            raise DataError(str(error)) from error
         except RemoteError as error:
             raise ImageError(str(error)) from error
 

@@ -15,10 +15,18 @@ from itertools import chain
 from typing import Any, Protocol
 
 from blipvino.batch.batch_rows import InputRow, OutputRow
+from blipvino.batch.job_checks import check_source
 from blipvino.batch.job_progress import JobProgress
 from blipvino.batch.job_summary import JobForecast, JobSummary, ShardSummary
 from blipvino.batch.output.finished_rows import FinishedRows
-from blipvino.batch.output.job_manifest import MANIFEST, SUMMARY, EngineName, JobManifest, has_shards, restart
+from blipvino.batch.output.job_manifest import (
+    SUMMARY,
+    EngineName,
+    JobManifest,
+    checked_manifest,
+    has_shards,
+    restart,
+)
 from blipvino.batch.output.output_place import OutputPlace
 from blipvino.batch.output.shard_formats import FORMATS, FormatName
 from blipvino.batch.output.shard_writer import ShardWriter, shard_number
@@ -28,9 +36,9 @@ from blipvino.batch.row_selection import RowSelection
 from blipvino.batch.row_sidecars import RowSidecars
 from blipvino.batch.row_source import Source
 from blipvino.batch.row_worker import RowWorker
+from blipvino.batch.rows_until_failure import RowsUntilFailure
 from blipvino.batch.work_plan import WorkPlan
 from blipvino.checks import integer
-from blipvino.errors import BlipvinoError
 from blipvino.machine.host import this_host
 from blipvino.machine.versions import library_versions
 
@@ -67,9 +75,10 @@ class BatchJob:
         """Check it.
 
         Raises:
-            InputError: ``shard_rows`` is no number of rows.
+            InputError: ``shard_rows`` is no number of rows, or the format needs a library that is missing.
         """
         integer("shard_rows", self.shard_rows, 1)
+        FORMATS[self.form].check()
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -111,10 +120,10 @@ def run_job(
         BlipvinoError: the source cannot be read on, or a model cannot go on.
     """
     progress = progress or JobProgress(show=False)
-    if not anew or MANIFEST not in job.place.sizes():
-        JobManifest.read(job.place)  # in a folder of other things not even a lock is put
+    checked_manifest(job.place, anew=anew)
     with job.place.sole_writer():
         if anew:
+            check_source(job.source)  # for a mistake in it nothing is removed
             restart(job.place, job.engine)
         job = begun_job(job, has_shards(job.place))
         form = FORMATS[job.form]
@@ -144,7 +153,7 @@ def forecast_job(
     Raises:
         BlipvinoError: as `run_job`.
     """
-    manifest = None if anew and MANIFEST in job.place.sizes() else JobManifest.read(job.place)
+    manifest = checked_manifest(job.place, anew=anew)
     finished = FinishedRows()
     if manifest is not None:
         finished = FinishedRows.read(job.place, FORMATS[job.form]) if read is None else read(job)
@@ -193,27 +202,6 @@ def _checked(job: BatchJob, manifest: JobManifest) -> BatchJob:
 
 
 @dataclass
-class _RowsGiven(Iterator[InputRow]):
-    """The rows of a source, which end where it fails: what was given before is in the worker's hands, and is made.
-
-    Attributes:
-        rows: of the source.
-        failure: why they ended, if not by themselves.
-    """
-
-    rows: Iterator[InputRow]
-    failure: BlipvinoError | None = None
-
-    def __next__(self) -> InputRow:
-        """The next row."""
-        try:
-            return next(self.rows)
-        except BlipvinoError as error:
-            self.failure = error
-            raise StopIteration from error
-
-
-@dataclass
 class _Run:
     """One run of a job, and what it counts.
 
@@ -256,7 +244,7 @@ class _Run:
             worker.close()
 
     def _work(self, worker: Worker, rows: Iterator[InputRow]) -> None:
-        began, given = time.monotonic(), _RowsGiven(rows)
+        began, given = time.monotonic(), RowsUntilFailure(rows)
         try:
             with closing(worker.run(given)) as made:
                 for row in made:

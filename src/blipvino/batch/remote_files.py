@@ -15,11 +15,24 @@ _URL = re.compile(r"[a-zA-Z][a-zA-Z0-9+.:-]+://")
 _S3 = ("s3", "s3a")
 _LISTING = (*_S3, "gs", "gcs")
 _NO_CREDENTIALS = ("NoCredentialsError", "PartialCredentialsError", "DefaultCredentialsError", "NoAuthHandlerFound")
+_WRONG_CREDENTIALS = (
+    *("InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "TokenRefreshRequired"),
+    *("RequestTimeTooSkewed", "AccountProblem", "AllAccessDisabled", "NotSignedUp"),
+)
+"""Codes by which a store that speaks S3's protocol refuses whatever it is asked for."""
+_BUSY = ("SlowDown", "ServiceUnavailable")
+"""Likewise, of one that cannot do more, however often it was asked."""
+_OF_MANY_HOSTS = ("http", "https", "ftp")
+"""Where one URL that cannot be reached says nothing of the next."""
 _UNREACHABLE = ("EndpointConnectionError", "ConnectTimeoutError", "ClientConnectorError", "ConnectionError")
 
 
 class RemoteError(Exception):
     """A file or a folder that cannot be had. The message is ``URL: what is wrong``; callers make it one of theirs."""
+
+
+class StoreError(RemoteError):
+    """Nothing can be had from a store, whichever file is asked for: by whoever waits, or sets something right."""
 
 
 def is_url(place: str) -> bool:
@@ -36,7 +49,7 @@ def file_system(url: str) -> tuple[Any, str]:
     try:
         from fsspec.core import get_filesystem_class, url_to_fs  # noqa: PLC0415  # of an extra
     except ImportError as error:
-        raise RemoteError(f"{url}: URLs need the `batch` extra ({error}); {INSTALL_BATCH}") from error
+        raise StoreError(f"{url}: URLs need the `batch` extra ({error}); {INSTALL_BATCH}") from error
     try:
         if "::" in url and not is_layered(url):  # which `url_to_fs` takes for layers
             system = get_filesystem_class(protocol(url))(**_options(url))
@@ -44,8 +57,8 @@ def file_system(url: str) -> tuple[Any, str]:
         found: tuple[Any, str] = url_to_fs(url, **_options(url))
     except ImportError as error:
         if protocol(url) in _S3:
-            raise RemoteError(f"{url}: buckets need the `s3` extra ({error}); {INSTALL_S3}") from error
-        raise RemoteError(f"{url}: a package is missing ({error})") from error
+            raise StoreError(f"{url}: buckets need the `s3` extra ({error}); {INSTALL_S3}") from error
+        raise StoreError(f"{url}: a package is missing ({error})") from error
     except Exception as error:  # each file system has errors of its own
         raise remote_error(url, error) from error
     return found
@@ -101,15 +114,19 @@ def remote_error(url: str, error: Exception) -> RemoteError:
     """
     causes = list(_causes(error))
     if _any_named(causes, _NO_CREDENTIALS):
-        return RemoteError(f"{url}: there are no credentials for it{_credentials(url)}")
-    if any(isinstance(cause, PermissionError) for cause in causes):
-        return RemoteError(f"{url}: access is denied ({_reason(error)}); check the credentials and what they allow")
+        return StoreError(f"{url}: there are no credentials for it{_credentials(url)}")
+    codes = {_code(cause) for cause in causes}
+    is_wrong = not codes.isdisjoint(_WRONG_CREDENTIALS)
+    if is_wrong or any(isinstance(cause, PermissionError) for cause in causes):
+        kind = StoreError if is_wrong else RemoteError
+        return kind(f"{url}: access is denied ({_reason(error)}); check the credentials and what they allow")
     if any(isinstance(cause, FileNotFoundError) for cause in causes):
         if "bucket does not exist" in str(error):
             return RemoteError(f"{url}: there is no such bucket; check its name and the endpoint")
         return RemoteError(f"{url}: there is no such file or folder; check the name")
-    if _any_named(causes, _UNREACHABLE):
-        return RemoteError(f"{url}: cannot be reached ({_reason(error)}); check the endpoint and the network")
+    if _any_named(causes, _UNREACHABLE) or not codes.isdisjoint(_BUSY):
+        kind = RemoteError if protocol(url) in _OF_MANY_HOSTS else StoreError
+        return kind(f"{url}: cannot be reached ({_reason(error)}); check the endpoint and the network")
     return RemoteError(f"{url}: cannot be read or written ({_reason(error)})")
 
 
@@ -160,6 +177,13 @@ def _credentials(url: str) -> str:
 def _any_named(causes: list[BaseException], names: tuple[str, ...]) -> bool:
     """Whether one is of a class with such a name: the packages that have these classes need not be here."""
     return any(kind.__name__ in names for cause in causes for kind in type(cause).__mro__)
+
+
+def _code(error: BaseException) -> str | None:
+    """What botocore says a store has answered."""
+    response = getattr(error, "response", None)
+    told = response.get("Error") if isinstance(response, dict) else None
+    return told.get("Code") if isinstance(told, dict) else None
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal
 
 from blipvino.batch.batch_rows import OutputRow, Task, plain
@@ -89,10 +90,9 @@ class RowColumns:
         Raises:
             InputError: pyarrow is missing.
         """
-        try:
-            import pyarrow as pa  # noqa: PLC0415  # of an extra
-        except ImportError as error:
-            raise InputError(f"Parquet needs the `batch` extra ({error}); {INSTALL_BATCH}") from error
+        check_arrow()
+        import pyarrow as pa  # noqa: PLC0415  # of an extra
+
         types = {
             "text": pa.string(),
             "number": pa.float64(),
@@ -116,6 +116,18 @@ class RowColumns:
         import pyarrow as pa  # noqa: PLC0415  # as above
 
         return pa.Table.from_pylist([self.values(row) for row in rows], schema=schema)
+
+
+def check_arrow() -> None:
+    """Check that pyarrow is installed.
+
+    Raises:
+        InputError: it is not.
+    """
+    try:
+        import_module("pyarrow")
+    except ImportError as error:
+        raise InputError(f"Parquet needs the `batch` extra ({error}); {INSTALL_BATCH}") from error
 
 
 def _written(question: str | tuple[str, ...] | None) -> str | list[str] | None:

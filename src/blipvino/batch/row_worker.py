@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from blipvino.batch.batch_rows import InputRow, OutputRow
 from blipvino.batch.row_columns import RowColumns
+from blipvino.batch.rows_until_failure import RowsUntilFailure
 from blipvino.batch.stages.embedding_stage import EmbeddingStage
 from blipvino.batch.stages.ranking_stage import RankingStage
 from blipvino.batch.stages.row_at_work import ReadImage, RowAtWork, Stage
@@ -55,12 +56,16 @@ class RowWorker:
         it to stop early.
 
         Raises:
-            BlipvinoError: the rows cannot be read on, or a model cannot go on, whatever the row.
+            BlipvinoError: the rows cannot be read on, a store gives no image at all, or a model cannot go on, whatever
+                the row.
         """
         texts = None if self._blip is None else self._blip.images
         embeddings = None if self._retriever is None else self._retriever.images
         with closing(RowReader(rows, texts, embeddings, _AHEAD * self._plan.batch_size)) as reader:
-            yield from self.work(reader)
+            read = RowsUntilFailure(reader)
+            yield from self.work(read)
+        if read.failure is not None:
+            raise read.failure
 
     def work(self, rows: Iterator[tuple[InputRow, Read]]) -> Generator[OutputRow]:
         """The same to rows whose images are read already. Several threads may call it: what they give is done side by
@@ -120,6 +125,6 @@ class RowWorker:
 
 def _loaded(kind: type[Model], planned: PlannedModel, plan: WorkPlan) -> Model:
     model = kind.load(planned.folder, options=plan.engine)
-    if model.bundle.fingerprint != planned.fingerprint:
+    if not planned.is_like(model.bundle):
         raise BundleError(f"{planned.folder}: this is another bundle than the job was planned with; give all the same")
     return model

@@ -14,7 +14,7 @@ from blipvino import __version__
 from blipvino.batch.batch_rows import TASKS, Task
 from blipvino.batch.row_columns import RowColumns, ordered_tasks
 from blipvino.bundle.bundle import Bundle
-from blipvino.checkpoint.architectures import retrieves
+from blipvino.checkpoint.architectures import answers_questions, retrieves
 from blipvino.checks import choice, integer
 from blipvino.errors import InputError
 from blipvino.runtime.compiling.engine_options import EngineOptions
@@ -70,6 +70,17 @@ class PlannedModel:
     folder: Path
     fingerprint: str
     calibration: str | None = None
+
+    @classmethod
+    def of(cls, bundle: Bundle) -> PlannedModel:
+        """That of an opened bundle."""
+        fitted = bundle.manifest.confidence
+        calibration = None if fitted is None else hashlib.sha256(repr(fitted).encode()).hexdigest()[:16]
+        return cls(bundle.folder, bundle.fingerprint, calibration)
+
+    def is_like(self, bundle: Bundle) -> bool:
+        """Whether a bundle, wherever it is, makes the same."""
+        return replace(PlannedModel.of(bundle), folder=self.folder) == self
 
 
 @dataclass(frozen=True)
@@ -182,17 +193,10 @@ def plan_work(
         BundleError: a folder is no bundle.
         InputError: an option is not allowed, a task has no model that does it, or a model no task.
     """
-    for task in tasks:
-        choice("task", task, TASKS)
-    ordered, work = ordered_tasks(tasks), text_work or TextWork()
-    if not ordered:
-        raise InputError(f"no task; expected one or more of {', '.join(TASKS)}")
+    work = text_work or TextWork()
+    check_tasks(tasks, work, retrieval)
+    ordered = ordered_tasks(tasks)
     texts, embeddings = _models(ordered, find_bundle(model), None if retrieval is None else find_bundle(retrieval))
-    if texts is not None and ("answer" in ordered or "rank" in ordered):
-        if not read_config(texts).answers_questions:
-            raise InputError(f"{texts.folder}: this bundle captions only; answers need a checkpoint such as blip-vqa")
-        if "rank" in ordered and not work.answers:
-            raise InputError("no answers to rank; give a list of them")
     width = None if embeddings is None else read_config(embeddings).image_text_hidden_size
     return WorkPlan(
         ordered,
@@ -205,37 +209,66 @@ def plan_work(
     )
 
 
+def check_tasks(tasks: Sequence[Task], work: TextWork, retrieval: str | Path | None) -> None:
+    """Refuse what can be told without a model. Arguments as of `plan_work`.
+
+    Raises:
+        InputError: there is no task, or one is not known, or has nothing to rank; or a model has none.
+    """
+    for task in tasks:
+        choice("task", task, TASKS)
+    if not tasks:
+        raise InputError(f"no task; expected one or more of {', '.join(TASKS)}")
+    if "rank" in tasks and not work.answers:
+        raise InputError("no answers to rank; give a list of them")
+    if retrieval is not None and "embed" not in tasks:
+        raise InputError(f"{retrieval}: a bundle for retrieval has nothing to do without the task embed")
+
+
+def check_model(tasks: Sequence[Task], architecture: str, place: str | Path, retrieval: str | Path | None) -> None:
+    """Refuse a model that cannot do its tasks; its class tells.
+
+    Args:
+        tasks: of the job.
+        architecture: class of its checkpoint.
+        place: where it is.
+        retrieval: where the one beside it is that embeds; None where there is none.
+
+    Raises:
+        InputError: it cannot.
+    """
+    for_texts = [task for task in tasks if task != "embed"]
+    if not for_texts and retrieval is not None:
+        raise InputError(f"{place}: has nothing to do beside {retrieval}; give that alone")
+    if not for_texts and not retrieves(architecture):
+        raise InputError(f"{place}: this model generates texts; embed needs one such as blip-itm")
+    if for_texts and retrieves(architecture):
+        raise InputError(
+            f"{place}: this model finds and matches, and generates no texts; {for_texts[0]} needs one such as blip-vqa"
+        )
+    if for_texts and "embed" in tasks and retrieval is None:
+        raise InputError(f"{place}: this model generates texts; embed needs one for retrieval beside it")
+    if ("answer" in tasks or "rank" in tasks) and not answers_questions(architecture):
+        raise InputError(f"{place}: this bundle captions only; answers need a checkpoint such as blip-vqa")
+
+
+def check_retrieval(architecture: str, place: str | Path) -> None:
+    """Refuse a model beside one for texts that does not embed. See `check_model`."""
+    if not retrieves(architecture):
+        raise InputError(f"{place}: this model generates texts; embed needs one such as blip-itm")
+
+
 def _models(tasks: Sequence[Task], model: Bundle, retrieval: Bundle | None) -> tuple[Bundle | None, Bundle | None]:
     """The bundle for texts, and the one for embeddings."""
-    for_texts = [task for task in tasks if task != "embed"]
-    model_retrieves = retrieves(model.manifest.architecture)
     if retrieval is not None:
-        if "embed" not in tasks:
-            raise InputError(f"{retrieval.folder}: a bundle for retrieval has nothing to do without the task embed")
-        if not retrieves(retrieval.manifest.architecture):
-            raise InputError(f"{retrieval.folder}: this bundle generates texts; embed needs one such as blip-itm")
-    if for_texts and model_retrieves:
-        raise InputError(
-            f"{model.folder}: this bundle finds and matches, and generates no texts; {for_texts[0]} needs one such as "
-            "blip-vqa"
-        )
-    if not for_texts:
-        if retrieval is not None:
-            raise InputError(f"{model.folder}: has nothing to do beside {retrieval.folder}; give that alone")
-        if not model_retrieves:
-            raise InputError(f"{model.folder}: this bundle generates texts; embed needs one such as blip-itm")
-        return None, model
-    if "embed" in tasks and retrieval is None:
-        raise InputError(f"{model.folder}: this bundle generates texts; embed needs one for retrieval beside it")
-    return model, retrieval
+        check_retrieval(retrieval.manifest.architecture, retrieval.folder)
+    beside = None if retrieval is None else retrieval.folder
+    check_model(tasks, model.manifest.architecture, model.folder, beside)
+    return (model, retrieval) if set(tasks) - {"embed"} else (None, model)
 
 
 def _planned(bundle: Bundle | None) -> PlannedModel | None:
-    if bundle is None:
-        return None
-    fitted = bundle.manifest.confidence
-    calibration = None if fitted is None else hashlib.sha256(repr(fitted).encode()).hexdigest()[:16]
-    return PlannedModel(bundle.folder, bundle.fingerprint, calibration)
+    return None if bundle is None else PlannedModel.of(bundle)
 
 
 def _brief(texts: Sequence[str]) -> list[str] | str:

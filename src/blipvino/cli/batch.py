@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from blipvino.batch.job import BatchJob
     from blipvino.batch.job_summary import JobForecast, JobSummary
     from blipvino.batch.on_ray.ray_session import RayOptions
+    from blipvino.batch.output.output_place import OutputPlace
+    from blipvino.batch.row_source import Source
 
 
 class ShardForm(StrEnum):
@@ -102,7 +105,6 @@ def batch(
     from blipvino.batch.job import BatchJob
     from blipvino.batch.output.share_folders import job_folder
     from blipvino.batch.row_selection import RowSelection, Sample, Share
-    from blipvino.batch.row_sidecars import RowSidecars
     from blipvino.batch.sources.given_source import given_source
     from blipvino.batch.sources.list_columns import ListColumns
 
@@ -114,10 +116,9 @@ def batch(
     source = given_source(given, ListColumns(id_column, image_column, bytes_column, question_column))
     place = job_folder(output, share)
     check_questions(options, source)
-    plan = options.plan(bundle, source)
-    describer = options.writing.describer()
-    several = plan.columns.several_questions
-    sidecars = None if describer is None else RowSidecars(describer, plan.tasks, several_questions=several)
+    sidecars = options.sidecars()
+    check = partial(_check, source, place, form, on_ray, restart)
+    plan = options.plan(bundle, source, check=check, quiet=quiet)
     job = BatchJob(
         source, plan, place, form.value, shard_rows, selection, sidecars, options.sidecar_options, engine.value
     )
@@ -129,6 +130,17 @@ def batch(
     _show(summary, as_json, summary_lines(summary))
     if summary.new_errors or summary.duplicates:
         raise typer.Exit(INCOMPLETE)
+
+
+def _check(source: Source, place: OutputPlace, form: ShardForm, on_ray: RayOptions | None, restart: bool) -> None:
+    from blipvino.batch.job_checks import check_job
+
+    check_job(source, place, form.value, anew=restart)
+    if on_ray is not None:
+        from blipvino.batch.on_ray.ray_session import check_answers, check_installed
+
+        check_installed()
+        check_answers(on_ray)
 
 
 def _forecast(job: BatchJob, restart: bool) -> JobForecast:
@@ -163,9 +175,9 @@ def forecast_lines(job: BatchJob, forecast: JobForecast) -> list[str]:
     """What would be done, in words."""
     begun = "begins" if forecast.is_new else "goes on with"
     lines = [
-        f"{forecast.input}: {forecast.selected:,} images, of which {forecast.finished:,} are finished and "
+        f"{forecast.input}: {_counted(forecast.selected, 'image')}, of which {forecast.finished:,} are finished and "
         f"{forecast.to_do:,} are to be done ({', '.join(job.plan.tasks)}).",
-        f"It {begun} {forecast.output}: {forecast.shards_there:,} shards are there, {forecast.shards:,} are to come.",
+        f"It {begun} {forecast.output}: shards that are there {forecast.shards_there:,}, to come {forecast.shards:,}.",
     ]
     return [*lines, *_duplicate_lines(forecast.duplicates, forecast.duplicate_ids)]
 
@@ -175,16 +187,22 @@ def summary_lines(summary: JobSummary) -> list[str]:
     rate = "" if summary.rows_per_second is None else f", {summary.rows_per_second:,.1f} a second"
     errors = f", {summary.new_errors:,} with an error" if summary.new_errors else ""
     lines = [
-        f"{summary.new_rows:,} images{errors}; {summary.seconds:,.1f} s{rate}.",
-        f"{summary.output} has {summary.rows:,} rows in {len(summary.shards):,} shards, {summary.errors:,} failed.",
+        f"{_counted(summary.new_rows, 'image')}{errors}; {summary.seconds:,.1f} s{rate}.",
+        f"{summary.output} has {_counted(summary.rows, 'row')} in {_counted(len(summary.shards), 'shard')}, "
+        f"{summary.errors:,} failed.",
     ]
     return [*lines, *_duplicate_lines(summary.duplicates, summary.duplicate_ids)]
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def _duplicate_lines(count: int, ids: list[str]) -> list[str]:
     if not count:
         return []
-    return [f"{count:,} images were passed over, since another one has their id: {', '.join(ids)}."]
+    told = f"{count:,} images were passed over, since another one has their id: {', '.join(ids)}."
+    return [f"{told} Ids of records are those of the column `id`, or of --id-column, else their paths."]
 
 
 def _show(found: JobForecast | JobSummary, as_json: bool, lines: list[str]) -> None:

@@ -42,6 +42,7 @@ from blipvino.runtime.loaded_model import DEFAULT_BATCH_SIZE
 from blipvino.runtime.results import checked_confidence
 
 if TYPE_CHECKING:
+    from blipvino.batch.row_sidecars import RowSidecars
     from blipvino.batch.row_source import Source
     from blipvino.batch.work_plan import WorkPlan
 
@@ -96,26 +97,57 @@ class BatchOptions:
     writing: WritingOptions = field(default_factory=WritingOptions)
     generation: Mapping[str, Any] = field(default_factory=dict)
 
-    def plan(self, model: Path, source: Source) -> WorkPlan:
+    def plan(self, model: Path, source: Source, *, check: Callable[[], None], quiet: bool = False) -> WorkPlan:
         """What is done to each row. A checkpoint in place of a bundle is optimized the first time.
+
+        Args:
+            model: a bundle or a checkpoint.
+            source: whose first photos a checkpoint is calibrated on.
+            check: called before one is optimized, which takes minutes; raises where that would be in vain.
+            quiet: whether optimizing shows no progress.
 
         Raises:
             BlipvinoError: as `plan_work` and `bundle_of`; or answers cannot be read.
         """
         from blipvino.batch.batch_rows import TASKS
-        from blipvino.batch.work_plan import TextWork, plan_work
+        from blipvino.batch.work_plan import TextWork, check_model, check_retrieval, check_tasks, plan_work
         from blipvino.pretrained.optimized_once import Wanted
 
         least = checked_confidence(self.min_confidence)
         choice = () if self.answers is None else tuple(read_answers(self.answers))
         work = TextWork(tuple(self.question or ()), self.prompt, choice, self.generation, least)
+        tasks = [task for task in TASKS if task in self.task]
+        check_tasks(tasks, work, self.retrieval)
+
+        def check_main(architecture: str, place: Path) -> None:
+            check()
+            check_model(tasks, architecture, place, self.retrieval)
+
+        def check_beside(architecture: str, place: Path) -> None:
+            check()
+            check_retrieval(architecture, place)
+
         wanted = Wanted(self.recipe, self.revision, photos=lambda: _first_photos(source))
-        bundle = bundle_folder(model, cache=self.cache, wanted=wanted)
-        retrieval = None if self.retrieval is None else bundle_folder(self.retrieval, cache=self.cache)
+        bundle = bundle_folder(model, quiet=quiet, cache=self.cache, wanted=wanted, check=check_main)
+        retrieval = self.retrieval
+        if retrieval is not None:
+            retrieval = bundle_folder(retrieval, quiet=quiet, cache=self.cache, check=check_beside)
         engine = engine_options(self.precision, self.arithmetic, device=self.device, strict=self.strict)
         engine = replace(engine, threads=self.threads, cache=usable_cache(self.cache, self.no_cache))
-        tasks = [task for task in TASKS if task in self.task]
         return plan_work(tasks, bundle, retrieval, text_work=work, engine=engine, batch_size=self.batch_size)
+
+    def sidecars(self) -> RowSidecars | None:
+        """What keeps texts beside photos; None where none are kept.
+
+        Raises:
+            InputError: as `RowSidecars`; or a library is missing.
+        """
+        from blipvino.batch.batch_rows import TASKS
+        from blipvino.batch.row_sidecars import RowSidecars
+
+        describer, several = self.writing.describer(), len(self.question or ()) > 1
+        tasks = tuple(task for task in TASKS if task in self.task)
+        return None if describer is None else RowSidecars(describer, tasks, several_questions=several)
 
     @property
     def sidecar_options(self) -> dict[str, Any]:

@@ -94,7 +94,7 @@ def index(
         refuse_unused(context, unused, "with --forget, which looks at no photo")
         _forget(output, forget, as_json)
         return
-    loading = ModelOptions(bundle, precision, arithmetic, device, cache, no_cache)
+    loading = ModelOptions(bundle, precision, arithmetic, device, cache, no_cache, quiet)
     options = UpdateOptions(batch_size, again, Reporter(not quiet), print_error)
     if on_ray is None:
         model = loading.load(context, output)
@@ -120,9 +120,11 @@ def _indexed_on_ray(
     on_ray: RayOptions,
 ) -> IndexSummary:
     """Index by nodes that see the same folders as this one."""
-    from blipvino.batch.on_ray.ray_session import ray_session
+    from blipvino.batch.on_ray.ray_session import check_answers, check_installed, ray_session
     from blipvino.retrieval import update_index
 
+    check_installed()
+    check_answers(on_ray)
     bundle = loading.find(context, output)
     with ray_session(on_ray) as cluster:
         from blipvino.batch.on_ray.ray_index import RayReading, RemoteEmbedder

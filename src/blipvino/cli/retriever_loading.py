@@ -31,6 +31,7 @@ class ModelOptions:
         device: what computes.
         cache: for compiled graphs.
         no_cache: keep none.
+        quiet: whether optimizing a checkpoint shows no progress.
     """
 
     bundle: Path | None
@@ -39,6 +40,7 @@ class ModelOptions:
     device: str
     cache: Path
     no_cache: bool
+    quiet: bool = False
 
     def load(self, context: typer.Context, index: Path) -> BlipRetriever:
         """The model; of the bundle that an index was made with, where no other is given.
@@ -58,14 +60,12 @@ class ModelOptions:
         """
         from blipvino.retrieval.index_manifest import IndexManifest, is_index
         from blipvino.runtime.reading import find_bundle
-        from blipvino.runtime.retriever import BlipRetriever
 
         if self.no_cache:
             refuse_unused(context, ("cache",), "with --no-cache")
         manifest = IndexManifest.read(index) if is_index(index) else None
         if self.bundle is not None:
-            folder = bundle_folder(self.bundle, cache=self.cache, check=BlipRetriever._check_kind)
-            bundle = find_bundle(folder)
+            bundle = find_bundle(self._folder(self.bundle))
         elif manifest is not None:
             bundle = self._recorded(manifest.bundle.source, index)
         else:
@@ -98,6 +98,12 @@ class ModelOptions:
         folder = named_path(given)
         return str(folder.resolve()) if folder.is_dir() else given
 
+    def _folder(self, given: Path) -> Path:
+        """The bundle's folder; a checkpoint of another kind is not optimized first."""
+        from blipvino.runtime.retriever import BlipRetriever
+
+        return bundle_folder(given, quiet=self.quiet, cache=self.cache, check=BlipRetriever._check_kind)
+
     def _recorded(self, source: str, index: Path) -> Bundle:
         """The bundle that an index records."""
         from blipvino.runtime.reading import find_bundle
@@ -106,6 +112,6 @@ class ModelOptions:
         try:
             # A folder that has gone is no id of the hub.
             gone = place.is_absolute() and not place.exists()
-            return find_bundle(place if gone else bundle_folder(place, cache=self.cache))
+            return find_bundle(place if gone else self._folder(place))
         except BlipvinoError as error:
             raise BundleError(f"{error}; {index} was made with it: say with --bundle where it is now") from error

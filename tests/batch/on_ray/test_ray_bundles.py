@@ -6,8 +6,14 @@ from pathlib import Path
 import pytest
 
 from blipvino.batch.on_ray.ray_bundles import SentBundle
+from blipvino.batch.on_ray.ray_engine import placed, sent_bundles
+from blipvino.batch.work_plan import plan_work
+from blipvino.bundle.amending import write_confidence
 from blipvino.bundle.bundle import open_bundle
+from blipvino.bundle.records import FittedConfidence
 from blipvino.errors import BundleError
+
+FITTED = FittedConfidence(2.0, -0.5, "demo:validation", 300, 42, 0.9)
 
 
 @pytest.fixture
@@ -61,6 +67,24 @@ def test_another_bundle_at_its_place_is_not_taken_for_it(moved, tiny_int8, tmp_p
     moved.folder.rename(tmp_path / "gone")
     moved.folder.symlink_to(tiny_int8)
     assert sent.find(store.get, tmp_path / "received").parent == tmp_path / "received"
+
+
+def test_one_whose_confidence_was_fitted_anew_is_not_taken_for_it_either(moved, tmp_path):
+    store, received = Store(), tmp_path / "received"
+    before, fitted = SentBundle.of(moved, store.put), write_confidence(moved, {"captions": FITTED})
+    assert before.find(store.get, received) != moved.folder
+    after = SentBundle.of(fitted, store.put)
+    assert after.find(store.get, received) == moved.folder
+    moved.folder.rename(tmp_path / "gone")
+    assert open_bundle(after.find(store.get, received)).manifest.confidence.captions == FITTED
+    assert open_bundle(before.find(store.get, received)).manifest.confidence is None
+
+
+def test_a_plan_on_a_node_makes_the_rows_of_the_job(moved):
+    write_confidence(moved, {"captions": FITTED})
+    plan = plan_work(("caption",), moved.folder)
+    assert plan.texts.calibration is not None
+    assert placed(plan, sent_bundles(plan, None)).fingerprint == plan.fingerprint
 
 
 def test_what_comes_damaged_is_refused_and_not_kept(moved, tmp_path):

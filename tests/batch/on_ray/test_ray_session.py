@@ -5,7 +5,7 @@ import importlib
 import pytest
 
 from blipvino.batch.on_ray import ray_session
-from blipvino.batch.on_ray.ray_session import RayCluster, RayOptions, check_installed
+from blipvino.batch.on_ray.ray_session import RayCluster, RayOptions, check_answers, check_installed
 from blipvino.batch.on_ray.ray_settings import engine_on, on_this_node
 from blipvino.errors import InputError
 from blipvino.runtime.compiling.engine_options import EngineOptions
@@ -21,6 +21,13 @@ def test_the_address_is_given_or_the_environment_s(monkeypatch):
     monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
     assert RayOptions().found_address == "10.0.0.1:6379"
     assert RayOptions("auto").found_address == "auto"
+
+
+def test_where_nothing_listens_is_told_before_any_work():
+    with pytest.raises(InputError, match=r"127\.0\.0\.1:9: no Ray cluster can be reached there"):
+        check_answers(RayOptions("127.0.0.1:9"))
+    check_answers(RayOptions())
+    check_answers(RayOptions("auto"))
 
 
 def test_ray_client_is_refused_with_what_to_do(monkeypatch):

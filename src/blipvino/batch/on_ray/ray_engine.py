@@ -89,9 +89,12 @@ def sent_bundles(plan: WorkPlan, put: Any | None) -> dict[str, SentBundle]:
 
 def placed(plan: WorkPlan, sent: Mapping[str, SentBundle]) -> WorkPlan:
     """The plan with the folders that its bundles and its cache have on this node."""
-    planned = {name: PlannedModel(each.find(ray.get), each.fingerprint) for name, each in sent.items()}
-    texts, embeddings = planned.get("texts"), planned.get("embeddings")
-    return replace(plan, texts=texts, embeddings=embeddings, engine=on_this_node(plan.engine))
+    found: dict[str, Any] = {
+        name: replace(planned, folder=sent[name].find(ray.get))
+        for name, planned in (("texts", plan.texts), ("embeddings", plan.embeddings))
+        if planned is not None
+    }
+    return replace(plan, **found, engine=on_this_node(plan.engine))
 
 
 def _processor(planned: PlannedModel | None) -> ImageProcessor | None:

@@ -15,6 +15,7 @@ import ray
 from ray.data import ActorPoolStrategy
 
 from blipvino.batch.job import BatchJob, begun_job
+from blipvino.batch.job_checks import check_source
 from blipvino.batch.job_progress import JobProgress
 from blipvino.batch.job_summary import JobSummary, ShardSummary
 from blipvino.batch.on_ray.ray_checkpoint import SHARDS, ShardPlace
@@ -27,7 +28,7 @@ from blipvino.batch.on_ray.ray_shards import ShardSink, ShardsWritten
 from blipvino.batch.on_ray.ray_source import RowDatasource
 from blipvino.batch.on_ray.ray_stretches import Listing, list_stretches
 from blipvino.batch.output.finished_rows import FinishedRows
-from blipvino.batch.output.job_manifest import MANIFEST, SUMMARY, JobManifest, restart
+from blipvino.batch.output.job_manifest import SUMMARY, checked_manifest, restart
 from blipvino.batch.output.shard_formats import FORMATS
 from blipvino.errors import OutputError
 from blipvino.machine.host import this_host
@@ -61,10 +62,10 @@ def run_job_on_ray(
     progress = progress or JobProgress(show=False)
     place = ShardPlace.of(job.place)
     job = replace(job, engine="ray")
-    if not anew or MANIFEST not in job.place.sizes():
-        JobManifest.read(job.place)  # in a folder of other things not even a lock is put
+    checked_manifest(job.place, anew=anew)
     with job.place.sole_writer():
         if anew:
+            check_source(job.source)
             restart(job.place, job.engine, place.clear)
         job = begun_job(job, bool(place.recorded()))
         with ray_session(options) as cluster:

@@ -121,6 +121,7 @@ def ray_session(options: RayOptions, *, object_store_bytes: int | None = None) -
             if own:
                 _start_here(ray, options, object_store_bytes)
             else:
+                check_answers(options)
                 _connect(ray, str(options.found_address))
         nodes = sorted(int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"])
         nodes = [cpus for cpus in nodes if cpus]
@@ -170,27 +171,34 @@ def _start_here(ray: Any, options: RayOptions, object_store_bytes: int | None) -
     )
 
 
+def check_answers(options: RayOptions) -> None:
+    """Check that something listens where the cluster should be: Ray itself would try for many minutes.
+
+    Raises:
+        InputError: nothing does.
+    """
+    address = options.found_address or ""
+    host, _, port = address.rpartition(":")
+    if host and port.isdecimal():
+        with _reaching(address):
+            socket.create_connection((host.strip("[]"), int(port)), _CONNECT_SECONDS).close()
+
+
 def _connect(ray: Any, address: str) -> None:
-    try:
-        _check_answers(address)
+    with _reaching(address):
         ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+
+
+@contextmanager
+def _reaching(address: str) -> Iterator[None]:
+    try:
+        yield
     except (OSError, RuntimeError, ValueError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise InputError(
             f"{address}: no Ray cluster can be reached there ({reason}); start one with `ray start --head`, or leave "
             "--address out to use this machine alone"
         ) from error
-
-
-def _check_answers(address: str) -> None:
-    """Check that something listens there: Ray itself would try for many minutes.
-
-    Raises:
-        OSError: nothing does.
-    """
-    host, _, port = address.rpartition(":")
-    if host and port.isdecimal():
-        socket.create_connection((host.strip("[]"), int(port)), _CONNECT_SECONDS).close()
 
 
 def _own_cpus(options: RayOptions) -> int:

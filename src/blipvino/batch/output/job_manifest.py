@@ -97,6 +97,19 @@ class JobManifest:
             )
 
 
+def checked_manifest(place: OutputPlace, *, anew: bool) -> JobManifest | None:
+    """The manifest of the job that a run would go on with; None where it begins one.
+
+    Args:
+        place: of the job.
+        anew: whether a job that is there is removed first.
+
+    Raises:
+        OutputError: as `JobManifest.read`: in a folder of other things not even a lock is put.
+    """
+    return None if anew and MANIFEST in place.sizes() else JobManifest.read(place)
+
+
 def _engine_of(place: OutputPlace) -> str | None:
     """The engine that a manifest names; None where it is damaged."""
     try:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Protocol
 
 from blipvino.batch.batch_rows import OutputRow
-from blipvino.batch.row_columns import RowColumns
+from blipvino.batch.row_columns import RowColumns, check_arrow
 from blipvino.errors import OutputError
 
 if TYPE_CHECKING:
@@ -57,6 +57,14 @@ class ShardFormat(Protocol):
         """Of their names."""
         ...
 
+    def check(self) -> None:
+        """Look for what it needs.
+
+        Raises:
+            InputError: a library is missing.
+        """
+        ...
+
     def writer(self, file: BinaryIO, columns: RowColumns) -> RowsWriter:
         """What writes rows to a file.
 
@@ -83,6 +91,9 @@ class JsonLines:
 
     suffix = ".jsonl"
 
+    def check(self) -> None:
+        """It needs nothing."""
+
     def writer(self, file: BinaryIO, columns: RowColumns) -> RowsWriter:
         """What writes rows to a file."""
         return _LinesWriter(file, columns)
@@ -101,6 +112,10 @@ class Parquet:
     """Parquet, compressed."""
 
     suffix = ".parquet"
+
+    def check(self) -> None:
+        """It needs pyarrow."""
+        check_arrow()
 
     def writer(self, file: BinaryIO, columns: RowColumns) -> RowsWriter:
         """What writes rows to a file."""

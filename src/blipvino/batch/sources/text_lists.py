@@ -8,7 +8,8 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from io import TextIOWrapper
-from typing import TextIO
+from itertools import chain, islice
+from typing import Any, TextIO
 
 from blipvino.batch.batch_rows import InputRow
 from blipvino.batch.sources.file_places import Place
@@ -17,6 +18,8 @@ from blipvino.batch.sources.listed_rows import ListedRows, cut_rows
 from blipvino.errors import DataError
 
 JSON_LINES = frozenset({".jsonl", ".ndjson"})
+_LOOKED_AT = 32
+"""Records of JSON at the beginning in which columns are looked for: what none of them has is a mistake."""
 TABLES = {".csv": ",", ".tsv": "\t"}
 """The suffixes of tables, and what parts their columns."""
 
@@ -48,18 +51,16 @@ class TextList:
 
     def _lines(self, file: TextIO) -> Iterator[InputRow]:
         made = ListRecords(self.place.name, self.place.folder)
-        for number, line in enumerate(file, 1):
-            if not line.strip():
-                continue
-            try:
-                record = json.loads(line)
-            except (ValueError, RecursionError) as error:
-                yield InputRow(made.made_up(number), None, error=f"{made.made_up(number)}: not JSON ({error})")
-                continue
-            if not isinstance(record, dict):
-                yield InputRow(made.made_up(number), None, error=f"{made.made_up(number)}: no JSON object")
-                continue
-            yield made.row(record, self.columns.names, number)
+        found = ((number, _parsed(line)) for number, line in enumerate(file, 1) if line.strip())
+        first = list(islice(found, _LOOKED_AT))
+        there = {name: None for _, record in first if isinstance(record, dict) for name in record}
+        if there:
+            self.columns.found_in(list(there), str(self.place))
+        for number, record in chain(first, found):
+            if isinstance(record, dict):
+                yield made.row(record, self.columns.names, number)
+            else:
+                yield InputRow(made.made_up(number), None, error=f"{made.made_up(number)}: {record}")
 
     def _records(self, file: TextIO) -> Iterator[InputRow]:
         made = ListRecords(self.place.name, self.place.folder)
@@ -71,3 +72,12 @@ class TextList:
                 yield made.row(record, columns, number)
         except csv.Error as error:
             raise DataError(f"{self.place}: line {records.line_num} is no CSV ({error})") from error
+
+
+def _parsed(line: str) -> dict[str, Any] | str:
+    """The record of a line, or what is wrong with it."""
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        return f"not JSON ({error})"
+    return record if isinstance(record, dict) else "no JSON object"

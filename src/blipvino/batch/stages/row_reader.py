@@ -50,7 +50,11 @@ class RowReader(Iterator[tuple[InputRow, Read]]):
         self._last: tuple[str, Future[Read]] | None = None
 
     def __next__(self) -> tuple[InputRow, Read]:
-        """The next row."""
+        """The next row.
+
+        Raises:
+            DataError: as `InputRow.source`; or as the rows.
+        """
         while len(self._reading) < self._ahead:
             row = next(self._rows, None)
             if row is None:
