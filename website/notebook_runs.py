@@ -21,7 +21,7 @@ from blipvino.files.atomic import write_text
 
 FOLDER = Path(__file__).parents[1] / "notebooks"
 NAMES = ("optimize-blip", "search-photos", "serve-and-batch")
-COLORS = 64
+COLORS = 128
 """Of a saved picture."""
 SECONDS = 900
 """That a cell may take."""
