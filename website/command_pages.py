@@ -58,7 +58,7 @@ def _parameters(command: Any, context: Any) -> Iterator[str]:
 
 
 def _code(text: str) -> str:
-    return f"`{text}`".replace("|", "\\|")
+    return f"`{text}`"  # in which a table's separators are none, and a backslash would be shown
 
 
 def _cell(text: str) -> str:

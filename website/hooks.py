@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from mkdocs.config.defaults import MkDocsConfig
@@ -52,6 +53,11 @@ def on_files(files: Files, *, config: MkDocsConfig) -> Files:
         if script.is_file():
             files.append(File.generated(config, name, abs_src_path=str(script)))
     return files
+
+
+def on_page_markdown(markdown: str, **_: object) -> str:
+    """Have links to notebooks, as they work in the repository, lead to their pages."""
+    return re.sub(r"\]\(\.\./notebooks/([\w-]+)\.ipynb\)", r"](\1.md)", markdown)
 
 
 def on_post_page(output: str, *, page: Page, config: MkDocsConfig) -> str:

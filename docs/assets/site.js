@@ -14,3 +14,9 @@ function reach() {
 }
 window.addEventListener("load", reach);
 window.addEventListener("resize", reach);
+
+// Names and options are not torn at their hyphens, or in the middle in a narrow column; long ones have to be.
+const LONGEST = 30;
+for (const code of document.querySelectorAll(".md-typeset :not(pre, h2, h3) > code")) {
+  code.classList.toggle("whole", code.textContent.length <= LONGEST);
+}
