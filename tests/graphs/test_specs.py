@@ -46,6 +46,7 @@ def tinting(monkeypatch, tiny_captioner, tmp_path):
     spec = GraphSpec(
         "tint",
         tint_graph,
+        does="finds the tint",
         group="vision",
         reads="pixels",
         inputs={"pixels": ("sources",)},
@@ -151,11 +152,11 @@ def words_graph(checkpoint):
 
 FURTHER = (
     GraphSpec(
-        *("pooled", pooled_graph, "vision", "image_embeds", {"image_embeds": ("sources", "positions")}),
+        *("pooled", pooled_graph, "pools", "vision", "image_embeds", {"image_embeds": ("sources", "positions")}),
         *(frozenset({"pooled"}), PTQ_INT8),
     ),
     GraphSpec(
-        *("words", words_graph, "text encoder", "questions"),
+        *("words", words_graph, "reads words", "text encoder", "questions"),
         {"input_ids": ("rows", "tokens"), "attention_mask": ("rows", "tokens")},
         *(frozenset({"words"}), PTQ_INT8),
     ),

@@ -15,13 +15,13 @@ def places(*given, bundle):
 
 def test_names(served_bundle):
     models, indexes = places(served_bundle, f"mine={served_bundle}", "org/blip-vqa", bundle=served_bundle)
-    assert [model.name for model in models] == ["demo", "mine", "blip-vqa"]
+    assert [model.name for model in models] == [served_bundle.name, "mine", "blip-vqa"]
     assert indexes == ()
 
 
 def test_an_index_brings_its_bundle(photos_index, retrieval_bundle):
     models, indexes = places(photos_index, bundle=retrieval_bundle)
-    assert models == (Place("finder", retrieval_bundle),)
+    assert models == (Place(retrieval_bundle.name, retrieval_bundle),)
     assert indexes == (Place("photos", photos_index),)
     given = served_places([f"mine={retrieval_bundle}", str(photos_index)], lambda _: retrieval_bundle)
     assert given[0] == (Place("mine", retrieval_bundle),)

@@ -45,7 +45,7 @@ PortOption = Annotated[
 app = typer.Typer()
 
 
-@app.command(epilog="Examples: blipvino demo -o out/demo; blipvino demo --serve")
+@app.command(epilog="Example: blipvino demo -o out/demo; blipvino demo --serve")
 def demo(
     context: typer.Context,
     output: OutputOption = Path("blipvino-demo"),
