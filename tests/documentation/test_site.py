@@ -81,5 +81,7 @@ def test_nothing_is_hard_to_use(browser, site, name, width):
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", WIDTHS)
 def test_nothing_is_hard_to_use_on_any_page(browser, site, width, scheme):
-    found = {path.name: look(browser, site, path.name, width, scheme) for path in sorted(site.glob("*.html"))}
+    # 404.html is for servers alone: by itself it finds none of its scripts.
+    names = sorted(path.name for path in site.glob("*.html") if path.name != "404.html")
+    found = {name: look(browser, site, name, width, scheme) for name in names}
     assert {name: what for name, what in found.items() if what} == {}
