@@ -51,7 +51,7 @@ def test_no_cluster_there_is_a_line(batch, photo, tmp_path):
 def test_a_job_on_this_machine(batch, photo, tmp_path):
     (tmp_path / "photo.png").write_bytes(photo.read_bytes())
     done = run(*batch, "--engine", "ray", "--ray-cpus", 1, "--quiet")
-    assert "1 images; " in done.stdout
+    assert "1 image; " in done.stdout
     assert done.stderr == ""
 
 

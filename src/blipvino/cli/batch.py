@@ -22,6 +22,7 @@ from blipvino.cli.ray_options import (
 )
 from blipvino.cli.text_printing import INCOMPLETE
 from blipvino.cli.unused_options import refuse_unused
+from blipvino.text.units import plural
 
 if TYPE_CHECKING:
     from blipvino.batch.job import BatchJob
@@ -137,9 +138,8 @@ def _check(source: Source, place: OutputPlace, form: ShardForm, on_ray: RayOptio
 
     check_job(source, place, form.value, anew=restart)
     if on_ray is not None:
-        from blipvino.batch.on_ray.ray_session import check_answers, check_installed
+        from blipvino.batch.on_ray.ray_session import check_answers
 
-        check_installed()
         check_answers(on_ray)
 
 
@@ -148,9 +148,6 @@ def _forecast(job: BatchJob, restart: bool) -> JobForecast:
 
     if job.engine == "local":
         return forecast_job(job, anew=restart)
-    from blipvino.batch.on_ray.ray_session import check_installed
-
-    check_installed()
     from blipvino.batch.on_ray.ray_job import finished_on_ray
 
     return forecast_job(job, anew=restart, read=finished_on_ray)
@@ -163,9 +160,6 @@ def _done(job: BatchJob, on_ray: RayOptions | None, restart: bool, quiet: bool) 
     progress = JobProgress(not quiet, print_error)
     if on_ray is None:
         return run_job(job, progress, anew=restart)
-    from blipvino.batch.on_ray.ray_session import check_installed
-
-    check_installed()
     from blipvino.batch.on_ray.ray_job import run_job_on_ray
 
     return run_job_on_ray(job, on_ray, progress, anew=restart)
@@ -194,8 +188,8 @@ def summary_lines(summary: JobSummary) -> list[str]:
     return [*lines, *_duplicate_lines(summary.duplicates, summary.duplicate_ids)]
 
 
-def _counted(count: int, what: str) -> str:
-    return f"{count:,} {what}{'' if count == 1 else 's'}"
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {plural(count, noun)}"
 
 
 def _duplicate_lines(count: int, ids: list[str]) -> list[str]:

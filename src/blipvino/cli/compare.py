@@ -17,7 +17,7 @@ from blipvino.cli.options import (
     QuietFlag,
     SeedOption,
 )
-from blipvino.cli.output import print_json, print_tables
+from blipvino.cli.output import print_json, print_measured
 from blipvino.data.samples import DEFAULT_SEED
 
 SamplesOption = Annotated[int, typer.Option(help="Questions (or images without any) whose answers are compared.")]
@@ -43,7 +43,6 @@ def compare(
     """Compare a bundle with its original: size, latency, answers."""
     from blipvino.measure.comparison import CompareOptions, compare_with
     from blipvino.measure.report.comparison_tables import comparison_tables
-    from blipvino.measure.report.measured_words import words_in
     from blipvino.measure.report.result_folders import write_comparison
 
     options = CompareOptions(samples, latency_samples, max_new_tokens, seed)
@@ -51,7 +50,6 @@ def compare(
     if as_json:
         print_json(comparison.to_json())
     else:
-        tables = comparison_tables(comparison)
-        print_tables((*tables, words_in(tables)))
+        print_measured(comparison_tables(comparison))
     if output is not None:
         write_comparison(comparison, output)

@@ -13,7 +13,7 @@ from blipvino.cli.browser import open_address, open_page
 from blipvino.cli.options import JsonFlag, OpenFlag, QuietFlag, RecipeOption
 from blipvino.cli.output import print_error, print_json, print_line, print_report_link, print_sentence, print_tables
 from blipvino.cli.serve import check_installed, run_server
-from blipvino.cli.unused_options import refuse_unused
+from blipvino.cli.unused_options import is_given, refuse_unused
 from blipvino.errors import BlipvinoError
 from blipvino.graphs.recipes import DEFAULT_RECIPE
 from blipvino.progress import Reporter
@@ -87,8 +87,7 @@ def _serve(context: typer.Context, folder: Path, port: int | None, *, quiet: boo
 
     listening = demo_socket(port)
     settings = demo_settings(folder, show_progress=not quiet)
-    given = context.get_parameter_source("show")
-    is_hidden = given is not None and given.name == "COMMANDLINE" and not context.params["show"]
+    is_hidden = is_given(context, "show") and not context.params["show"]
 
     def show_page(url: str) -> None:
         print_line(f"Pictures to try it on are in {folder / PHOTOS}; Ctrl-C ends it.", sys.stderr)

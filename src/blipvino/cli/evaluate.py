@@ -23,13 +23,12 @@ from blipvino.cli.options import (
     PrecisionOption,
     QuietFlag,
 )
-from blipvino.cli.output import print_json, print_tables
+from blipvino.cli.output import print_json, print_measured
 from blipvino.cli.unused_options import refuse_unused
 from blipvino.data.samples import DEFAULT_SEED
 from blipvino.errors import InputError
 from blipvino.machine.devices import CPU
 from blipvino.runtime.reading import find_bundle
-from blipvino.text.tables import TextTable
 
 OptionalBundle = Annotated[Path | None, typer.Argument(help="A bundle or a checkpoint; none with --predictions.")]
 NoOriginalFlag = Annotated[bool, typer.Option("--no-original", help="Evaluate the bundle alone.")]
@@ -112,7 +111,7 @@ def evaluate(
     if as_json:
         print_json(evaluation.to_json())
     else:
-        _print_with_words(evaluation_tables(evaluation))
+        print_measured(evaluation_tables(evaluation))
 
 
 def _opened_for_retrieval(bundle: Path) -> Bundle | None:
@@ -146,14 +145,7 @@ def _evaluate_retrieval(context: typer.Context, bundle: Bundle) -> None:
     if given["as_json"]:
         print_json(evaluation.to_json())
     else:
-        _print_with_words(recall_tables(evaluation))
-
-
-def _print_with_words(tables: tuple[TextTable, ...]) -> None:
-    """Print tables, and below them what their words are."""
-    from blipvino.measure.report.measured_words import words_in
-
-    print_tables((*tables, words_in(tables)))
+        print_measured(recall_tables(evaluation))
 
 
 def _refuse_of_the_other_kind(context: typer.Context, retrieval: bool) -> None:

@@ -120,10 +120,9 @@ def _indexed_on_ray(
     on_ray: RayOptions,
 ) -> IndexSummary:
     """Index by nodes that see the same folders as this one."""
-    from blipvino.batch.on_ray.ray_session import check_answers, check_installed, ray_session
+    from blipvino.batch.on_ray.ray_session import check_answers, ray_session
     from blipvino.retrieval import update_index
 
-    check_installed()
     check_answers(on_ray)
     bundle = loading.find(context, output)
     with ray_session(on_ray) as cluster:

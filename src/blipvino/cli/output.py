@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -38,6 +38,13 @@ def print_tables(tables: Iterable[TextTable]) -> None:
     """Print tables, as wide as the terminal at the most."""
     for table in tables:
         console.print(rich_table(table))
+
+
+def print_measured(tables: Sequence[TextTable]) -> None:
+    """Print tables of what was measured, and below them what their words are."""
+    from blipvino.measure.report.measured_words import words_in
+
+    print_tables((*tables, words_in(tables)))
 
 
 def print_sentence(sentence: str) -> None:

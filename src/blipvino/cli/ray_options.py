@@ -51,14 +51,16 @@ def ray_options(
     workers: int,
     max_workers: int | None,
 ) -> RayOptions | None:
-    """How a job uses Ray; None where it does not, and then its options are refused.
+    """How a job uses Ray, which is there; None where it does not, and then its options are refused.
 
     Raises:
-        InputError: an option is not allowed.
+        InputError: an option is not allowed, or Ray is missing.
     """
     if engine != JobEngine.ray:
         refuse_unused(context, ("address", "ray_cpus", "ray_workers", "ray_max_workers"), "without --engine ray")
         return None
-    from blipvino.batch.on_ray.ray_session import RayOptions
+    from blipvino.batch.on_ray.ray_session import RayOptions, check_installed
 
-    return RayOptions(address, cpus, workers, max_workers)
+    options = RayOptions(address, cpus, workers, max_workers)
+    check_installed()
+    return options

@@ -17,6 +17,7 @@ from blipvino.errors import BlipvinoError
 from blipvino.files.atomic import write_png
 from blipvino.progress import Reporter
 from blipvino.runtime.inputs.images import load_image
+from blipvino.text.units import plural
 
 INCOMPLETE = 3
 """Exit status where not all was done for some of the images."""
@@ -155,8 +156,9 @@ def print_summary(tally: Tally, scores: bool) -> None:
         typer.Exit: not all was done for some of the images; with status `INCOMPLETE`.
     """
     if tally.written or tally.skipped:
-        passed_over = f", {_counted(tally.skipped, 'image')} passed over, which had theirs" if tally.skipped else ""
-        print_error(f"{_counted(tally.written, 'file')} written{passed_over}")
+        skipped = f"{tally.skipped} {plural(tally.skipped, 'image')}"
+        passed_over = f", {skipped} passed over, which had theirs" if tally.skipped else ""
+        print_error(f"{tally.written} {plural(tally.written, 'file')} written{passed_over}")
     if tally.withheld:
         print_error(f"{tally.withheld} of {tally.texts} texts left blank, which are less sure than --min-confidence")
     if tally.uncalibrated and (scores or tally.withheld):
@@ -167,7 +169,3 @@ def print_summary(tally: Tally, scores: bool) -> None:
         print_error(f"the texts of {tally.incomplete} of {tally.images} images were not written as asked")
     if tally.unread or tally.incomplete:
         raise typer.Exit(INCOMPLETE)
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun if count == 1 else f'{noun}s'}"

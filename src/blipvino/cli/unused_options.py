@@ -21,9 +21,14 @@ def refuse_unused(context: typer.Context, names: Iterable[str], where: str) -> N
         InputError: one of them is given.
     """
     for name in names:
-        source = context.get_parameter_source(name)
-        if source is not None and source.name == "COMMANDLINE":
+        if is_given(context, name):
             raise InputError(f"{_option(context, name)} has no effect {where}; leave it out")
+
+
+def is_given(context: typer.Context, name: str) -> bool:
+    """Whether the command line gives a parameter, be it with the value that it has anyhow."""
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
 
 
 def _option(context: typer.Context, name: str) -> str:

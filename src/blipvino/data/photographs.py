@@ -16,6 +16,7 @@ from blipvino.data.samples import DEFAULT_SAMPLES, DEFAULT_SEED, Sample, SampleS
 from blipvino.errors import ImageError
 from blipvino.files.image_files import open_image
 from blipvino.progress import Reporter
+from blipvino.text.units import plural
 
 LEAST = 32
 """Photographs below which ranges would fit them and not what is to come."""
@@ -89,7 +90,7 @@ def photo_source(
 
 
 def _photographs(count: int) -> str:
-    return f"{count:,} photograph{'' if count == 1 else 's'}"
+    return f"{count:,} {plural(count, 'photograph')}"
 
 
 def _load(path: Path) -> Image.Image:

@@ -42,8 +42,7 @@ def check_png(path: Path) -> None:
     """
     if path.suffix.lower() != ".png":
         raise OutputError(f"{path}: a picture is written as PNG; give a name that ends in .png")
-    if not path.parent.is_dir():
-        raise OutputError(f"{path}: {path.parent} is not a folder; create it first")
+    _check_parent(path)
 
 
 def check_html(path: Path) -> None:
@@ -54,6 +53,10 @@ def check_html(path: Path) -> None:
     """
     if path.suffix.lower() not in (".html", ".htm"):
         raise OutputError(f"{path}: a page is an HTML file; give a name that ends in .html")
+    _check_parent(path)
+
+
+def _check_parent(path: Path) -> None:
     if not path.parent.is_dir():
         raise OutputError(f"{path}: {path.parent} is not a folder; create it first")
 

@@ -49,6 +49,11 @@ class Looked:
     vector: FloatArray | None = None
     error: ImageError | None = None
 
+    @property
+    def is_unknown(self) -> bool:
+        """Whether its image is not known yet."""
+        return self.pixels is not None or self.vector is not None
+
 
 class FileReader(Protocol):
     """Reads the files of an update."""

@@ -206,14 +206,14 @@ class _Update:
             yield batch
 
     def _do(self, batch: list[Looked]) -> None:
-        vectors = iter(self._vectors([one for one in batch if one.pixels is not None or one.vector is not None]))
+        vectors = iter(self._vectors([one for one in batch if one.is_unknown]))
         with self._records.transaction() as db:
             for one in batch:
                 if one.error is not None:
                     self._keep_error(db, one)
                     continue
                 image, is_new = one.image, False
-                if one.pixels is not None or one.vector is not None:
+                if one.is_unknown:
                     image, is_new = _keep_image(db, one.digest, next(vectors).tobytes())
                 assert image is not None
                 self._count(one, image, is_new)
@@ -225,19 +225,20 @@ class _Update:
     def _vectors(self, new: Sequence[Looked]) -> list[np.ndarray]:
         """A vector of each file, float32 ``[P]``; the model makes those that came without."""
         pixels = [one.pixels for one in new if one.vector is None and one.pixels is not None]
-        made = self._model.embed_images(pixels) if pixels else np.zeros((0, self._width))
+        made = self._checked(self._model.embed_images(pixels), len(pixels)) if pixels else ()
         given = [one.vector for one in new if one.vector is not None]
-        self._check(made, len(pixels))
-        self._check(np.asarray(given) if given else np.zeros((0, self._width)), len(given))
-        here = iter(np.ascontiguousarray(made, np.float32))
+        if given:
+            self._checked(np.asarray(given), len(given))
+        here = iter(made)
         return [next(here) if one.vector is None else one.vector for one in new]
 
-    def _check(self, vectors: np.ndarray, count: int) -> None:
+    def _checked(self, vectors: np.ndarray, count: int) -> np.ndarray:
         if vectors.shape != (count, self._width) or not np.isfinite(vectors).all():
             raise RetrievalError(
                 f"{self._model.bundle.folder}: makes vectors {list(vectors.shape)}, expected {count} of "
                 f"{self._width} finite numbers; optimize it again"
             )
+        return np.ascontiguousarray(vectors, np.float32)
 
     def _keep_error(self, db: sqlite3.Connection, one: Looked) -> None:
         """Remember what is no image; what could not even be read may be there the next time."""

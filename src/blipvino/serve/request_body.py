@@ -88,10 +88,8 @@ async def read_bytes(request: Request, limits: RequestLimits) -> bytes:
 
 async def _content(request: Request, most: int) -> bytes:
     """The body; what is known to be too much is not waited for."""
-    held, too_large = (
-        current_bytes(),
-        RequestError(413, "too_large", f"the body has more than the {most:,} bytes allowed"),
-    )
+    held = current_bytes()
+    too_large = RequestError(413, "too_large", f"the body has more than the {most:,} bytes allowed")
     announced = request.headers.get("content-length", "")
     if announced.isdecimal():
         if len(announced) > _LENGTH_DIGITS or int(announced) > most:

@@ -49,11 +49,16 @@ class ImageForm(Form):
         Raises:
             RequestError: they came in two ways.
         """
-        if self.image is not None and self._files:
+        given = self._take_given()
+        if given and self._files:
             raise RequestError(422, "invalid_field", "images came as files and as text; send them as one of these")
-        taken: list[Sent] = self._files if self.image is None else [("image", self.image)]
-        self.image, self._files = None, []
+        taken, self._files = given or self._files, []
         return taken
+
+    def _take_given(self) -> list[Sent]:
+        """Those that came as text."""
+        image, self.image = self.image, None
+        return [] if image is None else [("image", image)]
 
 
 class ImagesForm(ImageForm):
@@ -61,20 +66,11 @@ class ImagesForm(ImageForm):
 
     images: Texts | None = Field(None, description=f"Several: {_IMAGE}")
 
-    def take_images(self) -> list[Sent]:
-        """As of one image.
-
-        Raises:
-            RequestError: they came in two ways.
-        """
+    def _take_given(self) -> list[Sent]:
         if self.image is not None and self.images is not None:
             raise RequestError(422, "invalid_field", "image and images are one thing; give one of them", param="image")
-        if self.images is not None and not self._files:
-            taken, self.images = self.images, None
-            return [(f"images[{place}]", image) for place, image in enumerate(taken)]
-        if self.images is not None:
-            raise RequestError(422, "invalid_field", "images came as files and as text; send them as one of these")
-        return super().take_images()
+        images, self.images = self.images or (), None
+        return [(f"images[{place}]", image) for place, image in enumerate(images)] or super()._take_given()
 
 
 class GeneratingForm(ImagesForm):

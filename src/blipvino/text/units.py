@@ -1,4 +1,4 @@
-"""Bytes and seconds for people."""
+"""Bytes, seconds and counted things for people."""
 
 from __future__ import annotations
 
@@ -8,6 +8,11 @@ MEGABYTE = 1e6
 def megabytes(size: int) -> str:
     """Bytes, in millions."""
     return f"{size / MEGABYTE:,.1f} MB"
+
+
+def plural(count: int, noun: str) -> str:
+    """A noun as it stands behind a count."""
+    return noun if count == 1 else f"{noun}s"
 
 
 def milliseconds(seconds: float) -> str:

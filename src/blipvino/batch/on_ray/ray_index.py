@@ -117,7 +117,6 @@ class _RayPhotoReader:
         tasks = list(_cut(files))
         if not tasks:
             return
-        put = None if job.cluster.is_own else job.cluster.put
         known = job.cluster.put(np.frombuffer(self._records.digests(), np.uint8))
         with data_settings(), named_failures():
             rows = (
@@ -137,7 +136,7 @@ class _RayPhotoReader:
                     num_cpus=job.cluster.engine_cpus,
                     compute=ActorPoolStrategy(min_size=job.cluster.engines[0], max_size=job.cluster.engines[1]),
                     fn_constructor_args=(
-                        SentBundle.of(job.model.bundle, put),
+                        SentBundle.of(job.model.bundle, job.cluster.send),
                         engine_on(job.cluster, job.engine),
                         job.batch_size,
                     ),

@@ -128,7 +128,7 @@ class _Run:
     def _write(self, listing: Listing, sink: ShardSink) -> None:
         job, source = self.job, RowDatasource(listing.stretches)
         plan = replace(job.plan, engine=engine_on(self.cluster, job.plan.engine))
-        sent = sent_bundles(plan, None if self.cluster.is_own else self.cluster.put)
+        sent = sent_bundles(plan, self.cluster.send)
         (
             ray.data.read_datasource(source, override_num_blocks=source.task_count)
             .map_batches(

@@ -91,6 +91,11 @@ class RayCluster:
     put: Callable[[Any], Any] = field(repr=False)
 
     @property
+    def send(self) -> Callable[[Any], Any] | None:
+        """As `put`, of what nodes may not have; None where this machine is all of them."""
+        return None if self.is_own else self.put
+
+    @property
     def shares_nodes(self) -> bool:
         """Whether several engines may run on one node, so that their threads must not be bound to cores."""
         return self.engines[1] != 1 and 2 * self.engine_cpus <= self.node_cpus[-1]
