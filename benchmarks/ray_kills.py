@@ -38,7 +38,7 @@ from blipvino.data.demo import demo_sample
 from blipvino.runtime.compiling.engine_options import EngineOptions
 
 KINDS = ("engine", "task", "node", "driver")
-NODES, NODE_CPUS = 3, 3
+NODES, NODE_CPUS, NODE_ATTEMPTS = 3, 3, 4
 STORE_BYTES = 100 * 2**20
 SHARD_ROWS = 16
 _ENGINE = b"RowEngine"
@@ -120,7 +120,16 @@ class Machines:
         self._cluster.shutdown()
 
     def _added(self) -> Any:
-        return self._cluster.add_node(num_cpus=NODE_CPUS, object_store_memory=STORE_BYTES, include_dashboard=False)
+        """Another node. Where the machine is busy with other things, one may not start within Ray's own limit."""
+        options: dict[str, Any] = {"num_cpus": NODE_CPUS, "object_store_memory": STORE_BYTES, "include_dashboard": False}
+        for attempt in range(1, NODE_ATTEMPTS + 1):
+            try:
+                return self._cluster.add_node(**options)
+            except Exception as error:  # of several types, Ray's and the system's
+                if attempt == NODE_ATTEMPTS:
+                    raise
+                print(f"a node did not start ({error}); once more", flush=True)
+        raise AssertionError("there is an attempt at least")
 
 
 @contextmanager
