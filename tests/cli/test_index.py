@@ -79,6 +79,15 @@ def test_a_second_run_looks_at_nothing(index, capsys, cached):
     )
 
 
+def test_info_tells_what_an_index_holds(index, scenes, capsys):
+    code, printed = in_process(capsys, "info", index)
+    assert code == 0
+    assert f"{index}: an index of 40 photos, 40 of them different, 1 that cannot be read" in printed.out
+    assert f"folders: {scenes}\n" in printed.out
+    told = json.loads(in_process(capsys, "info", index, "--json")[1].out)
+    assert (told["counts"], told["folders"]) == ({"photos": 40, "images": 40, "unreadable": 1}, [str(scenes)])
+
+
 def test_what_is_searched_for_is_found(index, scenes, capsys, cached):
     found = {}
     for number in range(3):

@@ -17,6 +17,7 @@ from blipvino.bundle.search_record import SearchRecord
 from blipvino.checkpoint.architectures import answers_questions, retrieves
 from blipvino.cli import output
 from blipvino.cli.cache import bundle_line, cache_line
+from blipvino.cli.index_info import print_index_info
 from blipvino.cli.options import DEFAULT_CACHE, CacheOption, JsonFlag
 from blipvino.graphs.recipes import AUTO, RECIPE_NAMES, SEARCH_SUMMARY, find_recipe
 from blipvino.graphs.specs import GRAPHS
@@ -25,22 +26,28 @@ from blipvino.machine.core import openvino_core
 from blipvino.machine.devices import present_devices
 from blipvino.machine.host import choose_arithmetic
 from blipvino.recipe import Treatment
+from blipvino.retrieval.index_manifest import is_index
 from blipvino.runtime.compiling.cache import CompiledCache, cache_limit
 from blipvino.runtime.compiling.measured_choices import MeasuredChoice, measured_choices
 from blipvino.text.tables import TextTable
 
-OptionalBundle = Annotated[Path | None, typer.Argument(help="A bundle; without it, recipes and devices are listed.")]
+OptionalBundle = Annotated[
+    Path | None, typer.Argument(help="A bundle, or an index of photos; without it, recipes and devices are listed.")
+]
 
 app = typer.Typer()
 
 
 @app.command(epilog="Example: blipvino info blip-vqa")
 def info(bundle: OptionalBundle = None, cache: CacheOption = DEFAULT_CACHE, as_json: JsonFlag = False) -> None:
-    """Show what a bundle holds, after checking that it is whole; or list the recipes, and the devices of this machine.
+    """Show what a bundle holds, after checking that it is whole, or an index; or list the recipes, and the devices of
+    this machine.
 
     Tells the cache's size, too.
     """
-    if bundle is not None:
+    if bundle is not None and is_index(bundle):
+        print_index_info(bundle, as_json)
+    elif bundle is not None:
         opened, kept = open_bundle(bundle), CompiledCache(cache)
         print_info(opened, as_json, measured_choices(kept, opened))
         if not as_json:

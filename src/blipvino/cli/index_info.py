@@ -1,0 +1,34 @@
+"""What an index of photos holds as text."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import typer
+
+from blipvino.cli import output
+from blipvino.text.units import plural
+
+
+def print_index_info(folder: Path, as_json: bool) -> None:
+    """Print what an index holds.
+
+    Raises:
+        RetrievalError: it is damaged or newer.
+    """
+    from blipvino.retrieval.photo_index import PhotoIndex
+
+    with PhotoIndex(folder) as index:
+        manifest, counts, roots = index.manifest, index.counts(), index.roots()
+    if as_json:
+        content = {**asdict(manifest), "counts": asdict(counts), "folders": [str(root) for root in roots]}
+        output.print_json({"index": str(folder), **content})
+        return
+    bundle = manifest.bundle
+    photos = f"{counts.photos:,} {plural(counts.photos, 'photo')}"
+    unreadable = f", {counts.unreadable:,} that cannot be read" if counts.unreadable else ""
+    typer.echo(f"{folder}: an index of {photos}, {counts.images:,} of them different{unreadable}")
+    typer.echo(f"folders: {', '.join(map(str, roots)) or 'none'}")
+    typer.echo(f"vectors of {manifest.width} numbers by {bundle.label} of {bundle.checkpoint}, from {bundle.source}")
+    typer.echo(f"blipvino {manifest.blipvino_version}, {manifest.created}")
