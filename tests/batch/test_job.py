@@ -68,6 +68,19 @@ def test_what_came_before_a_source_failed_is_made(tmp_path):
         assert [row["id"] for row in rows_of(tmp_path / "out")] == ["0", "1", "2"]
 
 
+def test_a_shard_that_was_copied_is_told(tmp_path):
+    photos, output = tmp_path / "photos", tmp_path / "out"
+    write_photos(photos, ["a.png", "b.png"])
+    run(job(photos, output))
+    (shard,) = output.glob("part-*")
+    copy = shard.with_name(shard.name.replace("00000", "00007"))
+    copy.write_bytes(shard.read_bytes())
+    with pytest.raises(OutputError, match=rf"{copy.name}: has the row '.*a\.png', which another shard has, too"):
+        run(job(photos, output))
+    copy.unlink()
+    assert run(job(photos, output)).rows == 2
+
+
 def test_nothing_is_removed_for_a_source_that_cannot_be_read(tmp_path):
     photos, output = tmp_path / "photos", tmp_path / "out"
     write_photos(photos, ["a.png", "b.png"])

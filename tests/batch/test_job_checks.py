@@ -41,6 +41,15 @@ def test_a_job_that_can_be_done_passes_and_nothing_is_written(photos, place):
     assert sorted(path.name for path in place.folder.iterdir()) == before
 
 
+def test_a_place_that_takes_no_files_is_refused(photos, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="file is no folder; choose another --output"):
+        check(photos, LocalFolder(tmp_path / "file" / "out"))
+    monkeypatch.setattr("os.access", lambda path, mode: path != tmp_path)
+    with pytest.raises(OutputError, match=f"nothing can be written in {tmp_path}; choose another --output"):
+        check(photos, LocalFolder(tmp_path / "new" / "out"))
+
+
 def test_a_source_without_rows_is_refused(tmp_path, place):
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="no images in it"):

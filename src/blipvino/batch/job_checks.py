@@ -23,9 +23,10 @@ def check_job(source: Source, place: OutputPlace, form: FormatName, *, anew: boo
     Raises:
         DataError: the source, or the store of its first image, cannot be read.
         InputError: a library is missing.
-        OutputError: the place has other files, or a newer job, or cannot be listed.
+        OutputError: the place has other files, or a newer job, or cannot be listed or written to.
     """
     FORMATS[form].check()
+    place.check()
     checked_manifest(place, anew=anew)
     check_source(source)
 

@@ -47,10 +47,20 @@ def suffix(request):
 
 def test_records_become_rows(tmp_path, suffix):
     rows = rows_of(write(tmp_path / f"list{suffix}", RECORDS))
-    assert [row.id for row in rows] == ["one", "two", "s3://bucket/c.png", "four"]
+    assert [row.id for row in rows] == ["one", "two", "s3://bucket/c.png#why?", "four"]
     assert [row.image for row in rows] == [str(tmp_path / "a.png"), "/b.png", "s3://bucket/c.png", None]
     assert [row.question for row in rows] == ["what?", None, "why?", None]
     assert rows[3].error == f"list{suffix}#4: has no image"
+
+
+def test_questions_about_one_image_are_rows_of_their_own(tmp_path, suffix):
+    records = [{"path": "a.png", "question": question} for question in ("what?", "why?", None)]
+    rows = rows_of(write(tmp_path / f"list{suffix}", records))
+    assert [(row.id, row.question) for row in rows] == [
+        ("a.png#what?", "what?"),
+        ("a.png#why?", "why?"),
+        ("a.png", None),
+    ]
 
 
 def test_columns_may_have_other_names(tmp_path, suffix):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -49,6 +50,18 @@ class LocalFolder:
                 for left in self.folder.glob(".blipvino-*.partial"):
                     left.unlink(missing_ok=True)  # nobody else writes here
             yield
+
+    def check(self) -> None:
+        """Look whether files can be made in it, or in what it will be made in.
+
+        Raises:
+            OutputError: they cannot.
+        """
+        there = next((folder for folder in (self.folder, *self.folder.absolute().parents) if folder.exists()), None)
+        if there is None or not there.is_dir():
+            raise OutputError(f"{self.folder}: {there or 'nothing above it'} is no folder; choose another --output")
+        if not os.access(there, os.W_OK | os.X_OK):
+            raise OutputError(f"{self.folder}: nothing can be written in {there}; choose another --output")
 
     def sizes(self) -> dict[str, int]:
         """The finished files and their bytes, by name."""

@@ -23,6 +23,14 @@ class OutputPlace(Protocol):
         """
         ...
 
+    def check(self) -> None:
+        """Look whether it could be written to, as far as that can be told without writing.
+
+        Raises:
+            OutputError: it could not.
+        """
+        ...
+
     def sizes(self) -> dict[str, int]:
         """The finished files and their bytes, by name; nothing where the folder is not there.
 

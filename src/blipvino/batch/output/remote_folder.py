@@ -63,6 +63,9 @@ class RemoteFolder:
                         system.rm_file(f"{root}/{name}")  # nobody else writes here
             yield
 
+    def check(self) -> None:
+        """Nothing can be told of a store without writing."""
+
     def sizes(self) -> dict[str, int]:
         """The finished files and their bytes, by name."""
         with self._refusals():

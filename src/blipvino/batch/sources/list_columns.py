@@ -21,7 +21,8 @@ class ListColumns:
     """What the columns of a list are called. One that is named must be there; of the usual names those that are count.
 
     Attributes:
-        id: of ids; None is "id". Without it, a row's id is its path as it is written, or the place in the list.
+        id: of ids; None is "id". Without it, a row's id is its path as it is written, with its question if it has one
+            (``photo.jpg#what is this?``); or its place in the list.
         image: of paths, absolute or from the list's folder, and of URLs; None is "path". In Parquet it may be a
             structure with ``path`` and ``bytes``, as the Hugging Face libraries write images.
         content: of the bytes of image files, in text as Base64; None is "bytes".
@@ -110,9 +111,9 @@ class ListRecords:
             image = image.get("path")
         given = values.get("id")
         place = image if isinstance(image, str) and image else None
-        name = str(given) if given not in (None, "") else place or self.made_up(number)
         question = values.get("question")
         asked = question if isinstance(question, str) and question.strip() else None
+        name = str(given) if given not in (None, "") else self._name(place, asked, number)
         content = values.get("content")
         if content not in (None, "", b""):
             return self._of_content(name, content, asked)
@@ -123,6 +124,11 @@ class ListRecords:
     def made_up(self, number: int) -> str:
         """The id of a record that brings none."""
         return f"{self.where}#{number}"
+
+    def _name(self, place: str | None, question: str | None, number: int) -> str:
+        if place is None:
+            return self.made_up(number)
+        return place if question is None else f"{place}#{question}"
 
     def _of_content(self, name: str, content: Any, question: str | None) -> InputRow:
         if isinstance(content, bytes):

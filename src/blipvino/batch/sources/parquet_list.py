@@ -50,7 +50,7 @@ class RowGroup:
 
     def ids(self) -> Iterator[str]:
         """As of `rows`, without the bytes of images."""
-        columns = {role: name for role, name in self.columns.items() if role in ("id", "image")}
+        columns = {role: name for role, name in self.columns.items() if role in ("id", "image", "question")}
         return (row.id for row in self._read(columns, without_bytes=True))
 
     def _read(self, columns: dict[str, str], *, without_bytes: bool = False) -> Iterator[InputRow]:
