@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.plugins import event_priority
@@ -55,9 +56,13 @@ def on_files(files: Files, *, config: MkDocsConfig) -> Files:
     return files
 
 
-def on_page_markdown(markdown: str, **_: object) -> str:
-    """Have links to notebooks, as they work in the repository, lead to their pages."""
-    return re.sub(r"\]\(\.\./notebooks/([\w-]+)\.ipynb\)", r"](\1.md)", markdown)
+def on_page_markdown(markdown: str, *, config: MkDocsConfig, **_: object) -> str:
+    """Have links to notebooks, as they work in the repository, lead to their pages, and links that are called by a
+    file's name called as the page is.
+    """
+    markdown = re.sub(r"\]\(\.\./notebooks/([\w-]+)\.ipynb\)", r"](\1.md)", markdown)
+    titles = _titles(config.nav)
+    return re.sub(r"\[([\w-]+\.md)\]\(\1", lambda link: f"[{titles.get(link[1], link[1])}]({link[1]}", markdown)
 
 
 def on_post_page(output: str, *, page: Page, config: MkDocsConfig) -> str:
@@ -72,3 +77,13 @@ def on_post_page(output: str, *, page: Page, config: MkDocsConfig) -> str:
         return output.replace('class="mermaid"', 'class="diagram"')
     depth = page.url.count("/")
     return output.replace("</body>", f'<script src="{"../" * depth}{_MERMAID}"></script></body>')
+
+
+def _titles(nav: Any) -> dict[str, str]:
+    """What pages are called in the navigation, by their files."""
+    if isinstance(nav, dict):
+        named = {file: title for title, file in nav.items() if isinstance(file, str)}
+        return named | _titles([below for below in nav.values() if isinstance(below, list)])
+    if isinstance(nav, list):
+        return {file: title for entry in nav for file, title in _titles(entry).items()}
+    return {}

@@ -41,6 +41,12 @@ def site(tmp_path_factory):
     return folder
 
 
+def test_links_are_called_as_their_pages_are(site):
+    """In the repository by their files, which somebody who reads them there looks for."""
+    text = (site / "performance.html").read_text()
+    assert ">Classes of CPU</a>" in text and ">cpus.md</a>" not in text
+
+
 @pytest.fixture(scope="module")
 def browser():
     with chromium() as started:
