@@ -192,7 +192,7 @@ def test_what_was_used_last_is_kept_within_the_limit(limit, uses):
             kept = longest_that_fits(kept, limit * UNIT)
         if growth and features._text_kv is None:
             grow(features, growth)
-            cache.trim()
+            cache.recount(features)
             kept = longest_that_fits(kept, limit * UNIT)
         assert cache.nbytes == sum(features.nbytes for features in kept.values()) <= limit * UNIT
 

@@ -57,19 +57,16 @@ class FeatureCache:
     """The features that were used last, by image content, within a limit of bytes.
 
     Attributes:
+        nbytes: of what is kept.
         hits: times that what was asked for was known.
         misses: times that it was not.
     """
 
     def __init__(self, limit: int) -> None:
-        self.hits = self.misses = 0
+        self.hits = self.misses = self.nbytes = 0
         self._limit = limit
         self._known: OrderedDict[bytes, ImageFeatures] = OrderedDict()
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of what is kept."""
-        return sum(features.nbytes for features in list(self._known.values()))  # others may put some meanwhile
+        self._counted: dict[ImageFeatures, int] = {}  # bytes of each that `nbytes` has
 
     def get(self, key: bytes) -> ImageFeatures | None:
         """What is known under this key, which is now the one used last."""
@@ -85,14 +82,24 @@ class FeatureCache:
         return self._known.get(key)
 
     def put(self, key: bytes, features: ImageFeatures) -> None:
-        """Keep features; those that were not used for longest go."""
+        """Keep features in place of what was kept under this key; those that were not used for longest go."""
+        if key in self._known:
+            self.nbytes -= self._counted.pop(self._known.pop(key))
         self._known[key] = features
-        self.trim()
+        self._counted[features] = 0
+        self.recount(features)
 
-    def trim(self) -> None:
-        """Keep to the limit: features grow when they are first asked about."""
+    def recount(self, features: ImageFeatures) -> None:
+        """Count features again, which grow when they are first asked about, and keep to the limit.
+
+        They may be none that are kept.
+        """
+        if features in self._counted:
+            self.nbytes += features.nbytes - self._counted[features]
+            self._counted[features] = features.nbytes
         while self._known and self.nbytes > self._limit:
-            self._known.popitem(last=False)
+            _, oldest = self._known.popitem(last=False)
+            self.nbytes -= self._counted.pop(oldest)
 
 
 class FeatureExtractor:
@@ -183,7 +190,7 @@ class FeatureExtractor:
             if features._text_kv is None:
                 features._text_kv = project(features.image_embeds[None]).read_only()
                 with self._lock:
-                    self.cache.trim()
+                    self.cache.recount(features)
             return features._text_kv
 
     def _checked(self, features: ImageFeatures) -> ImageFeatures:
