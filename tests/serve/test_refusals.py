@@ -181,6 +181,14 @@ def test_a_body_that_is_too_large(client):
     assert (response.status_code, response.json()["error"]["code"]) == (413, "too_large")
 
 
+@pytest.mark.parametrize("path", ["/v1/caption", "/v1/chat/completions", "/v2/models/demo/infer"])
+def test_json_of_too_many_elements(client, path):
+    content = b'{"images": [' + b'"",' * 100_001 + b'""]}'
+    response = client.post(path, content=content, headers={"Content-Type": "application/json"})
+    assert response.status_code == 413, response.text
+    assert "more than 100,000 commas" in response.text
+
+
 def raw(server, content):
     """What the server answers to bytes of a request that goes on no more, and is not ended."""
     place = urlsplit(server.url)

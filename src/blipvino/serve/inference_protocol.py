@@ -22,7 +22,7 @@ from blipvino.serve.image_intake import Sent
 from blipvino.serve.inference_tensors import InferenceForm, OutputTensor, Values, read_inputs, response_body
 from blipvino.serve.native_documents import body_schema, error_responses
 from blipvino.serve.problems import RequestError
-from blipvino.serve.request_body import read_bytes
+from blipvino.serve.request_body import checked_json, read_bytes
 from blipvino.serve.request_forms import LEAST_PRIORITY, GeneratingForm, refused_fields
 from blipvino.serve.served_models import ServedModel
 from blipvino.serve.service import Service, service_of
@@ -88,7 +88,7 @@ async def infer(request: Request, name: str, version: str = _VERSION) -> Respons
     if not length.isdecimal() or len(length) > 12 or int(length) > len(content):
         raise RequestError(400, "invalid_header", f"{_HEAD_LENGTH} is {length[:20]!r}, not within the body")
     try:
-        form = InferenceForm.model_validate_json(content[: int(length)], strict=True)
+        form = InferenceForm.model_validate_json(checked_json(content[: int(length)]), strict=True)
     except ValidationError as error:
         raise refused_fields(error) from None
     values = read_inputs(form, content[int(length) :])

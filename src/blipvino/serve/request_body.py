@@ -22,6 +22,8 @@ from blipvino.serve.stage_times import current_times
 JSON, MULTIPART = "application/json", "multipart/form-data"
 _MOST_FIELDS = 256
 """Of a multipart body, beside its files."""
+_MOST_ELEMENTS = 100_000
+"""Of JSON: a body of millions of tiny ones takes seconds to read, and many times its size in memory."""
 _DRAINED_BYTES = 64 * 2**20
 _DRAINED_SECONDS = 5.0
 _LENGTH_DIGITS = 18
@@ -47,7 +49,8 @@ async def read_body(request: Request, limits: RequestLimits) -> Body:
     """A request's body.
 
     Raises:
-        RequestError: it is of another type, too large or too slow, or no multipart body although it says so.
+        RequestError: it is of another type, too large or too slow, has too many elements, or is no multipart body
+            although it says so.
         OverloadError: all requests together hold too much.
     """
     kind, options = parse_options_header(request.headers.get("content-type", ""))
@@ -58,8 +61,19 @@ async def read_body(request: Request, limits: RequestLimits) -> Body:
         )
     content = await read_bytes(request, limits)
     if media == JSON:
-        return Body(content)
+        return Body(checked_json(content))
     return await _parts(content, options.get(b"boundary", b""), limits)
+
+
+def checked_json(content: bytes) -> bytes:
+    """JSON that has no more elements than any request needs. It is counted before it is read.
+
+    Raises:
+        RequestError: it has more.
+    """
+    if content.count(b",") > _MOST_ELEMENTS:
+        raise RequestError(413, "too_large", f"the JSON has more than {_MOST_ELEMENTS:,} commas, which none needs")
+    return content
 
 
 async def read_bytes(request: Request, limits: RequestLimits) -> bytes:
