@@ -87,5 +87,6 @@ def test_every_step_of_a_ranking_is_a_turn(tiny_vqa, monkeypatch):
     monkeypatch.setattr(Turns, "turn", entered)
     answers = [f"{first} {second}" for first in ("red", "blue", "green") for second in ("circle", "star")]
     blip.rank([scene_image(SCENE), scene_image(SCENE + 1)], "what is it?", answers, top_k=None)
-    # Two images, a question about each, the sources, and for each question the prompt and two steps of one token.
-    assert working == [(True, Work.RANKINGS)] * (2 + 2 + 1 + 2 * 3)
+    # Two images, keys and values of the first, a question about each, the sources, and for each question the prompt and
+    # two steps of one token.
+    assert working == [(True, Work.RANKINGS)] * (2 + 1 + 2 + 1 + 2 * 3)

@@ -29,8 +29,9 @@ from blipvino.runtime.results import Confidence, Kind, ResultForm
 from blipvino.runtime.retrieval_runner import RetrievalRunner
 from blipvino.runtime.scheduling.decoding import JobDecoder
 from blipvino.runtime.scheduling.encoding import JobEncoder
-from blipvino.runtime.scheduling.scheduler import Scheduler, Watch
+from blipvino.runtime.scheduling.scheduler import Scheduler
 from blipvino.runtime.scheduling.turns import Turns
+from blipvino.runtime.scheduling.watching import Watch
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +76,7 @@ class Components:
     @cached_property
     def questions(self) -> QuestionReader:
         """Questions of one batch to what the decoder attends to."""
-        return QuestionReader(self.extractor, self.config.text, self.turns)
+        return QuestionReader(self.extractor, self.turns)
 
     @cached_property
     def scheduler(self) -> Scheduler:

@@ -59,6 +59,7 @@ class Engine:
         self._config = config
         self._compiler = Compiler(graphs, config, options, selftest)
         self._arena = Arena()
+        self.question_arena = Arena()
         self._projectors: dict[Sizes, ov.InferRequest] = {}
         self._branching: dict[Sizes, ov.InferRequest] = {}
 
@@ -141,17 +142,19 @@ class Engine:
         return self._project("question_kv", image_embeds)
 
     def question_states(self, input_ids: IntArray, attention_mask: IntArray, images: CrossKV) -> FloatArray:
-        """Questions ``[R, T]`` about one image -> ``[R, T, D]``."""
+        """Questions ``[R, T]`` about ``B`` images, ``R / B`` about each in turn -> ``[R, T, D]``."""
         states = self._read_texts("question", "question_states", input_ids, attention_mask, images)
         return states[:, : input_ids.shape[1]]
 
     def _read_texts(
         self, name: str, output: str, input_ids: IntArray, attention_mask: IntArray, images: CrossKV | None = None
     ) -> FloatArray:
-        """What a graph makes of texts ``[R, T]``, of their padding too, alone or about one image."""
+        """What a graph makes of texts ``[R, T]``, of their padding too, alone or about images."""
         rows, length = input_ids.shape
         tokens = self._text_length(length)
-        about = (1, self._config.vision.num_positions) if images is not None else (ANY, ANY)
+        about = (ANY, ANY)
+        if images is not None:
+            about = (1 if images.batch == 1 else ANY, self._config.vision.num_positions)
         request = self._compiler.request(name, Sizes(*about, 1, tokens) if rows == 1 else Sizes(*about))
         if images is not None:
             images.bind(request)

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
-import numpy as np
-
-from blipvino.arrays import FloatArray
-from blipvino.checkpoint.config import TextConfig
 from blipvino.runtime.decoding.ranking import AnswerList, Ranking, rank
 from blipvino.runtime.features import FeatureExtractor, ImageFeatures
 from blipvino.runtime.inputs.texts import TokenBatch
 from blipvino.runtime.pairing import Image
+from blipvino.runtime.question_batches import question_states
 from blipvino.runtime.scheduling.turns import Turns, Work
 
 
@@ -25,14 +22,12 @@ class QuestionReader:
 
     Args:
         extractor: that made the features; the engine is its.
-        config: of the text model.
         turns: in which all threads of the model work.
     """
 
-    def __init__(self, extractor: FeatureExtractor, config: TextConfig, turns: Turns) -> None:
+    def __init__(self, extractor: FeatureExtractor, turns: Turns) -> None:
         self._extractor = extractor
         self._engine = extractor.engine
-        self._config = config
         self._turns = turns
         self._ranking = threading.Lock()
 
@@ -71,33 +66,10 @@ class QuestionReader:
             top_k: rank those alone whose first token is among the likeliest so many; None ranks all.
         """
         with self._ranking:
-            states = self._states(features, questions, self._turn)
+            states = question_states(self._extractor, features, questions, self._turn)
             with self._turn():
                 decoders = self._engine.branch(states, questions.attention_mask, self._turn)
             return [rank(decoder, prompt, answers, top_k) for decoder in decoders]
-
-    def question_states(self, features: Sequence[ImageFeatures], questions: TokenBatch) -> FloatArray:
-        """States ``[R, T, D]`` of one question about each image; each image with its own questions at a time.
-
-        Whoever calls it holds the engine's lock.
-
-        Args:
-            features: of the image that each question is about.
-            questions: their tokens.
-        """
-        return self._states(features, questions, nullcontext)
-
-    def _states(
-        self, features: Sequence[ImageFeatures], questions: TokenBatch, turn: Callable[[], AbstractContextManager[None]]
-    ) -> FloatArray:
-        states = np.empty((*questions.input_ids.shape, self._config.hidden_size), np.float32)
-        for image in dict.fromkeys(features):
-            rows = [row for row, other in enumerate(features) if other is image]
-            with turn():
-                states[rows] = self._engine.question_states(
-                    questions.input_ids[rows], questions.attention_mask[rows], self._extractor.question_kv(image)
-                )
-        return states
 
     @contextmanager
     def _turn(self) -> Iterator[None]:

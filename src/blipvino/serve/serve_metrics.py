@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from blipvino.runtime.features import FeatureCache
-from blipvino.runtime.scheduling.scheduler import Load
+from blipvino.runtime.scheduling.watching import Load
 from blipvino.serve.stage_times import StageTimes
 
 SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"

@@ -16,7 +16,7 @@ from blipvino.runtime.inputs.images import ImageProcessor
 from blipvino.runtime.loaded_model import LoadedModel
 from blipvino.runtime.reading import find_bundle
 from blipvino.runtime.retriever import BlipRetriever
-from blipvino.runtime.scheduling.scheduler import Watch
+from blipvino.runtime.scheduling.watching import Watch
 from blipvino.serve.problems import RequestError
 from blipvino.serve.serve_settings import Place, ServeSettings
 from blipvino.serve.warm_up import warm_up

@@ -36,6 +36,11 @@ class CrossKV:
         return len(next(iter(self.tensors.values())))
 
     @property
+    def itemsize(self) -> int:
+        """Bytes of one number."""
+        return next(iter(self.tensors.values())).itemsize
+
+    @property
     def nbytes(self) -> int:
         """Bytes of memory."""
         return sum(array.nbytes for array in self.tensors.values())
@@ -43,6 +48,19 @@ class CrossKV:
     def __getitem__(self, sources: slice) -> CrossKV:
         """Some of the sources, in the same memory."""
         return CrossKV({name: array[sources] for name, array in self.tensors.items()})
+
+    @classmethod
+    def side_by_side(cls, sources: Sequence[CrossKV], arena: Arena) -> CrossKV:
+        """Copies of several, one after the other, in an arena's memory."""
+        arrays = {name: [source.tensors[name] for source in sources] for name in sources[0].tensors}
+        memory, start, tensors = arena.take(sum(source.nbytes for source in sources)), 0, dict[str, AnyArray]()
+        for name, parts in arrays.items():
+            shape = (sum(map(len, parts)), *parts[0].shape[1:])
+            size = sum(part.nbytes for part in parts)
+            tensors[name] = memory[start : start + size].view(parts[0].dtype).reshape(shape)
+            np.concatenate(parts, out=tensors[name])
+            start += size
+        return cls(tensors)
 
     def read_only(self) -> CrossKV:
         """The same in the same memory, as arrays that cannot be written to."""

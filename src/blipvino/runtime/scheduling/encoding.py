@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from blipvino.arrays import IntArray
 from blipvino.runtime.features import FeatureExtractor, ImageFeatures
 from blipvino.runtime.inputs.texts import TextProcessor
-from blipvino.runtime.scheduling.jobs import SharedImage, Source, TextJob
+from blipvino.runtime.question_batches import question_states
+from blipvino.runtime.scheduling.jobs import Source, TextJob
 
 
 class JobEncoder:
@@ -35,25 +35,28 @@ class JobEncoder:
             image.seen = features
 
     def read(self, jobs: Sequence[TextJob]) -> None:
-        """Give jobs about one image, which was looked at, their sources."""
-        for job, source in zip(jobs, self._sources(jobs[0].image, jobs), strict=True):
-            job.source = source
+        """Give jobs about images that were looked at their sources."""
+        for job in jobs:
+            if job.question is None:
+                embeds = _features(job).image_embeds
+                job.source = Source(embeds, np.ones(len(embeds), np.int64))
+        asked: dict[int, list[TextJob]] = {}  # long questions do not have short ones padded
+        for job in jobs:
+            if job.question is not None:
+                length = self._extractor.engine.source_positions(len(job.question), alone=False)
+                asked.setdefault(length, []).append(job)
+        for those in asked.values():
+            self._ask(those)
 
-    def _sources(self, image: SharedImage, jobs: Sequence[TextJob]) -> list[Source]:
-        """What the texts about one image are decoded of."""
-        features = image.features
-        assert features is not None
-        embeds = features.image_embeds
-        questions = [job.question for job in jobs if job.question is not None]
-        states = iter(self._asked(features, questions)) if questions else iter(())
-        seen = Source(embeds, np.ones(len(embeds), np.int64))
-        return [seen if job.question is None else next(states) for job in jobs]
+    def _ask(self, jobs: Sequence[TextJob]) -> None:
+        questions = [list(job.question or ()) for job in jobs]
+        tokens = self._texts.batch(questions)
+        with self._extractor.engine.lock:
+            states = question_states(self._extractor, [_features(job) for job in jobs], tokens)
+        for job, question, row, mask in zip(jobs, questions, states, tokens.attention_mask, strict=True):
+            job.source = Source(row[: len(question)], mask[: len(question)])
 
-    def _asked(self, features: ImageFeatures, questions: Sequence[Sequence[int]]) -> list[Source]:
-        tokens = self._texts.batch([list(question) for question in questions])
-        mask: IntArray = tokens.attention_mask
-        engine = self._extractor.engine
-        with engine.lock:
-            states = engine.question_states(tokens.input_ids, mask, self._extractor.question_kv(features))
-        lengths = [len(question) for question in questions]
-        return [Source(row[:length], ones[:length]) for row, ones, length in zip(states, mask, lengths, strict=True)]
+
+def _features(job: TextJob) -> ImageFeatures:
+    assert job.image.features is not None
+    return job.image.features

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -139,7 +140,7 @@ class TextJob:
     source: Source | None = None
     times: JobTimes = field(default_factory=JobTimes)
 
-    @property
+    @cached_property
     def kind(self) -> TextKind:
         """Texts of the same kind are decoded side by side."""
         return TextKind(self.question is None, self.options.num_beams)

@@ -10,14 +10,13 @@ import time
 import weakref
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
-from typing import Protocol
 
 from blipvino.errors import OverloadError
 from blipvino.runtime.scheduling.decoding import JobDecoder
 from blipvino.runtime.scheduling.encoding import JobEncoder
 from blipvino.runtime.scheduling.jobs import Caller, SharedImage, TextJob, TextKind
 from blipvino.runtime.scheduling.turns import Turns, Work
+from blipvino.runtime.scheduling.watching import Load, Watch
 
 DEFAULT_ROWS = 16
 """Rows of text that are decoded at a time: more are hardly faster, and all wait longer."""
@@ -25,33 +24,6 @@ IDLE_SECONDS = 2.0
 """After so long without work the threads end; they begin again with the next text."""
 
 _running: weakref.WeakSet[Scheduler] = weakref.WeakSet()
-
-
-@dataclass(frozen=True)
-class Load:
-    """What a scheduler is busy with.
-
-    Attributes:
-        waiting: jobs whose images or questions have not been looked at.
-        ready: jobs that wait for a place in a batch.
-        decoded: texts that are being decoded.
-        rows: of them all.
-    """
-
-    waiting: int
-    ready: int
-    decoded: int
-    rows: int
-
-
-class Watch(Protocol):
-    """Is told what a scheduler does, in the threads that do it, which it must not hold up."""
-
-    def encoded(self, texts: int, seconds: float) -> None:
-        """So many texts got what they are decoded of, together, by that much work."""
-
-    def stepped(self, rows: int, seconds: float) -> None:
-        """So many rows of text got their next token."""
 
 
 class Scheduler:
@@ -215,7 +187,7 @@ class Scheduler:
 
     def _read(self) -> bool:
         with self._changed:
-            if not self._await(lambda: bool(self._seen)):
+            if not self._await(lambda: bool(self._kinds_to_read)):
                 return False
             jobs = self._reading = self._next_to_read()
         self._encode(Work.ANSWERS, jobs, self._encoder.read)
@@ -246,14 +218,18 @@ class Scheduler:
         for job in jobs:
             job.times.worked += seconds
 
+    @property
+    def _kinds_to_read(self) -> set[TextKind]:
+        """Kinds of which no whole batch is read already: what nobody may want any more by then is not read ahead."""
+        ready, kinds = _by_kind(self._ready), {job.kind for job in self._seen}
+        return {kind for kind in kinds if self._rows_of(kind, ready.get(kind, [])) < self._most_rows(kind)}
+
     def _next_to_read(self) -> list[TextJob]:
-        """What is asked about one image is read at once."""
+        """As many as can then be decoded at a time, whatever images they are about: they are read side by side."""
         self._seen = [job for job in self._seen if not job.drop_late()]
-        first = min(self._seen, key=lambda job: job.urgency, default=None)
-        if first is None:
-            return []
-        about = [job for job in self._seen if job.image.features is first.image.features]
-        return self._taken(self._seen, about[: self._most_rows(first.kind)])
+        kinds = self._kinds_to_read
+        urgent = sorted((job for job in self._seen if job.kind in kinds), key=lambda job: job.urgency)
+        return self._taken(self._seen, urgent[: self._most_rows(urgent[0].kind)]) if urgent else []
 
     def _taken(self, queue: list[TextJob], chosen: list[TextJob]) -> list[TextJob]:
         """Jobs of a queue that are worked on now, and wait in it no longer."""
@@ -304,11 +280,13 @@ class Scheduler:
         little is waited for. Answers wait for all questions about known images, which are soon read, and for no image
         that somebody else asks about.
         """
-        here, known, kinds = (*self._ready, *self._decoder.jobs), (*self._seen, *self._reading), list[TextKind]()
-        for kind in dict.fromkeys(job.kind for job in here):
+        here, known = _by_kind([*self._ready, *self._decoder.jobs]), _by_kind([*self._seen, *self._reading])
+        unseen, looked_at = _by_kind([*self._looking, *self._unseen]), _by_kind(self._looking)
+        kinds = list[TextKind]()
+        for kind, mine in here.items():
             # What is not looked at before something here is done does not come.
-            unseen = (*self._looking, *self._unseen) if self._has_room(kind) else self._looking
-            mine, read, new = ([job for job in jobs if job.kind == kind] for jobs in (here, known, unseen))
+            new = (unseen if self._has_room(kind) else looked_at).get(kind, [])
+            read = known.get(kind, [])
             callers = {job.caller for job in mine}
             bring_more = callers <= {job.caller for job in (*read, *new)}
             if not kind.captions:
@@ -378,6 +356,13 @@ class Scheduler:
     @property
     def _has_work(self) -> bool:
         return bool(self._unready or self._ready or self._decoder.jobs)
+
+
+def _by_kind(jobs: Sequence[TextJob]) -> dict[TextKind, list[TextJob]]:
+    kinds: dict[TextKind, list[TextJob]] = {}
+    for job in jobs:
+        kinds.setdefault(job.kind, []).append(job)
+    return kinds
 
 
 def _work_of(captions: bool) -> Work:
