@@ -9,18 +9,30 @@ import numpy as np
 import pytest
 
 from blipvino.errors import OverloadError
+from blipvino.runtime.features import ImageFeatures
 from blipvino.serve.fetching import Fetcher, FetchRules
 from blipvino.serve.held_bytes import ByteBudget
 from blipvino.serve.image_intake import ImageIntake
+from blipvino.serve.known_files import KnownFiles
 from blipvino.serve.problems import RequestError
 from blipvino.serve.serve_settings import RequestLimits
 
 
-class Processor:
-    """Makes the same pixels of the same file."""
+class Model:
+    """Makes the same pixels of the same file, and knows the images that it is told of."""
+
+    def __init__(self, name="model"):
+        self.name = name
+        self.processor = self.extractor = self
+        self.decoded = []
+        self.features = {}
 
     def pixels(self, files):
+        self.decoded += files
         return [np.full((4, 4, 3), sum(file) % 256, np.uint8) for file in files]
+
+    def known(self, digest):
+        return self.features.get(digest)
 
 
 class Web(Fetcher):
@@ -41,13 +53,43 @@ def intake(fetcher=None):
 def test_the_same_image_is_held_once():
     made = intake()
     sent = [("a", b"one"), ("b", b"two"), ("c", b"one")]
-    first = asyncio.run(made.images(sent, Processor()))
+    first = asyncio.run(made.images(sent, Model()))
     assert sent == []
-    again = asyncio.run(made.images([("d", b"one")], Processor()))
+    again = asyncio.run(made.images([("d", b"one")], Model()))
     assert first[0] is first[2] is again[0] is not first[1]
     del first, again
     gc.collect()
     assert len(made._known) == 0
+
+
+def test_a_file_that_came_before_is_not_decoded_while_its_image_is_known():
+    made, model, other = intake(), Model(), Model("other")
+
+    def seen(model):
+        return asyncio.run(made.images([("a", b"one")], model))[0]
+
+    first = seen(model)
+    assert seen(model).digest == first.digest
+    assert model.decoded == [b"one", b"one"]
+    model.features[first.digest] = features = ImageFeatures(np.zeros((2, 3), np.float32), "model")
+    del first
+    gc.collect()
+    again = seen(model)
+    assert again.content is features
+    assert (model.decoded, seen(other).digest) == ([b"one", b"one"], again.digest)
+    assert other.decoded == [b"one"]
+    model.features.clear()
+    del again
+    gc.collect()
+    assert seen(model).content.shape == (4, 4, 3)
+
+
+def test_what_is_known_of_files_is_bounded():
+    known = KnownFiles(2)
+    for name in b"abac":
+        known.put(("model", bytes([name])), b"pixels")
+    assert [known.get(("model", bytes([name]))) for name in b"abc"] == [b"pixels", None, b"pixels"]
+    assert known.get(("other", b"a")) is None
 
 
 @pytest.mark.parametrize(
@@ -65,7 +107,7 @@ def test_what_was_fetched_is_held_until_it_is_decoded():
 
     async def asked(count):
         with budget.of_request():
-            return await intake(Web()).images([("a", "https://a/b")] * count, Processor())
+            return await intake(Web()).images([("a", "https://a/b")] * count, Model())
 
     assert len(asyncio.run(asked(2))) == 2
     with pytest.raises(OverloadError, match="20 bytes already, and 10 more"):

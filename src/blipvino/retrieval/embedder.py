@@ -9,6 +9,7 @@ from blipvino.arrays import FloatArray
 from blipvino.bundle.bundle import Bundle
 from blipvino.runtime.features import ImageFeatures
 from blipvino.runtime.inputs.images import ImageProcessor, ImageSource
+from blipvino.runtime.pairing import Image
 
 
 class EmbedderConfig(Protocol):
@@ -40,6 +41,9 @@ class ImageEmbedder(Protocol):
 
 class Embedder(ImageEmbedder, Protocol):
     """Texts to such vectors, too, and pairs of images and texts to probabilities: what a search asks for."""
+
+    def embed_images(self, images: Sequence[Image]) -> FloatArray:
+        """A vector an image, or what it sees in one: float32 ``[N, P]``."""
 
     def embed_texts(self, texts: Sequence[str]) -> FloatArray:
         """A vector a text: float32 ``[N, P]``.

@@ -24,8 +24,8 @@ from blipvino.retrieval.photo_reader import content_digest
 from blipvino.retrieval.photo_records import Recorded
 from blipvino.retrieval.update_plan import file_state
 from blipvino.runtime.features import ImageFeatures
-from blipvino.runtime.inputs.images import ImageSource
 from blipvino.runtime.loaded_model import DEFAULT_BATCH_SIZE
+from blipvino.runtime.pairing import Image
 
 DEFAULT_HITS, DEFAULT_RERANKED = 10, 32
 _AHEAD = 3
@@ -98,7 +98,7 @@ def search_photos(
     index: PhotoIndex,
     model: Embedder,
     text: str | None = None,
-    image: ImageSource | None = None,
+    image: Image | None = None,
     options: SearchOptions | None = None,
 ) -> Found:
     """Find photos.
@@ -132,7 +132,7 @@ def search_photos(
     return Found(hits[: chosen.hits], missing)
 
 
-def _one(image: ImageSource | None) -> ImageSource:
+def _one(image: Image | None) -> Image:
     if image is None:
         raise InputError("search for a text, an image or both; none was given")
     return image

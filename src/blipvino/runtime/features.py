@@ -146,7 +146,7 @@ class FeatureExtractor:
 
     def encode(self, pixels: Sequence[Pixels]) -> list[ImageFeatures]:
         """Features of resized images ``[size, size, 3]``, from the cache or by `vision`."""
-        keys = [_key(image) for image in pixels]
+        keys = [pixels_digest(image) for image in pixels]
         with self._lock:
             known = {key: features for key in keys if (features := self.cache.get(key)) is not None}
         new = {key: image for key, image in zip(keys, pixels, strict=True) if key not in known}
@@ -157,8 +157,12 @@ class FeatureExtractor:
 
     def recall(self, pixels: Pixels) -> ImageFeatures | None:
         """Features of a resized image, if it is known; it is not waited for what others look at."""
+        return self.known(pixels_digest(pixels))
+
+    def known(self, digest: bytes) -> ImageFeatures | None:
+        """Features of the resized image with this `pixels_digest`, if it is known."""
         with self._lock:
-            return self.cache.find(_key(pixels))
+            return self.cache.find(digest)
 
     def _looked(self, images: dict[bytes, Pixels]) -> dict[bytes, ImageFeatures]:
         """Features of images that were not known, of which others may have looked at some meanwhile."""
@@ -210,7 +214,8 @@ class FeatureExtractor:
         return features
 
 
-def _key(pixels: Pixels) -> bytes:
+def pixels_digest(pixels: Pixels) -> bytes:
+    """What a resized image ``[size, size, 3]`` is known by: SHA-256 of its content."""
     return hashlib.sha256(pixels.tobytes()).digest()
 
 

@@ -10,14 +10,16 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Protocol, TypeVar
 from weakref import WeakValueDictionary
 
 from blipvino.arrays import Pixels
 from blipvino.errors import ImageError
+from blipvino.runtime.features import FeatureExtractor, ImageFeatures, pixels_digest
 from blipvino.runtime.inputs.images import ImageProcessor
 from blipvino.serve.fetching import Fetcher
 from blipvino.serve.held_bytes import current_bytes
+from blipvino.serve.known_files import KnownFiles
 from blipvino.serve.problems import RequestError
 from blipvino.serve.serve_settings import RequestLimits
 from blipvino.serve.stage_times import current_times
@@ -28,21 +30,44 @@ Sent = tuple[str, str | bytes]
 """An image: its name for messages; the bytes of its file, or their base64, a data URL, or a URL."""
 
 
+_FILES_KNOWN = 4096
+"""Whose digests are kept, each with that of its pixels: a megabyte in all."""
+
+
 @dataclass(frozen=True, eq=False)
 class SeenImage:
-    """An image that was decoded.
+    """An image that was decoded, now or before.
 
     Attributes:
-        pixels: uint8 ``[size, size, 3]``, resized for its model.
-        digest: of them.
+        content: its pixels, uint8 ``[size, size, 3]``, resized for its model; or what that knows of it.
+        digest: of its pixels.
     """
 
-    pixels: Pixels
+    content: Pixels | ImageFeatures
     digest: bytes
 
 
+class SeeingModel(Protocol):
+    """A model that images are for."""
+
+    @property
+    def name(self) -> str:
+        """What it is served as."""
+        ...
+
+    @property
+    def processor(self) -> ImageProcessor:
+        """Of its images."""
+        ...
+
+    @property
+    def extractor(self) -> FeatureExtractor:
+        """What knows images that it looked at."""
+        ...
+
+
 class ImageIntake:
-    """Decodes images, on all cores.
+    """Decodes images, on all cores. A file that came before is not decoded while the model knows its image.
 
     Args:
         limits: of what is taken.
@@ -54,6 +79,7 @@ class ImageIntake:
         self._fetcher = fetcher
         # Of requests that are about the same image, all have the same object.
         self._known = WeakValueDictionary[bytes, SeenImage]()
+        self._files = KnownFiles(_FILES_KNOWN)
         self._pool = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="blipvino-image")
 
     def check(self, sent: Sequence[Sent]) -> None:
@@ -71,12 +97,12 @@ class ImageIntake:
                 message = f"{name}: this server fetches no URLs; send the image itself"
                 raise RequestError(422, "no_fetching", message, param=name)
 
-    async def images(self, sent: list[Sent], processor: ImageProcessor) -> list[SeenImage]:
+    async def images(self, sent: list[Sent], model: SeeingModel) -> list[SeenImage]:
         """Images for one model.
 
         Args:
             sent: in whatever form they came; afterwards the list is empty, so that nobody holds what was decoded.
-            processor: of the model's images.
+            model: that they are for.
 
         Raises:
             RequestError: there are none or too many, or one is no base64, or a URL that is not fetched.
@@ -87,7 +113,7 @@ class ImageIntake:
         try:
             await self._fetch(sent)
             with current_times().stage("image"):
-                seen = await asyncio.gather(*(self._in_pool(_seen, one, processor) for one in sent))
+                seen = await asyncio.gather(*(self._in_pool(self._seen, one, model) for one in sent))
         finally:
             current_bytes().release(sum(len(content) for _, content in sent))
             sent.clear()
@@ -110,22 +136,32 @@ class ImageIntake:
                 current_bytes().take(len(file))
                 sent[place] = name, file
 
-    async def _in_pool(self, work: Callable[[Sent, ImageProcessor], _T], sent: Sent, processor: ImageProcessor) -> _T:
-        return await asyncio.get_running_loop().run_in_executor(self._pool, work, sent, processor)
+    def _seen(self, sent: Sent, model: SeeingModel) -> SeenImage:
+        name, content = sent
+        file = content if isinstance(content, bytes) else decoded_base64(name, content)
+        key = model.name, hashlib.sha256(file).digest()
+        digest = self._files.get(key)
+        features = None if digest is None else model.extractor.known(digest)
+        if digest is not None and features is not None:
+            return SeenImage(features, digest)
+        pixels = _decoded(name, file, model.processor)
+        digest = pixels_digest(pixels)
+        self._files.put(key, digest)
+        return SeenImage(pixels, digest)
+
+    async def _in_pool(self, work: Callable[[Sent, SeeingModel], _T], sent: Sent, model: SeeingModel) -> _T:
+        return await asyncio.get_running_loop().run_in_executor(self._pool, work, sent, model)
 
 
 def _is_url(content: str | bytes) -> bool:
     return isinstance(content, str) and content[: len(_WEB[-1])].lower().startswith(_WEB)
 
 
-def _seen(sent: Sent, processor: ImageProcessor) -> SeenImage:
-    name, content = sent
-    file = content if isinstance(content, bytes) else decoded_base64(name, content)
+def _decoded(name: str, file: bytes, processor: ImageProcessor) -> Pixels:
     try:
-        pixels = processor.pixels([file])[0]
+        return processor.pixels([file])[0]
     except ImageError as error:
         raise ImageError(f"{name}: {str(error).partition(': ')[2] or error}") from None
-    return SeenImage(pixels, hashlib.sha256(pixels.tobytes()).digest())
 
 
 def decoded_base64(name: str, text: str) -> bytes:

@@ -94,7 +94,7 @@ class RetrievalService:
 
         def embedded() -> Embedded:
             none = np.zeros((0, retriever.config.image_text_hidden_size), np.float32)
-            seen = retriever.embed_images([image.pixels for image in images]) if images else none
+            seen = retriever.embed_images([image.content for image in images]) if images else none
             return Embedded(seen, retriever.embed_texts(list(texts)) if texts else none)
 
         weight = _weight("embed", len(images), len(texts))
@@ -110,7 +110,7 @@ class RetrievalService:
         """
 
         def matched() -> FloatArray:
-            return model.retriever.match([image.pixels for image in images], list(texts))
+            return model.retriever.match([image.content for image in images], list(texts))
 
         weight = _weight("match", len(images), len(texts))
         return await self._service.in_background((model.name, "match"), weight, urgency, matched)
@@ -122,7 +122,7 @@ class RetrievalService:
             OverloadError: too much is waited for.
             BlipvinoError: as of `search_photos`.
         """
-        image = None if work.image is None else work.image.pixels
+        image = None if work.image is None else work.image.content
 
         def found() -> tuple[Found, list[Path]]:
             index = work.index.index

@@ -12,6 +12,7 @@ from blipvino.checkpoint.architectures import retrieves
 from blipvino.errors import RetrievalError
 from blipvino.retrieval.photo_index import PhotoIndex
 from blipvino.runtime.blip import Blip
+from blipvino.runtime.features import FeatureExtractor
 from blipvino.runtime.inputs.images import ImageProcessor
 from blipvino.runtime.loaded_model import LoadedModel
 from blipvino.runtime.reading import find_bundle
@@ -49,6 +50,11 @@ class ServedModel:
         if isinstance(self.loaded, BlipRetriever):
             return "embed", "match"
         return ("caption", "answer", "rank") if self.loaded.config.answers_questions else ("caption",)
+
+    @property
+    def extractor(self) -> FeatureExtractor:
+        """What knows images that it looked at."""
+        return self.loaded.extractor
 
     @property
     def blip(self) -> Blip:

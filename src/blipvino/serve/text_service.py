@@ -129,7 +129,7 @@ class TextService:
         self._intake.check(sent)
         places, questions = _paired(len(sent), work)
         self._check(work, len(places))
-        images = await self._intake.images(sent, work.model.processor)
+        images = await self._intake.images(sent, work.model)
         return replace(work, images=[images[place] for place in places], questions=questions)
 
     async def texts(self, work: TextWork) -> list[Generated]:
@@ -143,7 +143,7 @@ class TextService:
 
         async def made() -> list[Generated]:
             model = AsyncBlip(work.model.blip, lambda job: current_times().add_job(job.times))
-            arrays = [image.pixels for image in work.images]
+            images = [image.content for image in work.images]
             asked: dict[str, Any] = {
                 "return_scores": True,
                 "min_confidence": work.min_confidence,
@@ -151,9 +151,9 @@ class TextService:
             }
             with self._admission.of(work.kind, len(work.images)):
                 if work.questions is None:
-                    result: Any = await model.caption(arrays, work.prompt, **asked, **work.options)
+                    result: Any = await model.caption(images, work.prompt, **asked, **work.options)
                 else:
-                    result = await model.answer(arrays, list(work.questions), **asked, **work.options)
+                    result = await model.answer(images, list(work.questions), **asked, **work.options)
             return list(result)
 
         async with asyncio.timeout(self._allowed(work.urgency)):
@@ -194,11 +194,11 @@ class TextService:
 
     def _pieces_of(self, work: TextWork, place: int, ended: list[Ending]) -> AsyncIterator[str]:
         model = AsyncBlip(work.model.blip, lambda job: ended.append(Ending.of(job)))
-        array = work.images[place].pixels
+        image = work.images[place].content
         asked: dict[str, Any] = {"priority": work.urgency.priority, "timeout": self._allowed(work.urgency)}
         if work.questions is None:
-            return model.caption_pieces(array, work.prompt, **asked, **work.options)
-        return model.answer_pieces(array, work.questions[place], **asked, **work.options)
+            return model.caption_pieces(image, work.prompt, **asked, **work.options)
+        return model.answer_pieces(image, work.questions[place], **asked, **work.options)
 
     async def rank(self, work: TextWork) -> list[Ranking]:
         """The ranking of given answers to each question.
@@ -212,8 +212,8 @@ class TextService:
 
         def ranked() -> list[Ranking]:
             listed = AnswerList(work.answers or (), blip.texts)
-            arrays = [image.pixels for image in work.images]
-            made = blip.rank(arrays, list(work.questions or ()), listed, top_k=work.top_k)
+            images = [image.content for image in work.images]
+            made = blip.rank(images, list(work.questions or ()), listed, top_k=work.top_k)
             return made if isinstance(made, list) else [made]
 
         return await self.in_background(work.kind, work.weight(len(work.images)), work.urgency, ranked)
@@ -225,7 +225,7 @@ class TextService:
             RequestError: as `ImageIntake.images`.
             ImageError: one cannot be decoded, or is not taken.
         """
-        return await self._intake.images(sent, model.processor)
+        return await self._intake.images(sent, model)
 
     async def in_background(self, kind: tuple[str, str], texts: int, urgency: Urgency, work: Callable[[], _T]) -> _T:
         """The result of work that is none for the scheduler, admitted as so many texts of a kind.
