@@ -163,6 +163,35 @@ def test_a_deadline_ends_a_text_that_is_being_decoded(demo, monkeypatch):
     scheduler.close()
 
 
+def test_no_more_than_a_batch_is_read_ahead(tiny_vqa, monkeypatch):
+    """What waits longer may be given up until then."""
+    blip, go_on, begin = tiny_vqa.exact, threading.Event(), JobDecoder.begin
+
+    def halted(self, *given, **options):
+        assert go_on.wait(60)
+        return begin(self, *given, **options)
+
+    monkeypatch.setattr(JobDecoder, "begin", halted)
+    scheduler = scheduler_of(blip, rows=4, turns=Turns(2))
+    asked = [number for number in range(200) if number // 3 % len([None, *scene_questions(1)]) and number % 5 == 1]
+    jobs = [job_of(blip, number, Caller(1)) for number in asked[:20]]
+    seen = blip.features(scene_image(0))
+    for job in jobs:
+        job.image.seen = seen
+    try:
+        scheduler.submit(jobs)
+        deadline = time.monotonic() + 60
+        while scheduler.load.waiting > 12 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        time.sleep(0.1)  # in which more would be read
+        assert (scheduler.load.waiting, scheduler.load.ready) == (12, 4)
+        go_on.set()
+        assert all(job.result.result(60).token_ids for job in jobs)
+    finally:
+        go_on.set()
+        scheduler.close()
+
+
 def test_closing_cancels_what_is_left(tiny_vqa):
     blip = tiny_vqa.exact
     scheduler = scheduler_of(blip)
