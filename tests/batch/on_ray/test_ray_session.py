@@ -87,6 +87,7 @@ def test_threads_are_those_that_are_reserved():
     assert engine_on(RayCluster((4,), 2, (1, 1), True, None), engine) == EngineOptions(threads=2)
     assert engine_on(RayCluster((8, 8), 7, (1, None), False, None), engine) == EngineOptions(threads=7)
     assert engine_on(RayCluster((8, 16), 8, (1, None), False, None), engine) == EngineOptions(threads=8, pinning=False)
+    assert engine_on(RayCluster((), 8, (1, None), False, None), engine) == EngineOptions(threads=8, pinning=False)
 
 
 def test_a_node_without_a_place_for_the_cache_does_without(tmp_path):

@@ -97,8 +97,11 @@ class RayCluster:
 
     @property
     def shares_nodes(self) -> bool:
-        """Whether several engines may run on one node, so that their threads must not be bound to cores."""
-        return self.engines[1] != 1 and 2 * self.engine_cpus <= self.node_cpus[-1]
+        """Whether several engines may run on one node, so that their threads must not be bound to cores.
+
+        Of nodes that an autoscaler still has to add nothing is known: then they may.
+        """
+        return self.engines[1] != 1 and 2 * self.engine_cpus <= max(self.node_cpus, default=2 * MAX_THREADS)
 
 
 @contextmanager
