@@ -16,7 +16,7 @@ from command_line import run
 from running_server import PATIENCE, await_ready, base64_of, command
 from subjects import scene_image
 
-from blipvino.serve.server import bound_socket
+from blipvino.serve.server import bound_socket, hangups
 
 PLAIN = ("--precision", "f32", "--threads", "1", "--no-cache")
 
@@ -118,6 +118,30 @@ def test_no_response_waits_for_the_one_before():
         accepted, _ = listening.accept()
         with accepted:
             assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) != 0
+
+
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_a_terminal_that_is_closed_loses_no_request(served_bundle, files, workers):
+    with command(served_bundle, *PLAIN, "--workers", workers) as (process, url, _):
+        await_ready(url)
+        load = Load(url, {"image": base64_of(files[0])})
+        load.await_answers(6)
+        process.send_signal(signal.SIGHUP)
+        assert process.wait(PATIENCE) == 0
+        load.stop()
+    assert load.lost == []
+    assert {response.status_code for response in load.answers} == {200}
+
+
+def test_hangups_that_are_ignored_end_nothing():
+    """As `nohup` has them."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    try:
+        assert hangups() == (signal.SIGHUP,)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        assert hangups() == ()
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 @pytest.mark.slow

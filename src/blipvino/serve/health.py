@@ -16,12 +16,14 @@ def is_ready(service: Service) -> bool:
     return service.models.is_ready and not service.is_draining
 
 
+@router.head("/health/live", include_in_schema=False)  # as many that watch servers ask
 @router.get("/health/live", summary="Whether the process lives")
 async def live() -> JSONResponse:
     """200 as long as it does, whatever it is busy with."""
     return JSONResponse({"status": "live"})
 
 
+@router.head("/health/ready", include_in_schema=False)
 @router.get("/health/ready", summary="Whether the models are loaded", responses={503: {"description": "Not yet"}})
 async def ready(request: Request) -> JSONResponse:
     """200 when requests are taken; 503 while models are loaded, and while the server ends."""

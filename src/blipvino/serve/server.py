@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import math
+import signal
 import socket
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -14,6 +16,7 @@ from prometheus_client import disable_created_metrics
 
 from blipvino.errors import InputError
 from blipvino.serve.app import create_app
+from blipvino.serve.connections import TimelyConnection
 from blipvino.serve.request_log import set_up_logs
 from blipvino.serve.serve_settings import ServeSettings
 
@@ -43,7 +46,7 @@ class DrainingServer(uvicorn.Server):
                 server_header=False,
                 proxy_headers=False,
                 ws="none",
-                http="h11",
+                http=TimelyConnection,
                 backlog=_BACKLOG,
                 timeout_keep_alive=_KEEP_ALIVE_SECONDS,
                 timeout_graceful_shutdown=math.ceil(settings.drain_seconds),
@@ -66,14 +69,24 @@ class DrainingServer(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         """As uvicorn's, but a signal that was obeyed is not raised again: whoever was told to end has not failed."""
         with super().capture_signals():
+            more = hangups() if threading.current_thread() is threading.main_thread() else ()
+            before = {number: signal.signal(number, self.handle_exit) for number in more}
             try:
                 yield
             finally:
+                for number, handler in before.items():
+                    signal.signal(number, handler)
                 self._captured_signals.clear()
 
     def _load_failed(self, error: Exception) -> None:
         self.load_error = error
         self.should_exit = True
+
+
+def hangups() -> tuple[signal.Signals, ...]:
+    """Signals of a terminal that is closed, which end a server as SIGTERM does; none where `nohup` ignores them."""
+    hangup: signal.Signals | None = getattr(signal, "SIGHUP", None)  # Windows has none
+    return () if hangup is None or signal.getsignal(hangup) is not signal.SIG_DFL else (hangup,)
 
 
 def bound_socket(host: str, port: int) -> socket.socket:

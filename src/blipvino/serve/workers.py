@@ -27,7 +27,7 @@ from blipvino.machine.devices import CPU
 from blipvino.serve.request_log import set_up_logs
 from blipvino.serve.serve_metrics import SHARED_FOLDER
 from blipvino.serve.serve_settings import ServeSettings
-from blipvino.serve.server import serve
+from blipvino.serve.server import hangups, serve
 
 LOAD_FAILURE = 3
 """Exit status of a worker whose models cannot be loaded."""
@@ -141,7 +141,8 @@ class WorkerGroup:
         def end(_number: int, _frame: FrameType | None) -> None:
             self._ending = True
 
-        before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGINT)}
+        numbers = (signal.SIGTERM, signal.SIGINT, *hangups())
+        before = {number: signal.signal(number, end) for number in numbers}
         try:
             yield
         finally:

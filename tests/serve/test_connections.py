@@ -1,0 +1,76 @@
+"""Connections whose clients send nothing, or begin and do not end."""
+
+from __future__ import annotations
+
+import socket
+import time
+from contextlib import suppress
+
+import pytest
+
+LIVE = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n"
+REFUSED = b'{"bogus": 1}'
+"""A body that is refused once it is read."""
+
+
+@pytest.fixture
+def connected(server, monkeypatch):
+    """A connection to a server that waits half a second for a head."""
+    monkeypatch.setattr("blipvino.serve.connections.HEAD_SECONDS", 0.5)
+    host, port = server.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=60) as opened:
+        yield opened
+
+
+def answer(connection):
+    """The status and all that the server sends at once."""
+    received = connection.recv(65536)
+    while b"\r\n\r\n" not in received:
+        received += connection.recv(65536)
+    return received.split()[1]
+
+
+def test_who_sends_nothing_is_let_go(connected):
+    assert connected.recv(1) == b""
+
+
+@pytest.mark.parametrize("before", [False, True])
+def test_who_sends_a_head_byte_by_byte_is_let_go(connected, before):
+    """At once, or after a request that was answered."""
+    if before:
+        connected.sendall(LIVE)
+        assert answer(connected) == b"200"
+    connected.settimeout(0.05)
+    sent = 0
+    with suppress(ConnectionError):
+        while sent < 1000:  # a head that never ends
+            connected.sendall(LIVE[sent : sent + 1] or b"x")
+            sent += 1
+            with suppress(TimeoutError):
+                if connected.recv(1) == b"":
+                    break
+    assert 0 < sent < 1000
+
+
+def test_requests_that_come_in_time_are_answered(connected):
+    """However many come, and however long the connection has been there by then."""
+    for _ in range(4):
+        time.sleep(0.2)
+        connected.sendall(LIVE[:20])
+        time.sleep(0.05)
+        connected.sendall(LIVE[20:])
+        assert answer(connected) == b"200"
+
+
+def test_a_body_has_its_own_time(connected):
+    head = b"POST /v1/caption HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    connected.sendall(head + b"Content-Length: %d\r\n\r\n" % len(REFUSED) + REFUSED[:3])
+    time.sleep(1)
+    connected.sendall(REFUSED[3:])
+    assert answer(connected) == b"422"
+
+
+@pytest.mark.parametrize("path", ["/health/live", "/health/ready"])
+def test_health_is_asked_by_head_too(client, path):
+    response = client.head(path)
+    assert (response.status_code, response.content) == (200, b"")
