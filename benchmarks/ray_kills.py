@@ -121,7 +121,8 @@ class Machines:
 
     def _added(self) -> Any:
         """Another node. Where the machine is busy with other things, one may not start within Ray's own limit."""
-        options: dict[str, Any] = {"num_cpus": NODE_CPUS, "object_store_memory": STORE_BYTES, "include_dashboard": False}
+        options: dict[str, Any] = {"num_cpus": NODE_CPUS, "object_store_memory": STORE_BYTES}
+        options["include_dashboard"] = False
         for attempt in range(1, NODE_ATTEMPTS + 1):
             try:
                 return self._cluster.add_node(**options)
