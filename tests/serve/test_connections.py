@@ -1,24 +1,32 @@
-"""Connections whose clients send nothing, or begin and do not end."""
+"""Connections whose clients send nothing, begin and do not end, or are too many."""
 
 from __future__ import annotations
 
+import resource
 import socket
 import time
 from contextlib import suppress
 
+import httpx
 import pytest
+
+from blipvino.serve.connections import allow_many_connections, most_connections
 
 LIVE = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n"
 REFUSED = b'{"bogus": 1}'
 """A body that is refused once it is read."""
 
 
+def connection_to(server):
+    host, port = server.url.removeprefix("http://").split(":")
+    return socket.create_connection((host, int(port)), timeout=60)
+
+
 @pytest.fixture
 def connected(server, monkeypatch):
     """A connection to a server that waits half a second for a head."""
     monkeypatch.setattr("blipvino.serve.connections.HEAD_SECONDS", 0.5)
-    host, port = server.url.removeprefix("http://").split(":")
-    with socket.create_connection((host, int(port)), timeout=60) as opened:
+    with connection_to(server) as opened:
         yield opened
 
 
@@ -74,3 +82,33 @@ def test_a_body_has_its_own_time(connected):
 def test_health_is_asked_by_head_too(client, path):
     response = client.head(path)
     assert (response.status_code, response.content) == (200, b"")
+
+
+def test_one_connection_too_many_is_refused(server, monkeypatch):
+    """And only that: those that were there before are answered, and so is who comes when they have gone."""
+    with connection_to(server) as first, connection_to(server) as second:
+        for opened in (first, second):
+            opened.sendall(LIVE)
+            assert answer(opened) == b"200"
+        monkeypatch.setattr("blipvino.serve.connections.most_connections", lambda: 2)
+        refused = httpx.get(f"{server.url}/health/live")
+        assert (refused.status_code, refused.headers["retry-after"]) == (503, "5")
+        assert refused.json()["error"]["code"] == "too_many_connections"
+        first.sendall(LIVE)
+        assert answer(first) == b"200"
+    deadline = time.monotonic() + 60
+    while httpx.get(f"{server.url}/health/live").status_code != 200:
+        assert time.monotonic() < deadline
+
+
+def test_there_are_files_for_all_connections():
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (700, before[1]))
+        assert most_connections() == 350
+        allow_many_connections()
+        most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        assert most == min(before[1], 2**16)
+        assert 0 < most_connections() < most
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)

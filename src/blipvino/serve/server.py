@@ -16,7 +16,7 @@ from prometheus_client import disable_created_metrics
 
 from blipvino.errors import InputError
 from blipvino.serve.app import create_app
-from blipvino.serve.connections import TimelyConnection
+from blipvino.serve.connections import TimelyConnection, allow_many_connections
 from blipvino.serve.request_log import set_up_logs
 from blipvino.serve.serve_settings import ServeSettings
 
@@ -24,6 +24,8 @@ _LINGER_SECONDS = 0.5
 """After the end of listening: what clients sent before they knew of it arrives by then."""
 _KEEP_ALIVE_SECONDS = 30
 _BACKLOG = 1024
+_ACCEPTED_AT_ONCE = 64
+"""Connections. Where no more files can be opened, asyncio tries as often each time, and logs each."""
 
 
 class DrainingServer(uvicorn.Server):
@@ -47,16 +49,23 @@ class DrainingServer(uvicorn.Server):
                 proxy_headers=False,
                 ws="none",
                 http=TimelyConnection,
-                backlog=_BACKLOG,
+                backlog=_ACCEPTED_AT_ONCE,
                 timeout_keep_alive=_KEEP_ALIVE_SECONDS,
                 timeout_graceful_shutdown=math.ceil(settings.drain_seconds),
             )
         )
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen. As many connections as before may wait to be accepted, however many are at once."""
+        await super().startup(sockets)
+        for listening in sockets or []:
+            listening.listen(_BACKLOG)
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Answer what was accepted, then end."""
         self._service.is_draining = True
-        await asyncio.sleep(0)  # connections that wait already are accepted before listening ends
+        for _ in range(_BACKLOG // _ACCEPTED_AT_ONCE + 1):
+            await asyncio.sleep(0)  # connections that wait already are accepted before listening ends
         for server in self.servers:
             server.close()
         for listening in sockets or []:
@@ -133,6 +142,7 @@ def serve(settings: ServeSettings, sockets: Sequence[socket.socket], *, load_fir
         BlipvinoError: the models cannot be loaded.
     """
     set_up_logs(settings.json_logs)
+    allow_many_connections()
     disable_created_metrics()  # type: ignore[no-untyped-call]  # a time beside every number
     server = DrainingServer(settings, load_first=load_first)
     server.run(list(sockets))
