@@ -8,6 +8,7 @@ import subprocess
 import sys
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from batch_subjects import StoppedError, StubWorker, job, plan, text_of, write_photos
@@ -190,6 +191,19 @@ def test_a_full_disk_ends_the_job_and_leaves_nothing_half_written(tmp_path):
         run(replace(given, place=FullDisk(tmp_path / "out")))
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [MANIFEST, "_writer.lock"]
     assert run(given).new_rows == 12
+
+
+def test_one_that_is_full_from_the_first_is_named(tmp_path, monkeypatch):
+    def full(place, text, **options):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    write_photos(tmp_path / "photos", ["a.png"])
+    given = job(tmp_path / "photos", tmp_path / "out")
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "write_text", full)
+        with pytest.raises(OutputError, match=r"out: cannot be written \(No space left on device\); check the disk"):
+            run(given)
+    assert run(given).new_rows == 1  # the lock was let go
 
 
 def test_another_job_is_refused_with_the_difference_named(tmp_path):

@@ -73,13 +73,13 @@ def test_a_limit_takes_the_first_and_reads_no_further():
     assert len(list(selection.rows(source))) == 3
 
 
-@pytest.mark.parametrize("text", ["", "3", "3/", "/3", "0/3", "4/3", "a/b", "-1/3", "1/0"])
+@pytest.mark.parametrize("text", ["", "3", "3/", "/3", "0/3", "4/3", "a/b", "-1/3", "1/0", f"1/{'9' * 5000}"])
 def test_what_is_no_share_is_refused(text):
     with pytest.raises(InputError, match="--shard is"):
         Share.parsed(text)
 
 
-@pytest.mark.parametrize("text", ["", "0", "-1", "a", "3:", "3:a"])
+@pytest.mark.parametrize("text", ["", "0", "-1", "a", "3:", "3:a", "9" * 5000, f"3:{'9' * 5000}"])
 def test_what_is_no_sample_is_refused(text):
     with pytest.raises(InputError, match="--sample is"):
         Sample.parsed(text)

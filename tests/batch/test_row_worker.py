@@ -97,7 +97,7 @@ def test_bad_rows_are_rows_with_an_error(int8, tmp_path):
     assert errors["told"] == "line 3: no image"
     assert errors["url"].startswith("nosuch://bucket/a.png: cannot be read")
     assert errors["none"] == "none: has no image"
-    assert "no question to ask" in errors["row 1"]
+    assert errors["row 1"].startswith("row 1: there is no question to ask")
     assert "tokens" in errors["wordy"]
     assert errors["asked"] is None
     captioned = [row.id for row in made if row.made.get("caption")]

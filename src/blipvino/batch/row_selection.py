@@ -13,6 +13,9 @@ from blipvino.batch.batch_rows import InputRow
 from blipvino.batch.row_source import Partition, Source
 from blipvino.errors import InputError
 
+_DIGITS = 30
+"""Of a number that is given: more than any input has rows, and few enough for the name of a folder."""
+
 
 @dataclass(frozen=True)
 class Share:
@@ -43,7 +46,7 @@ class Share:
             InputError: it is none.
         """
         number, _, of = text.partition("/")
-        if not (number.isdecimal() and of.isdecimal()):
+        if not (_is_count(number) and _is_count(of)):
             raise InputError(f"--shard is {text}, expected i/n, such as 3/16")
         return cls(int(number), int(of))
 
@@ -77,7 +80,7 @@ class Sample:
             InputError: it is none.
         """
         size, colon, seed = text.partition(":")
-        if not size.isdecimal() or int(size) < 1 or (colon and not seed.isdecimal()):
+        if not _is_count(size) or int(size) < 1 or (colon and not _is_count(seed)):
             raise InputError(f"--sample is {text}, expected N or N:seed, such as 1000:7")
         return cls(int(size), int(seed or 0))
 
@@ -178,3 +181,7 @@ class RowTest:
         if self.share is not None and not self.share.has(name):
             return False
         return self.sample is None or self.largest is None or self.sample.rank(name) <= self.largest
+
+
+def _is_count(text: str) -> bool:
+    return text.isdecimal() and len(text) <= _DIGITS

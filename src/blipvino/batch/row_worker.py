@@ -100,9 +100,9 @@ class RowWorker:
     def _begun(self, row: InputRow, found: ReadImage | Exception) -> RowAtWork:
         asks = "answer" in self._plan.tasks or "rank" in self._plan.tasks
         questions = self._plan.text_work.questions if row.question is None else (row.question,)
-        problems = (
-            ["there is no question to ask: neither this row nor the job has one"] if asks and not questions else []
-        )
+        problems = list[str]()
+        if asks and not questions:
+            problems.append(f"{row.id}: there is no question to ask: neither this row nor the job has one")
         if isinstance(found, Exception):
             return RowAtWork(row, questions if asks else (), None, problems=[str(found)])
         return RowAtWork(row, questions if asks else (), found, problems=problems)

@@ -114,7 +114,7 @@ def batch(
         refuse_unused(context, ("threads",), "with --engine ray; --ray-cpus are an engine's threads")
     share = None if shard is None else Share.parsed(shard)
     selection = RowSelection(share, None if sample is None else Sample.parsed(sample), limit)
-    source = given_source(given, ListColumns(id_column, image_column, bytes_column, question_column))
+    source = given_source(given, ListColumns(id_column, image_column, bytes_column, question_column), output)
     place = job_folder(output, share)
     check_questions(options, source)
     sidecars = options.sidecars()

@@ -39,7 +39,10 @@ def one_writer(folder: Path, lock_name: str, holder_name: str, refusal: type[Bli
         way_out = "allow it to be written" if isinstance(error, PermissionError) else "put it on another disk"
         raise refusal(f"{folder}: cannot be locked to be written ({reason}); {way_out}") from error
     try:
-        _say_who(folder / holder_name)
+        try:
+            _say_who(folder / holder_name)
+        except OSError as error:
+            raise refusal(f"{folder}: cannot be written ({error.strerror or error}); check the disk") from error
         yield
     finally:
         (folder / holder_name).unlink(missing_ok=True)

@@ -1,6 +1,7 @@
 """Which cluster a job runs on, and how many CPUs an engine has there."""
 
 import importlib
+from types import SimpleNamespace
 
 import pytest
 
@@ -94,3 +95,11 @@ def test_a_node_without_a_place_for_the_cache_does_without(tmp_path):
     (tmp_path / "file").write_text("")
     assert on_this_node(EngineOptions(cache=tmp_path / "cache")).cache == tmp_path / "cache"
     assert on_this_node(EngineOptions(cache=tmp_path / "file" / "cache")).cache is None
+
+
+def test_where_ray_does_not_start_there_is_a_line():
+    def late(**options):
+        raise Exception("The node timed out during startup.\nMore of it.")  # as Ray does
+
+    with pytest.raises(InputError, match=r"cannot be started on this machine \(The node timed out during startup\.\);"):
+        ray_session._start_here(SimpleNamespace(init=late), RayOptions(), None)

@@ -1,5 +1,7 @@
 """Files of a job in a bucket: whole or not there, and of one writer."""
 
+import errno
+import io
 import json
 import os
 import subprocess
@@ -142,3 +144,16 @@ def test_what_cannot_be_written_to_is_said(bucket):
 def write_lock(place, holder):
     system, root = place._place()
     system.pipe_file(f"{root}/_writer.json", json.dumps(holder).encode())
+
+
+def test_without_room_for_temporary_files_nothing_is_sent(place, monkeypatch):
+    class Full(io.BufferedWriter):
+        def flush(self):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with place.sole_writer():
+        with monkeypatch.context() as patched:
+            patched.setattr(io, "BufferedWriter", Full)
+            with pytest.raises(OutputError, match=r"part-00000\.jsonl: cannot be made here .*No space left.*TMPDIR"):
+                put(place, "part-00000.jsonl", b"one\n")
+        assert place.sizes() == {}

@@ -133,3 +133,48 @@ def test_what_is_no_list_is_refused(tmp_path, suffix):
         given_source(str(tmp_path), ListColumns(id="key"))
     with pytest.raises(InputError, match="blank"):
         ListColumns(id="")
+
+
+@pytest.mark.parametrize("content", ['[\n{"path": "a.png"}\n]\n', '"a.png"\n"b.png"\n', "path\na.png\n"])
+def test_a_file_without_one_json_object_is_no_list(tmp_path, content):
+    path = tmp_path / "list.jsonl"
+    path.write_text(content.replace('{"path": "a.png"}', '{"path":\n"a.png"}'))
+    with pytest.raises(DataError, match=r"list\.jsonl: none of its first lines is a JSON object \(.+UTF-8"):
+        rows_of(path)
+
+
+def test_a_list_in_another_encoding_is_refused_as_a_whole(tmp_path):
+    path = tmp_path / "list.jsonl"
+    path.write_text(json.dumps({"path": "a.png"}) + "\n", encoding="utf-16")
+    with pytest.raises(DataError, match="in UTF-8"):
+        rows_of(path)
+
+
+def test_lines_may_end_as_windows_ends_them(tmp_path):
+    table, lines = tmp_path / "list.csv", tmp_path / "list.jsonl"
+    table.write_bytes(b'\xef\xbb\xbfpath,question\r\na.png,"what\r\nis it?"\r\n\r\nb.png,\r\n')
+    lines.write_bytes(b'\xef\xbb\xbf{"path": "a.png", "question": "what\\r\\nis it?"}\r\n\r\n{"path": "b.png"}\r\n')
+    told = [(row.image, row.question) for row in rows_of(table)]
+    assert told == [(row.image, row.question) for row in rows_of(lines)]
+    assert told == [(str(tmp_path / "a.png"), "what\r\nis it?"), (str(tmp_path / "b.png"), None)]
+
+
+@pytest.mark.parametrize("output", ["out", "./x/../out/", "link"])
+def test_a_pattern_does_not_find_what_the_job_itself_writes(tmp_path, monkeypatch, output):
+    monkeypatch.chdir(tmp_path)
+    for folder in ("lists", "out/1-of-2", "outside", "x"):
+        (tmp_path / folder).mkdir(parents=True)
+        write(tmp_path / folder / "part-00000.jsonl", [{"path": f"{folder}.png"}])
+    (tmp_path / "link").symlink_to("out")
+    given = [row.id for each in given_source("**/*.jsonl", output=output).partitions() for row in each.rows()]
+    assert given == ["lists.png", "outside.png", "x.png"]
+    with pytest.raises(DataError, match="nothing of this name but in --output"):
+        list(given_source("out/*/*.jsonl", output=output).partitions())
+
+
+def test_nor_in_a_bucket(bucket):
+    for name in ("lists/a.jsonl", "lists/out/part-00000.jsonl", "lists/outside/b.jsonl"):
+        bucket.put(name, json.dumps({"path": f"{name}.png"}).encode() + b"\n")
+    source = given_source(f"{bucket.url}/lists/**/*.jsonl", output=f"{bucket.url}/lists/out/")
+    rows = [row.id for each in source.partitions() for row in each.rows()]
+    assert rows == ["lists/a.jsonl.png", "lists/outside/b.jsonl.png"]

@@ -55,11 +55,11 @@ class RayOptions:
         Raises:
             InputError: a number is out of its range, or the address is of Ray Client.
         """
-        integer("workers", self.workers, 1)
+        integer("--ray-workers", self.workers, 1)
         if self.cpus is not None:
-            integer("cpus", self.cpus, 1, MAX_THREADS)
+            integer("--ray-cpus", self.cpus, 1, MAX_THREADS)
         if self.max_workers is not None:
-            integer("max_workers", self.max_workers, self.workers)
+            integer("--ray-max-workers", self.max_workers, self.workers)
         if (self.found_address or "").startswith(_CLIENT):
             raise InputError(
                 f"{self.found_address}: Ray Data does not run by Ray Client; run blipvino on the cluster instead, such "
@@ -169,14 +169,20 @@ def check_installed() -> None:
 
 def _start_here(ray: Any, options: RayOptions, object_store_bytes: int | None) -> None:
     """Start a cluster of this machine. Its CPUs are a count, not cores: engines are given every core, others share."""
-    ray.init(
-        address="local",
-        num_cpus=_own_cpus(options) * (options.max_workers or options.workers) + BESIDE,
-        object_store_memory=object_store_bytes,
-        include_dashboard=False,
-        log_to_driver=False,
-        logging_level="ERROR",
-    )
+    try:
+        ray.init(
+            address="local",
+            num_cpus=_own_cpus(options) * (options.max_workers or options.workers) + BESIDE,
+            object_store_memory=object_store_bytes,
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level="ERROR",
+        )
+    except Exception as error:  # it raises no class of its own, where its processes do not start in time
+        raise InputError(
+            f"Ray cannot be started on this machine ({_reason(error)}); give the command again when it has less to do, "
+            "or leave --engine ray out"
+        ) from error
 
 
 def check_answers(options: RayOptions) -> None:
@@ -202,11 +208,15 @@ def _reaching(address: str) -> Iterator[None]:
     try:
         yield
     except (OSError, RuntimeError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise InputError(
-            f"{address}: no Ray cluster can be reached there ({reason}); start one with `ray start --head`, or leave "
-            "--address out to use this machine alone"
+            f"{address}: no Ray cluster can be reached there ({_reason(error)}); start one with `ray start --head`, or "
+            "leave --address out to use this machine alone"
         ) from error
+
+
+def _reason(error: Exception) -> str:
+    text = str(error).strip()
+    return text.splitlines()[0] if text else type(error).__name__
 
 
 def _own_cpus(options: RayOptions) -> int:

@@ -95,14 +95,20 @@ class RemoteFolder:
 
         Of an object store a file appears when it has been sent; elsewhere it is sent under a hidden name, and renamed.
         """
-        with new_partial(Path(tempfile.gettempdir())) as (partial, raw):
-            file = io.BufferedWriter(raw)
-            yield file
-            with self._refusals():
+        try:
+            with new_partial(Path(tempfile.gettempdir())) as (partial, raw):
+                file = io.BufferedWriter(raw)
+                yield file
                 file.flush()
                 file.detach()
-                self._check_lock()
-                self._send(partial, name)
+                with self._refusals():
+                    self._check_lock()
+                    self._send(partial, name)
+        except OSError as error:
+            raise OutputError(
+                f"{joined(self.url, name)}: cannot be made here before it is sent ({error.strerror or error}); make "
+                "room for temporary files, or set TMPDIR to a folder on another disk"
+            ) from error
 
     def remove(self, name: str) -> None:
         """Remove a finished file."""

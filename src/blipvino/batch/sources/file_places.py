@@ -115,6 +115,13 @@ def absolute(text: str) -> str:
     return text if is_url(text) else os.path.abspath(text)  # noqa: PTH100  # of a pattern, too
 
 
+def is_below(location: str, folder: str) -> bool:
+    """Whether a file is in a folder or below it; both are paths, or URLs as they were given."""
+    if is_url(location) or is_url(folder):
+        return location.startswith(f"{folder.rstrip('/')}/")
+    return Path(location).resolve().is_relative_to(Path(folder).resolve())
+
+
 def _file_part(text: str) -> str:
     """A path, or what names a file in a URL: no archive that it is in, no query."""
     if not is_url(text):

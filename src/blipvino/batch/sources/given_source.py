@@ -18,12 +18,13 @@ from blipvino.errors import DataError, InputError
 from blipvino.photos.listing import STANDARD_INPUT, is_pattern
 
 
-def given_source(given: str, columns: ListColumns | None = None) -> Source:
+def given_source(given: str, columns: ListColumns | None = None, output: str | None = None) -> Source:
     """A source, by what its name begins with and ends in.
 
     Args:
         given: ``hf:`` and a dataset; or path, URL or pattern of images, a folder, lists or tar shards.
         columns: of lists, of samples in tar shards, of a dataset.
+        output: path or URL of the folder that the job writes: lists that a pattern finds there are passed over.
 
     Raises:
         DataError: there is no such thing.
@@ -40,7 +41,7 @@ def given_source(given: str, columns: ListColumns | None = None) -> Source:
         if suffix_of(given) in LISTS:
             if not is_url(given) and not any(letter in given for letter in "{*?[") and not Path(given).is_file():
                 raise DataError(f"{given}: no such list; check the path")
-            return ListFiles(given, columns)
+            return ListFiles(given, columns, output)
     if columns.named:
         raise InputError(f"{given} is no list, and has no columns: leave --{next(iter(columns.named))} out")
     if is_url(given):

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from blipvino.batch.row_source import Partition
-from blipvino.batch.sources.file_places import absolute, list_places, suffix_of
+from blipvino.batch.sources.file_places import absolute, is_below, list_places, suffix_of
 from blipvino.batch.sources.list_columns import ListColumns
 from blipvino.batch.sources.parquet_list import ParquetList
 from blipvino.batch.sources.text_lists import JSON_LINES, TABLES, TextList
+from blipvino.errors import DataError
 
 PARQUET = frozenset({".parquet", ".pq"})
 LISTS = JSON_LINES | TABLES.keys() | PARQUET
@@ -23,10 +24,12 @@ class ListFiles:
     Attributes:
         text: path or URL of a file, a pattern, or several in braces, whose suffix is one of `LISTS`.
         columns: what they are called.
+        output: path or URL of the folder that the job writes: what a pattern finds there is no list of the job's.
     """
 
     text: str
     columns: ListColumns = field(default_factory=ListColumns)
+    output: str | None = None
 
     @property
     def name(self) -> str:
@@ -44,6 +47,11 @@ class ListFiles:
         Raises:
             DataError: there is none, one cannot be read, or has not the columns that are named.
         """
+        found = False
         for place in list_places(self.text, [suffix_of(self.text)]):
-            is_parquet = place.suffix in PARQUET
+            if self.output is not None and is_below(place.location, self.output):
+                continue
+            found, is_parquet = True, place.suffix in PARQUET
             yield from (ParquetList if is_parquet else TextList)(place, self.columns).partitions()
+        if not found:
+            raise DataError(f"{self.text}: there is nothing of this name but in --output {self.output}")

@@ -56,6 +56,10 @@ class TextList:
         there = {name: None for _, record in first if isinstance(record, dict) for name in record}
         if there:
             self.columns.found_in(list(there), str(self.place))
+        elif first and not any(isinstance(record, dict) for _, record in first):
+            raise DataError(
+                f"{self.place}: none of its first lines is a JSON object ({first[0][1]}); expected one a line, in UTF-8"
+            )
         for number, record in chain(first, found):
             if isinstance(record, dict):
                 yield made.row(record, self.columns.names, number)
