@@ -14,7 +14,7 @@ from checkpoint.loopback_hub import LoopbackHub, serve
 
 from blipvino import Blip, BlipvinoError, CheckpointError, InputError, find_recipe, open_bundle
 from blipvino.bundle.manifest import MANIFEST_FILE
-from blipvino.demo import CHECKPOINT
+from blipvino.demo import CHECKPOINT, NAMES
 from blipvino.optimization import optimize as optimizing
 from blipvino.pretrained.bundle_cache import BundleCache
 from blipvino.pretrained.optimized_once import Wanted, bundle_of
@@ -99,6 +99,17 @@ def test_the_embedded_checkpoint_has_a_name(made, tmp_path, monkeypatch):
     assert made == ["demo"] and bundle.manifest.source.name == "demo"
     assert bundle.folder.name.startswith("demo-none-")
     assert CHECKPOINT.is_dir()
+
+
+def test_an_embedded_checkpoint_is_known_again_after_blipvino_was_installed_again(made, tmp_path, monkeypatch):
+    embedded = Path(shutil.copytree(CHECKPOINT, tmp_path / "embedded"))
+    monkeypatch.setitem(NAMES, "demo", embedded)
+    first = quietly("demo", tmp_path / "cache")
+    for file in embedded.iterdir():
+        os.utime(file, (0, 0))
+    assert quietly("demo", tmp_path / "cache").folder == first.folder and made == ["demo"]
+    (embedded / "config.json").write_text((embedded / "config.json").read_text() + "\n")
+    assert quietly("demo", tmp_path / "cache").folder != first.folder and made == ["demo", "demo"]
 
 
 def test_what_is_neither_says_what_was_looked_for(tmp_path, monkeypatch):

@@ -1,4 +1,4 @@
-"""What a checkpoint is at this moment, told without reading its weights: a hub's commit, or a folder's files."""
+"""What a checkpoint is at this moment, told without loading it: a hub's commit, or a folder's files."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
+from blipvino.bundle.bundle import sha256_of
 from blipvino.checkpoint.tensors import CONFIG_FILE
 from blipvino.checks import shown
 from blipvino.demo import resolve
@@ -25,7 +26,8 @@ class Source:
 
     Attributes:
         name: as it was given; of a folder its whole path, so that it is found from anywhere.
-        state: the commit, or a digest over names, sizes and times of change of a folder's files.
+        state: the commit; or a digest over names, sizes and times of change of a folder's files; or of an embedded
+            checkpoint over its files' content, whose times change whenever blipvino is installed again.
         revision: the commit to load; None of a folder.
     """
 
@@ -74,12 +76,17 @@ def folder_source(name: str | Path) -> Source:
             f"{name}: neither a bundle (it has no manifest.json, as `blipvino optimize` writes one) nor a checkpoint "
             f"(no {CONFIG_FILE}, as `save_pretrained` writes one beside model.safetensors)"
         )
+    embedded = resolve(name) != name
     try:
-        found = sorted((path.name, path.stat()) for path in folder.iterdir())
+        found = sorted((path, path.stat()) for path in folder.iterdir())
+        files = [(path, of) for path, of in found if stat.S_ISREG(of.st_mode)]
+        listed: list[tuple[str, ...]] = [
+            (path.name, sha256_of(path)) if embedded else (path.name, str(of.st_size), str(of.st_mtime_ns))
+            for path, of in files
+        ]
     except OSError as error:
         raise CheckpointError(f"{error.filename}: cannot be read ({error.strerror})") from error
-    listed = [(file, of.st_size, of.st_mtime_ns) for file, of in found if stat.S_ISREG(of.st_mode)]
-    shown = str(name) if resolve(name) != name else str(folder.resolve())
+    shown = str(name) if embedded else str(folder.resolve())
     return Source(shown, hashlib.sha256(json.dumps(listed).encode()).hexdigest())
 
 

@@ -67,10 +67,10 @@ def bundle_of(
 ) -> Bundle:
     """The bundle itself where the source is one; else the checkpoint's, optimized once into the cache.
 
-    What is kept is found again by the checkpoint's state (its commit, or names, sizes and times of a folder's files),
-    the recipe, the calibration that was asked for, and the versions of blipvino, OpenVINO and NNCF. Two processes that
-    want the same make it once: the second waits. Where the hub cannot be reached, a revision is what it was when the
-    hub was last asked.
+    What is kept is found again by the checkpoint's state (its commit, or names, sizes and times of a folder's files,
+    or the content of an embedded one's), the recipe, the calibration that was asked for, and the versions of blipvino,
+    OpenVINO and NNCF. Two processes that want the same make it once: the second waits. Where the hub cannot be
+    reached, a revision is what it was when the hub was last asked.
 
     Args:
         source: a bundle's folder, a checkpoint's folder, a hub id, ``demo`` or ``demo-retrieval``.
