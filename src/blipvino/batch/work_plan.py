@@ -14,7 +14,7 @@ from blipvino import __version__
 from blipvino.batch.batch_rows import TASKS, Task
 from blipvino.batch.row_columns import RowColumns, ordered_tasks
 from blipvino.bundle.bundle import Bundle
-from blipvino.checkpoint.architectures import answers_questions, retrieves
+from blipvino.checkpoint.architectures import FOR_ANSWERS, FOR_RETRIEVAL, answers_questions, retrieves
 from blipvino.checks import choice, integer
 from blipvino.errors import InputError
 from blipvino.runtime.compiling.engine_options import EngineOptions
@@ -241,21 +241,22 @@ def check_model(tasks: Sequence[Task], architecture: str, place: str | Path, ret
     if not for_texts and retrieval is not None:
         raise InputError(f"{place}: has nothing to do beside {retrieval}; give that alone")
     if not for_texts and not retrieves(architecture):
-        raise InputError(f"{place}: this model generates texts; embed needs one such as blip-itm")
+        raise InputError(f"{place}: this model generates texts; embed needs one such as {FOR_RETRIEVAL}")
     if for_texts and retrieves(architecture):
         raise InputError(
-            f"{place}: this model finds and matches, and generates no texts; {for_texts[0]} needs one such as blip-vqa"
+            f"{place}: this model finds and matches, and generates no texts; {for_texts[0]} needs one such as "
+            f"{FOR_ANSWERS}"
         )
     if for_texts and "embed" in tasks and retrieval is None:
         raise InputError(f"{place}: this model generates texts; embed needs one for retrieval beside it")
     if ("answer" in tasks or "rank" in tasks) and not answers_questions(architecture):
-        raise InputError(f"{place}: this bundle captions only; answers need a checkpoint such as blip-vqa")
+        raise InputError(f"{place}: this model captions only; answers need a checkpoint such as {FOR_ANSWERS}")
 
 
 def check_retrieval(architecture: str, place: str | Path) -> None:
     """Refuse a model beside one for texts that does not embed. See `check_model`."""
     if not retrieves(architecture):
-        raise InputError(f"{place}: this model generates texts; embed needs one such as blip-itm")
+        raise InputError(f"{place}: this model generates texts; embed needs one such as {FOR_RETRIEVAL}")
 
 
 def _models(tasks: Sequence[Task], model: Bundle, retrieval: Bundle | None) -> tuple[Bundle | None, Bundle | None]:

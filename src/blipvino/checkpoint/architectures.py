@@ -30,6 +30,11 @@ QUESTION_ANSWERING = "BlipForQuestionAnswering"
 CAPTIONING = "BlipForConditionalGeneration"
 RETRIEVAL = "BlipForImageTextRetrieval"
 
+FOR_ANSWERS = "Salesforce/blip-vqa-base, or demo"
+"""Names of checkpoints that answer and caption, for messages."""
+FOR_RETRIEVAL = "Salesforce/blip-itm-base-coco, or demo-retrieval"
+"""Names of checkpoints that find and match, likewise."""
+
 ARCHITECTURES: dict[str, Architecture] = {
     architecture.name: architecture
     for architecture in (

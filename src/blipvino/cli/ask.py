@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from blipvino.checkpoint.architectures import answers_questions
+from blipvino.checkpoint.architectures import FOR_ANSWERS, answers_questions
 from blipvino.cli.image_texts import ImageText, answer_images, split_inputs
 from blipvino.cli.looked_ahead import LookedAhead
 from blipvino.cli.options import (
@@ -70,4 +70,4 @@ def _check_answers(architecture: str, checkpoint: Path) -> None:
     """
     Blip._check_kind(architecture, checkpoint)
     if not answers_questions(architecture):
-        raise InputError(f"{checkpoint}: this checkpoint captions only; answers need a checkpoint such as blip-vqa")
+        raise InputError(f"{checkpoint}: this model captions only; answers need a checkpoint such as {FOR_ANSWERS}")

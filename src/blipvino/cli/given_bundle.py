@@ -28,8 +28,8 @@ def bundle_folder(
         quiet: whether optimizing shows no progress.
         cache: where bundles of checkpoints are kept; by default where the user keeps them.
         wanted: how a checkpoint is optimized.
-        check: given a checkpoint's class, and the checkpoint, before the minutes that optimizing it may take; raises
-            where it is of no use.
+        check: given its class, and it as it was given; raises where it is of no use. A checkpoint is looked at before
+            the minutes that optimizing it may take.
 
     Raises:
         BlipvinoError: it is neither, or cannot be optimized.
@@ -38,4 +38,7 @@ def bundle_folder(
 
     if check is not None:
         wanted = replace(wanted or Wanted(), check=lambda architecture: check(architecture, given))
-    return bundle_of(str(given), wanted, cache=cache or default_cache(), show_progress=not quiet).folder
+    bundle = bundle_of(str(given), wanted, cache=cache or default_cache(), show_progress=not quiet)
+    if check is not None:  # what was found in the cache is called as it was given, too
+        check(bundle.manifest.architecture, given)
+    return bundle.folder

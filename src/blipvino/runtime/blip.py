@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, overload
 
-from blipvino.checkpoint.architectures import retrieves
+from blipvino.checkpoint.architectures import FOR_ANSWERS, retrieves
 from blipvino.checks import flag, integer
 from blipvino.errors import InputError
 from blipvino.progress import Reporter
@@ -358,5 +358,5 @@ class Blip(LoadedModel):
         if retrieves(architecture):
             raise InputError(
                 f"{place}: this model finds and matches images and texts, and generates none: load it with "
-                "BlipRetriever.load()"
+                f"BlipRetriever.load(); captions and answers need a checkpoint such as {FOR_ANSWERS}"
             )

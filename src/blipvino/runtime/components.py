@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from blipvino.bundle.bundle import Bundle
+from blipvino.checkpoint.architectures import FOR_ANSWERS
 from blipvino.checkpoint.config import BlipConfig
 from blipvino.checkpoint.text_length import TextLength
 from blipvino.errors import InputError
@@ -141,7 +142,7 @@ class Components:
     def _check_answers(self) -> None:
         if not self.config.answers_questions:
             raise InputError(
-                f"{self.bundle.folder}: this bundle captions only; answers need a checkpoint such as blip-vqa"
+                f"{self.bundle.folder}: this model captions only; answers need a checkpoint such as {FOR_ANSWERS}"
             )
 
 

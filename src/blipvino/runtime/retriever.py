@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from blipvino.arrays import FloatArray
-from blipvino.checkpoint.architectures import retrieves
+from blipvino.checkpoint.architectures import FOR_RETRIEVAL, retrieves
 from blipvino.checks import flag, integer
 from blipvino.errors import InputError
 from blipvino.progress import Reporter
@@ -143,7 +143,7 @@ class BlipRetriever(LoadedModel):
         if not retrieves(architecture):
             raise InputError(
                 f"{place}: this model generates texts, and finds and matches none: load it with Blip.load(); "
-                "retrieval needs a checkpoint such as blip-itm"
+                f"retrieval needs a checkpoint such as {FOR_RETRIEVAL}"
             )
 
     def _tokens(self, texts: str | Sequence[str]) -> list[list[int]]:
