@@ -86,6 +86,9 @@ def test_info_tells_what_an_index_holds(index, scenes, capsys):
     assert f"folders: {scenes}\n" in printed.out
     told = json.loads(in_process(capsys, "info", index, "--json")[1].out)
     assert (told["counts"], told["folders"]) == ({"photos": 40, "images": 40, "unreadable": 1}, [str(scenes)])
+    made = told["bundle"]
+    bundle = f"{made['label']} of {made['checkpoint']}, in {made['source']}"
+    assert f"looked at by: {bundle}; vectors of {told['width']} numbers" in printed.out.splitlines()
 
 
 def test_what_is_searched_for_is_found(index, scenes, capsys, cached):
@@ -159,7 +162,7 @@ def test_the_bundle_of_a_checkpoint_is_made_again_when_the_cache_has_it_no_more(
 def test_a_checkpoint_of_another_kind_is_refused_before_it_is_optimized(tmp_path, monkeypatch):
     monkeypatch.setattr("blipvino.optimization.optimize.optimize", None)
     told = str(refused("index", tmp_path, "-o", tmp_path / "index", "--bundle", "demo", "--cache", tmp_path / "cache"))
-    assert "retrieval needs a checkpoint such as blip-itm" in told
+    assert "such as Salesforce/blip-itm-base-coco, or demo-retrieval" in told
 
 
 def test_a_folder_is_forgotten(retrieval_bundle, scenes, tmp_path, capsys, cached):

@@ -46,7 +46,9 @@ def test_a_page_has_all_that_was_found_in_itself(tmp_path):
     assert [image["alt"] for image in page.of("img")] == ["a b.png", "c.png"]
     assert all(image["src"].startswith("data:image/jpeg;base64,") for image in page.of("img"))
     assert [link["href"] for link in page.of("a")] == [hit.path.as_uri() for hit in hits]
-    for told in ("a red circle", "98.7%", "0.250 similar", "3 of 1,234 photos in", f"Also {tmp_path / 'copy.png'}"):
+    explained = "those first that the text fits best: how probable it is that it fits"
+    copied = f"Also {tmp_path / 'copy.png'}"
+    for told in ("a red circle", "fits: 98.7%", explained, "0.250 similar", "3 of 1,234 photos in", copied):
         assert any(told in part for part in page.texts), told
     assert not page.of("script") and not page.of("link")
     assert not re.search(r"url\(|@import|https?:", text)

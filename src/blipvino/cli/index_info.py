@@ -30,5 +30,6 @@ def print_index_info(folder: Path, as_json: bool) -> None:
     unreadable = f", {counts.unreadable:,} that cannot be read" if counts.unreadable else ""
     typer.echo(f"{folder}: an index of {photos}, {counts.images:,} of them different{unreadable}")
     typer.echo(f"folders: {', '.join(map(str, roots)) or 'none'}")
-    typer.echo(f"vectors of {manifest.width} numbers by {bundle.label} of {bundle.checkpoint}, from {bundle.source}")
-    typer.echo(f"blipvino {manifest.blipvino_version}, {manifest.created}")
+    place = "" if bundle.source == bundle.checkpoint else f", in {bundle.source}"
+    typer.echo(f"looked at by: {bundle.label} of {bundle.checkpoint}{place}; vectors of {manifest.width} numbers")
+    typer.echo(f"made by: blipvino {manifest.blipvino_version}, at {manifest.created}")

@@ -62,6 +62,8 @@ def _header(page: SearchPage, query: str) -> Markup:
     shown = None if page.image is None else _thumbnail(page.image)
     picture = None if shown is None else element("img", src=shown, alt="The image that was searched for")
     told = f"{len(page.hits)} of {page.photos:,} photos in {printable(str(page.index))}"
+    if any(hit.probability is not None for hit in page.hits):
+        told += ", those first that the text fits best: how probable it is that it fits"
     title = element("div", element("p", "blipvino search", class_="kicker"), element("h1", query))
     return element("header", picture, element("div", title, element("p", told, class_="told")))
 
@@ -70,7 +72,7 @@ def _card(number: int, hit: Hit, thumbnail: str | None) -> Markup:
     name, folder = printable(hit.path.name), printable(str(hit.path.parent))
     picture = element("img", src=thumbnail, alt=name, loading="lazy") if thumbnail else element("span", "no picture")
     share = hit.similarity if hit.probability is None else hit.probability
-    score = f"{hit.similarity:.3f} similar" if hit.probability is None else f"{hit.probability:.1%}"
+    score = f"{hit.similarity:.3f} similar" if hit.probability is None else f"fits: {hit.probability:.1%}"
     width = f"width:{100 * min(max(share, 0), 1):.1f}%"
     rank, told = element("span", f"{number}", class_="rank"), f"Similarity {hit.similarity:.3f}"
     facts = element(
