@@ -30,7 +30,8 @@
 #
 # ## Prerequisites
 #
-# `pip install '.[notebooks]'` in a clone of blipvino. `CHECKPOINT` is all that there is to choose: with `"demo"` the notebook
+# `pip install '.[notebooks]' jupyterlab` in a clone of blipvino, then `jupyter lab notebooks`.
+# `CHECKPOINT` is all that there is to choose: with `"demo"` the notebook
 # runs offline, on the small model that comes with blipvino; with `"Salesforce/blip-vqa-base"` it is the tutorial's
 # (`pip install '.[notebooks,datasets]'`; the checkpoint and some hundred samples of VQAv2 are fetched).
 

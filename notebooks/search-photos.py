@@ -18,9 +18,10 @@
 # `BlipRetriever` makes a vector of each photo and of each text; near vectors belong together. This notebook indexes a folder of photos,
 # searches it by words and by another photo, brings the index up to date, and looks at how well it finds.
 #
-# `pip install '.[notebooks]'` in a clone of blipvino. `CHECKPOINT` is all that there is to choose: with `"demo-retrieval"` the
+# `pip install '.[notebooks]' jupyterlab` in a clone of blipvino, then `jupyter lab notebooks`.
+# `CHECKPOINT` is all that there is to choose: with `"demo-retrieval"` the
 # notebook runs offline, on the small model that comes with blipvino and pictures of its world; with
-# `"Salesforce/blip-itm-base-coco"` it searches the photos of the folder `photos`.
+# `"Salesforce/blip-itm-base-coco"` it searches the photos of the folder `photos` beside it.
 
 # %%
 CHECKPOINT = "demo-retrieval"

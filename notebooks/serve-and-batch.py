@@ -18,9 +18,10 @@
 # Two ways to use one model for many images: a server that programs ask over HTTP, and a batch job that writes Parquet files and does each
 # image once, however often it is stopped.
 #
-# `pip install '.[notebooks,serve,batch]'` in a clone of blipvino. `CHECKPOINT` is all that there is to choose: with `"demo"` the notebook
+# `pip install '.[notebooks,serve,batch]' jupyterlab` in a clone of blipvino, then `jupyter lab notebooks`.
+# `CHECKPOINT` is all that there is to choose: with `"demo"` the notebook
 # runs offline, on the small model that comes with blipvino; with `"Salesforce/blip-vqa-base"` it captions the photos of the folder
-# `photos`.
+# `photos` beside it.
 
 # %%
 CHECKPOINT = "demo"
