@@ -46,6 +46,7 @@ def test_the_demo_says_in_words_that_its_own_model_is_as_fast_and_shows_the_full
     words = " ".join(printed.split())
     assert "captions an image about as fast as the original and answers" in words
     assert "too small to gain speed from 8 bits" in words
+    assert words.index("Figures in brackets are 95% intervals.") < words.index("[")
     assert "0.97" not in words
     assert "BLIP-base, random weights: speed and size depend on shapes alone." in words
     assert "Float arithmetic with 8-bit weights: a CPU" in words

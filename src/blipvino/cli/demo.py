@@ -102,7 +102,7 @@ def _print_demo(found: DemoRun) -> None:
     from blipvino.measure.evaluation.evaluation import Evaluation
     from blipvino.measure.report.comparison_tables import size_table
     from blipvino.measure.report.evaluation_tables import answer_tables, caption_table
-    from blipvino.measure.report.page.overview import sentences
+    from blipvino.measure.report.page.overview import brackets_note, sentences
 
     typer.echo("What the compressed demo model says of pictures that it never saw:")
     for sample in found.samples:
@@ -111,6 +111,7 @@ def _print_demo(found: DemoRun) -> None:
     assert isinstance(evaluation, Evaluation)  # the demo's model answers and captions
     by_answer_type = list(answer_tables(evaluation))[:2]
     tables = (size_table(found.report.cost), *by_answer_type, caption_table(evaluation))
+    print_sentence(brackets_note(found.report))
     print_tables(table for table in tables if table.rows)
     for sentence in sentences(found.report):
         print_sentence(sentence)

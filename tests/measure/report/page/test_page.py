@@ -81,6 +81,7 @@ def test_words_are_explained_where_they_are_shown_first():
         told = f"{word} {dict(terms_table(GRAPHS, [word]).rows)[word]}"
         assert page.text.index(told) < page.text.index("Search by accuracy"), word
     assert "FP16 is the original, its weights in 16-bit floats. int8 is this bundle, made by the recipe" in page.text
+    assert page.text.index("Figures in brackets are 95% intervals") < page.text.index("VQA accuracy by")
     assert page.text.index("SQNR is the power") < page.text.index("Outputs beside the original's: SQNR")
 
 

@@ -41,13 +41,24 @@ def verdict(report: Report) -> Markup:
 
 
 def names_note(report: Report) -> Markup:
-    """What the names of the two models are short for."""
+    """What the names of the two models are short for, and what stands in brackets."""
     before, after = report.cost.names
     told = [f"{before} is the original, its weights in 16-bit floats" if before == "FP16" else ""]
     made = report.bundle.manifest.recipe.name
     summary = SEARCH_SUMMARY if made == AUTO else find_recipe(made).summary if made in RECIPE_NAMES else ""
     told.append(f"{after} is this bundle, made by the recipe of that name: {summary}" if summary else "")
+    told.append(brackets_note(report).rstrip("."))
     return note(". ".join(filter(None, told)) + ".") if any(told) else Markup()
+
+
+def brackets_note(report: Report) -> str:
+    """What is in brackets in the sentences and tables; nothing where nothing was evaluated."""
+    evaluation = report.evaluation
+    if isinstance(evaluation, Evaluation):
+        shown = evaluation.answers or evaluation.captions or evaluation.caption_agreement is not None
+        if not shown:
+            return ""
+    return f"Figures in brackets are {evaluation.confidence:.0%} intervals."
 
 
 def sentences(report: Report) -> tuple[str, ...]:
