@@ -34,7 +34,7 @@ def test_what_is_of_no_use_is_not_optimized(tiny_captioner, photo, tmp_path, mon
 
 def test_what_is_in_the_cache_is_called_as_it_was_given(tiny_retriever, photo, tmp_path, monkeypatch):
     def optimized(_, output, **__):
-        return open_bundle(Path(shutil.copytree(tiny_retriever.bundle.folder, output)))
+        return open_bundle(Path(shutil.copytree(tiny_retriever.bundle, output)))
 
     monkeypatch.setattr(optimize, "optimize", optimized)
     kept = bundle_folder(Path("demo-retrieval"), quiet=True, cache=tmp_path)

@@ -196,7 +196,7 @@ def test_what_is_no_index_is_refused_in_a_line(index, bundle, retrieval_bundle, 
         (("search", tmp_path, "x"), "is no index of photos; make one with"),
         (("index", scenes, "-o", tmp_path / "new"), "no such index; make one with"),
         (("index", scenes, "-o", tmp_path / "new", "-b", bundle), "generates texts"),
-        (("index", "-o", index, "-b", bundle), "made by another bundle"),
+        (("index", "-o", index, "-b", bundle), "generates texts"),
         (("index", tmp_path / "none", "-o", tmp_path / "new", "-b", retrieval_bundle, "--no-cache"), "no such folder"),
     ):
         code, printed = in_process(capsys, *arguments)
