@@ -240,8 +240,8 @@ def check_model(tasks: Sequence[Task], architecture: str, place: str | Path, ret
     for_texts = [task for task in tasks if task != "embed"]
     if not for_texts and retrieval is not None:
         raise InputError(f"{place}: has nothing to do beside {retrieval}; give that alone")
-    if not for_texts and not retrieves(architecture):
-        raise InputError(f"{place}: this model generates texts; embed needs one such as {FOR_RETRIEVAL}")
+    if not for_texts:
+        check_retrieval(architecture, place)
     if for_texts and retrieves(architecture):
         raise InputError(
             f"{place}: this model finds and matches, and generates no texts; {for_texts[0]} needs one such as "

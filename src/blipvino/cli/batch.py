@@ -22,7 +22,7 @@ from blipvino.cli.ray_options import (
 )
 from blipvino.cli.text_printing import INCOMPLETE
 from blipvino.cli.unused_options import refuse_unused
-from blipvino.text.units import plural
+from blipvino.text.units import counted
 
 if TYPE_CHECKING:
     from blipvino.batch.job import BatchJob
@@ -169,7 +169,7 @@ def forecast_lines(job: BatchJob, forecast: JobForecast) -> list[str]:
     """What would be done, in words."""
     begun = "begins" if forecast.is_new else "goes on with"
     lines = [
-        f"{forecast.input}: {_counted(forecast.selected, 'image')}, of which {forecast.finished:,} are finished and "
+        f"{forecast.input}: {counted(forecast.selected, 'image')}, of which {forecast.finished:,} are finished and "
         f"{forecast.to_do:,} are to be done ({', '.join(job.plan.tasks)}).",
         f"It {begun} {forecast.output}: shards that are there {forecast.shards_there:,}, to come {forecast.shards:,}.",
     ]
@@ -181,15 +181,11 @@ def summary_lines(summary: JobSummary) -> list[str]:
     rate = "" if summary.rows_per_second is None else f", {summary.rows_per_second:,.1f} a second"
     errors = f", {summary.new_errors:,} with an error" if summary.new_errors else ""
     lines = [
-        f"{_counted(summary.new_rows, 'image')}{errors}; {summary.seconds:,.1f} s{rate}.",
-        f"{summary.output} has {_counted(summary.rows, 'row')} in {_counted(len(summary.shards), 'shard')}, "
+        f"{counted(summary.new_rows, 'image')}{errors}; {summary.seconds:,.1f} s{rate}.",
+        f"{summary.output} has {counted(summary.rows, 'row')} in {counted(len(summary.shards), 'shard')}, "
         f"{summary.errors:,} failed.",
     ]
     return [*lines, *_duplicate_lines(summary.duplicates, summary.duplicate_ids)]
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count:,} {plural(count, noun)}"
 
 
 def _duplicate_lines(count: int, ids: list[str]) -> list[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import typer
 
 from blipvino.cli import output
-from blipvino.text.units import plural
+from blipvino.text.units import counted
 
 
 def print_index_info(folder: Path, as_json: bool) -> None:
@@ -26,7 +26,7 @@ def print_index_info(folder: Path, as_json: bool) -> None:
         output.print_json({"index": str(folder), **content})
         return
     bundle = manifest.bundle
-    photos = f"{counts.photos:,} {plural(counts.photos, 'photo')}"
+    photos = counted(counts.photos, "photo")
     unreadable = f", {counts.unreadable:,} that cannot be read" if counts.unreadable else ""
     typer.echo(f"{folder}: an index of {photos}, {counts.images:,} of them different{unreadable}")
     typer.echo(f"folders: {', '.join(map(str, roots)) or 'none'}")

@@ -16,7 +16,7 @@ from blipvino.data.samples import DEFAULT_SAMPLES, DEFAULT_SEED, Sample, SampleS
 from blipvino.errors import ImageError
 from blipvino.files.image_files import open_image
 from blipvino.progress import Reporter
-from blipvino.text.units import plural
+from blipvino.text.units import counted
 
 LEAST = 32
 """Photographs below which ranges would fit them and not what is to come."""
@@ -81,16 +81,12 @@ def photo_source(
         reporter.say(f"Not calibrated on: {error}")
     without = f" ({len(unreadable)} cannot be read)" if unreadable else ""
     if len(kept) < least:
-        there_are = f"{_photographs(len(given))} given{without}, fewer than the {least} that ranges take"
+        there_are = f"{counted(len(given), 'photograph')} given{without}, fewer than the {least} that ranges take"
         reporter.say(f"Calibrating on generated pictures: {there_are if given else 'no photographs given'}")
         return NaturalSource()
     of = f" of {len(given):,}" if len(kept) < len(given) else ""
     reporter.say(f"Calibrating on {len(kept)}{of} photographs that were given{without}")
     return PhotoSource(tuple(kept))
-
-
-def _photographs(count: int) -> str:
-    return f"{count:,} {plural(count, 'photograph')}"
 
 
 def _load(path: Path) -> Image.Image:

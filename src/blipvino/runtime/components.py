@@ -76,7 +76,7 @@ class Components:
 
     @cached_property
     def questions(self) -> QuestionReader:
-        """Questions of one batch to what the decoder attends to."""
+        """Questions of one batch to rankings of given answers."""
         return QuestionReader(self.extractor, self.turns)
 
     @cached_property

@@ -1,4 +1,4 @@
-"""Questions about images: what the decoder attends to, and rankings of answers to them."""
+"""Rankings of given answers to questions about images."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from blipvino.runtime.scheduling.turns import Turns, Work
 
 
 class QuestionReader:
-    """Reads the questions of a batch, one row a question; no row depends on the others.
+    """Ranks answers to the questions of a batch; no question depends on the others.
 
     Its calls may come from several threads: one batch is ranked at a time, in short turns with whatever else the model
     does. It holds the engine's lock for no longer than such a turn.

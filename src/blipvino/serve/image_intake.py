@@ -10,18 +10,19 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import TypeVar
 from weakref import WeakValueDictionary
 
 from blipvino.arrays import Pixels
 from blipvino.errors import ImageError
-from blipvino.runtime.features import FeatureExtractor, ImageFeatures, pixels_digest
+from blipvino.runtime.features import ImageFeatures, pixels_digest
 from blipvino.runtime.inputs.images import ImageProcessor
 from blipvino.serve.fetching import Fetcher
 from blipvino.serve.held_bytes import current_bytes
 from blipvino.serve.known_files import KnownFiles
 from blipvino.serve.problems import RequestError
 from blipvino.serve.serve_settings import RequestLimits
+from blipvino.serve.served_models import ServedModel
 from blipvino.serve.stage_times import current_times
 
 _T = TypeVar("_T")
@@ -45,25 +46,6 @@ class SeenImage:
 
     content: Pixels | ImageFeatures
     digest: bytes
-
-
-class SeeingModel(Protocol):
-    """A model that images are for."""
-
-    @property
-    def name(self) -> str:
-        """What it is served as."""
-        ...
-
-    @property
-    def processor(self) -> ImageProcessor:
-        """Of its images."""
-        ...
-
-    @property
-    def extractor(self) -> FeatureExtractor:
-        """What knows images that it looked at."""
-        ...
 
 
 class ImageIntake:
@@ -97,7 +79,7 @@ class ImageIntake:
                 message = f"{name}: this server fetches no URLs; send the image itself"
                 raise RequestError(422, "no_fetching", message, param=name)
 
-    async def images(self, sent: list[Sent], model: SeeingModel) -> list[SeenImage]:
+    async def images(self, sent: list[Sent], model: ServedModel) -> list[SeenImage]:
         """Images for one model.
 
         Args:
@@ -136,7 +118,7 @@ class ImageIntake:
                 current_bytes().take(len(file))
                 sent[place] = name, file
 
-    def _seen(self, sent: Sent, model: SeeingModel) -> SeenImage:
+    def _seen(self, sent: Sent, model: ServedModel) -> SeenImage:
         name, content = sent
         file = content if isinstance(content, bytes) else decoded_base64(name, content)
         key = model.name, hashlib.sha256(file).digest()
@@ -149,7 +131,7 @@ class ImageIntake:
         self._files.put(key, digest)
         return SeenImage(pixels, digest)
 
-    async def _in_pool(self, work: Callable[[Sent, SeeingModel], _T], sent: Sent, model: SeeingModel) -> _T:
+    async def _in_pool(self, work: Callable[[Sent, ServedModel], _T], sent: Sent, model: ServedModel) -> _T:
         return await asyncio.get_running_loop().run_in_executor(self._pool, work, sent, model)
 
 

@@ -15,6 +15,11 @@ def plural(count: int, noun: str) -> str:
     return noun if count == 1 else f"{noun}s"
 
 
+def counted(count: int, noun: str) -> str:
+    """A count and what is counted, with commas between thousands."""
+    return f"{count:,} {plural(count, noun)}"
+
+
 def milliseconds(seconds: float) -> str:
     """Seconds, in thousandths."""
     return f"{seconds * 1e3:.1f} ms" if seconds < 0.1 else f"{seconds * 1e3:,.0f} ms"

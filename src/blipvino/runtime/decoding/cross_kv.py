@@ -52,14 +52,11 @@ class CrossKV:
     @classmethod
     def side_by_side(cls, sources: Sequence[CrossKV], arena: Arena) -> CrossKV:
         """Copies of several, one after the other, in an arena's memory."""
-        arrays = {name: [source.tensors[name] for source in sources] for name in sources[0].tensors}
-        memory, start, tensors = arena.take(sum(source.nbytes for source in sources)), 0, dict[str, AnyArray]()
-        for name, parts in arrays.items():
-            shape = (sum(map(len, parts)), *parts[0].shape[1:])
-            size = sum(part.nbytes for part in parts)
-            tensors[name] = memory[start : start + size].view(parts[0].dtype).reshape(shape)
-            np.concatenate(parts, out=tensors[name])
-            start += size
+        first, count = sources[0].tensors, sum(source.batch for source in sources)
+        shapes = {name: (count, *array.shape[1:]) for name, array in first.items()}
+        tensors = arena.arrays(shapes, {name: array.dtype for name, array in first.items()})
+        for name, array in tensors.items():
+            np.concatenate([source.tensors[name] for source in sources], out=array)
         return cls(tensors)
 
     def read_only(self) -> CrossKV:
@@ -112,16 +109,9 @@ def empty_cross_kv(outputs: Sequence[Any], sources: int, positions: int, arena: 
         positions: ``S``.
         arena: where they are put; by default memory of their own.
     """
-    tensors = {}
     shapes = {port.get_any_name(): _shape(port, sources, positions) for port in outputs}
     types = {port.get_any_name(): _ARRAY_TYPES[port.get_element_type().get_type_name()] for port in outputs}
-    sizes = {name: math.prod(shape) * types[name].itemsize for name, shape in shapes.items()}
-    memory = (arena or Arena()).take(sum(sizes.values()))
-    start = 0
-    for name, shape in shapes.items():
-        tensors[name] = memory[start : start + sizes[name]].view(types[name]).reshape(shape)
-        start += sizes[name]
-    return CrossKV(tensors)
+    return CrossKV((arena or Arena()).arrays(shapes, types))
 
 
 def _shape(port: Any, sources: int, positions: int) -> tuple[int, ...]:
@@ -142,6 +132,15 @@ class Arena:
         if self._memory.nbytes < size:
             self._memory = np.empty(size, np.uint8)
         return self._memory[:size]
+
+    def arrays(self, shapes: Mapping[str, tuple[int, ...]], types: Mapping[str, np.dtype[Any]]) -> dict[str, AnyArray]:
+        """Arrays of these shapes and types, one after the other, which overlap with those of every earlier call."""
+        sizes = {name: math.prod(shape) * types[name].itemsize for name, shape in shapes.items()}
+        memory, start, arrays = self.take(sum(sizes.values())), 0, dict[str, AnyArray]()
+        for name, shape in shapes.items():
+            arrays[name] = memory[start : start + sizes[name]].view(types[name]).reshape(shape)
+            start += sizes[name]
+        return arrays
 
 
 def _shared_tensor(array: AnyArray, element: ov.Type) -> ov.Tensor:
