@@ -20,12 +20,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
+from benchmarks.serving.workload import QUESTIONS
 from blipvino import AsyncBlip, Blip, EngineOptions
 from blipvino.arrays import Pixels
 from blipvino.machine.host import this_host
 from blipvino.runtime.features import ImageFeatures
 
-QUESTION = "what color is the large circle on the left?"
 Way = Callable[[int], object]
 
 
@@ -63,35 +63,40 @@ class Captions:
 
 
 class Answers:
-    """Answers about images that were looked at."""
+    """Answers about images that were looked at, to the questions that servers are asked under load."""
 
-    def __init__(self, blip: Blip, texts: int, tokens: int) -> None:
+    def __init__(self, blip: Blip, texts: int, tokens: int, images: int) -> None:
         self._blip = blip
         self._tokens = tokens
         size, rng = blip.config.vision.image_size, np.random.default_rng(1)
-        images = [rng.integers(0, 256, (size, size, 3), np.uint8) for _ in range(min(texts, 8))]
-        looked: list[ImageFeatures] = blip.features(images)
-        self._asked = [looked[number % len(looked)] for number in range(texts)]
+        pixels = [rng.integers(0, 256, (size, size, 3), np.uint8) for _ in range(min(texts, images))]
+        looked: list[ImageFeatures] = blip.features(pixels)
+        self._asked = [(image, question) for question in QUESTIONS for image in looked][:texts]
 
     def alone(self, _: int) -> None:
         """One after the other."""
-        for image in self._asked:
-            self._blip.answer(image, QUESTION, max_new_tokens=self._tokens)
+        for asked in self._asked:
+            self._answer(asked)
 
     def batches(self, size: int) -> None:
         """One call."""
-        self._blip.answer(self._asked, [QUESTION] * len(self._asked), batch_size=size, max_new_tokens=self._tokens)
+        images, questions = zip(*self._asked, strict=True)
+        self._blip.answer(list(images), list(questions), batch_size=size, max_new_tokens=self._tokens)
 
     def threads(self, count: int) -> None:
         """So many threads."""
         with ThreadPoolExecutor(count) as pool:
-            list(pool.map(lambda image: self._blip.answer(image, QUESTION, max_new_tokens=self._tokens), self._asked))
+            list(pool.map(self._answer, self._asked))
 
     def tasks(self, count: int) -> None:
         """So many tasks."""
         model = AsyncBlip(self._blip)
-        asked = [model.answer(image, QUESTION, max_new_tokens=self._tokens) for image in self._asked]
+        asked = [model.answer(image, question, max_new_tokens=self._tokens) for image, question in self._asked]
         asyncio.run(_in_tasks(count, asked))
+
+    def _answer(self, asked: tuple[ImageFeatures, str]) -> None:
+        image, question = asked
+        self._blip.answer(image, question, max_new_tokens=self._tokens)
 
 
 async def _in_tasks(count: int, calls: Sequence[Coroutine[None, None, object]]) -> None:
@@ -130,6 +135,7 @@ def main() -> None:
     parser.add_argument("bundle")
     parser.add_argument("--texts", type=int, default=32, help="of a round")
     parser.add_argument("--tokens", type=int, default=20, help="of a caption at the most; of an answer 3")
+    parser.add_argument("--images", type=int, default=8, help="that questions of a round are about")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--ways", nargs="+", help="of those above; all by default")
     parser.add_argument("--cache", default="out/cache", help="folder for compiled graphs")
@@ -139,7 +145,7 @@ def main() -> None:
     blip = Blip.load(options.bundle, options=EngineOptions(cache=options.cache), image_cache_bytes=0)
     works: dict[str, Captions | Answers] = {"captions": Captions(blip, options.texts, options.tokens)}
     if blip.config.answers_questions:
-        works["further answers"] = Answers(blip, options.texts, 3)
+        works["further answers"] = Answers(blip, options.texts, 3, options.images)
     for name, work in works.items():
         rates = measure(work, options.texts, options.rounds, options.ways)
         for way, rate in rates.items():

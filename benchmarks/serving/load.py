@@ -29,6 +29,8 @@ from blipvino.machine.host import this_host
 
 TIMES = (0.5, 0.8, 1.0, 1.5, 3.0)
 CLIENTS = 32
+KNOWN_IMAGES = 2
+"""That further answers are about."""
 MIXED_ANSWERS = 4
 """Further answers to a caption, of mixed work."""
 LONE_PLAIN = 5
@@ -79,7 +81,7 @@ def ask_all_alone(url: str, options: Options) -> dict[str, Lone]:
     if {"captions", "mixed"} & set(options.work):
         lone["captions"] = ask_alone(url, captions(options.images, 20))
     if {"answers", "mixed"} & set(options.work):
-        asked = further_answers(2, 3)
+        asked = further_answers(KNOWN_IMAGES, 3)
         ask_alone(url, asked)  # which has the images looked at
         lone["answers"] = ask_alone(url, asked)
     for name, found in lone.items():
@@ -89,7 +91,7 @@ def ask_all_alone(url: str, options: Options) -> dict[str, Lone]:
 
 def measure_plain(model: str, place: Path, options: Options) -> None:
     """Load a plain server: one by one, with all that it can do, and at 0.8 of that."""
-    kinds = {"captions": captions(options.images, 20), "answers": further_answers(2, 3)}
+    kinds = {"captions": captions(options.images, 20), "answers": further_answers(KNOWN_IMAGES, 3)}
     with started(plain(model, place, options.cache), options.output / f"{model}.log") as (_, url):
         for name, requests in kinds.items():
             if name not in options.work:
@@ -120,7 +122,7 @@ def print_drive(name: str, found: Drive) -> None:
 def offline_rates(options: Options) -> dict[str, float]:
     """Texts a second of `Blip` in batches of 16, by `benchmarks.concurrency`."""
     command = [sys.executable, "-m", "benchmarks.concurrency", str(options.bundle), "--cache", str(options.cache)]
-    limits = ["--texts", "32", "--rounds", "2", "--ways", "batches of 16"]
+    limits = ["--texts", "96", "--images", str(KNOWN_IMAGES), "--rounds", "2", "--ways", "batches of 16"]
     printed = subprocess.run([*command, *limits], check=True, capture_output=True, text=True).stdout
     found: dict[str, float] = {}
     for line in printed.splitlines():

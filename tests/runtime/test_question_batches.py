@@ -26,7 +26,8 @@ def features(count):
 def shapes(*counts):
     """Images and rows of each batch where so many questions are about each image."""
     asked = [image for image, count in zip(features(len(counts)), counts, strict=True) for _ in range(count)]
-    return [(len(batch.images), len(batch.rows[0])) for batch in question_batches(asked, IMAGES_TOGETHER)]
+    batches = question_batches(asked, [8] * len(asked), IMAGES_TOGETHER)
+    return [(len(batch.images), len(batch.rows[0])) for batch in batches]
 
 
 def test_as_many_go_together_as_pays():
@@ -39,17 +40,37 @@ def test_as_many_go_together_as_pays():
     assert shapes(3, 5, 4) == [(3, 5)]
 
 
-@given(st.lists(st.integers(0, 11), min_size=1, max_size=60), st.sampled_from([1, 3, IMAGES_TOGETHER]))
-def test_every_question_is_read_with_its_image(about, most):
+def lengths_read(*lengths):
+    """Those of each batch, where questions of such lengths are about one image."""
+    asked = features(1) * len(lengths)
+    batches = question_batches(asked, lengths, IMAGES_TOGETHER)
+    return [[lengths[row] for row in batch.rows[0]] for batch in batches]
+
+
+def test_short_questions_are_not_padded_to_long_ones_where_that_costs_more_than_to_read_them_apart():
+    assert lengths_read(8, 16, 8, 16, 8) == [[16, 16], [8, 8, 8]]
+    assert lengths_read(8, 16, 8, 16) == [[16, 16, 8, 8]]
+    assert lengths_read(12, 8, 8, 8, 12) == [[12, 12, 8, 8, 8]]
+    assert lengths_read(*[8] * 6, *[12] * 6, 32) == [[32, 12], [12, 12, 12, 12, 12], [8, 8, 8, 8, 8, 8]]
+    assert lengths_read(256, 8) == [[256, 8]]  # a lone one has graphs of its own
+    assert lengths_read(256, 256, 8) == [[256, 256, 8]]
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 11), st.sampled_from([8, 12, 16, 24, 32])), min_size=1, max_size=60),
+    st.sampled_from([1, 3, IMAGES_TOGETHER]),
+)
+def test_every_question_is_read_with_its_image(asking, most):
     images = features(12)
-    asked = [images[number] for number in about]
+    asked, lengths = [images[number] for number, _ in asking], [length for _, length in asking]
     read = []
-    for batch in question_batches(asked, most):
+    for batch in question_batches(asked, lengths, most):
         assert len({len(rows) for rows in batch.rows}) == 1
         assert len(batch.images) == 1 or sum(map(len, batch.rows)) <= ROWS_TOGETHER
         assert len(batch.images) <= most
         for image, rows in zip(batch.images, batch.rows, strict=True):
             assert all(asked[row] is image for row in rows)
+            assert len(rows) > 1 or len(batch.images) > 1 or asked.count(image) == 1
             read += dict.fromkeys(rows)
     assert sorted(read) == list(range(len(asked)))
 
@@ -97,3 +118,15 @@ def test_what_was_read_before_stays_as_it_is(tiny_vqa):
         again = question_states(blip.extractor, images[:3], questions)
     np.testing.assert_array_equal(first, kept)
     np.testing.assert_array_equal(again, kept)
+
+
+def test_padding_has_states_where_they_are_wanted(tiny_vqa):
+    blip = tiny_vqa.exact
+    image = blip.features(scene_image(0))
+    questions = blip.texts.questions(["is it red?", "is there a dotted square to the left of the large ring?"])
+    with blip.engine.lock:
+        without = question_states(blip.extractor, [image] * 2, questions)
+        found = question_states(blip.extractor, [image] * 2, questions, with_padding=True)
+    assert np.abs(found).max(axis=-1).min() > 0
+    kept = questions.attention_mask == 1
+    np.testing.assert_allclose(without[kept], found[kept], atol=2e-5)

@@ -60,7 +60,7 @@ class OVBlipForQuestionAnswering(GeneratingModel):
         ids, mask = texts_and_mask(input_ids, attention_mask, self.config.text_config, image_rows(pixel_values))
         features = self.pixels.features(pixel_values)
         with self.blip.engine.lock:
-            states = question_states(self.blip.extractor, features, TokenBatch(ids, mask))
+            states = question_states(self.blip.extractor, features, TokenBatch(ids, mask), with_padding=True)
             start = np.full((len(states), 1), self.config.text_config.bos_token_id, np.int64)
             return self.decode(states, np.ones(states.shape[:2], np.int64), start, generate_kwargs)
 

@@ -260,8 +260,11 @@ class AsyncBlip:
     async def _job(
         self, image: Image, question: list[int] | None, request: TextRequest, caller: Caller, rng: Any
     ) -> TextJob:
-        shared = await asyncio.to_thread(read_image, image, self.blip.extractor)
-        runner = self.blip.components.runner
+        runner, extractor = self.blip.components.runner, self.blip.extractor
+        if isinstance(image, ImageFeatures):  # there is nothing to read, and to wait for a thread takes longer
+            shared = read_image(image, extractor)
+        else:
+            shared = await asyncio.to_thread(read_image, image, extractor)
         if question is None:
             return runner.caption_job(shared, request, caller, rng)
         return runner.answer_job(shared, question, request, caller, rng)

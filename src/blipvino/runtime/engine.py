@@ -26,7 +26,10 @@ from blipvino.runtime.decoding.steps import Branching, Decoding, joinable
 from blipvino.runtime.decoding.token_scores import Step
 
 TEXT_LENGTHS = (8, 16, 32, 64, 128, 256)
-"""Texts are padded to the least of these that holds them, so that a few compiled graphs serve all lengths."""
+"""A lone text is padded to the least of these that holds it, so that a few compiled graphs serve all lengths."""
+LENGTH_STEP = 4
+"""Several texts are padded to a multiple of this, as one graph takes them whatever their length: padding costs as much
+as text."""
 SHORT_QUESTION = 32
 """Questions up to this length are decoded together."""
 LONGER = 4
@@ -151,7 +154,7 @@ class Engine:
     ) -> FloatArray:
         """What a graph makes of texts ``[R, T]``, of their padding too, alone or about images."""
         rows, length = input_ids.shape
-        tokens = self._text_length(length)
+        tokens = self.text_length(length, rows)
         about = (ANY, ANY)
         if images is not None:
             about = (1 if images.batch == 1 else ANY, self._config.vision.num_positions)
@@ -205,6 +208,17 @@ class Engine:
         positions = source_mask.shape[1]
         return Decoding(source, source_mask, lambda single: self._step_request(positions, single)).step
 
+    def text_length(self, length: int, rows: int = 1) -> int:
+        """What a text of so many tokens is padded to where it is read beside others, so many rows together.
+
+        It is never the width of a head: OpenVINO 2026.4 computes attention wrongly where queries, keys and values of
+        one head are square, in bfloat16 around 8-bit kernels (to be seen from the 17th token on).
+        """
+        longest, square = self._config.text.max_position_embeddings, self._config.text.head_size
+        steps = TEXT_LENGTHS if rows == 1 else range(LENGTH_STEP, longest, LENGTH_STEP)
+        lengths = (padded + LONGER if padded == square else padded for padded in steps)
+        return min([padded for padded in lengths if length <= padded <= longest], default=longest)
+
     def source_positions(self, length: int, *, alone: bool) -> int:
         """What a source of so many positions is padded to where it is decoded beside others, or alone.
 
@@ -212,7 +226,7 @@ class Engine:
         """
         if length == self._config.vision.num_positions:
             return length
-        return self._text_length(length if alone else max(length, SHORT_QUESTION))
+        return self.text_length(length if alone else max(length, SHORT_QUESTION))
 
     def running_batch(self, positions: int, beams: int, *, alone: bool) -> RunningBatch:
         """A batch of its own memory and state, that texts join and leave, over sources of so many positions.
@@ -277,7 +291,7 @@ class Engine:
         """The decoder's keys and values, and their mask, both padded to a length that graphs are compiled for."""
         length = source_states.shape[1]
         if length != self._config.vision.num_positions:
-            length = self._text_length(length)
+            length = self.text_length(length)
         return self._project("answer_kv", _padded(source_states, length), arena), _padded(source_mask, length)
 
     def _project(self, name: str, states: FloatArray, arena: Arena | None = None) -> CrossKV:
@@ -293,16 +307,6 @@ class Engine:
             result[places].bind(request)
             request.infer(share_outputs=True)
         return result
-
-    def _text_length(self, length: int) -> int:
-        """The padded length of a text.
-
-        It is never the width of a head: OpenVINO 2026.4 computes attention wrongly where queries, keys and values of
-        one head are square, in bfloat16 around 8-bit kernels (to be seen from the 17th token on).
-        """
-        longest, square = self._config.text.max_position_embeddings, self._config.text.head_size
-        lengths = (padded + LONGER if padded == square else padded for padded in TEXT_LENGTHS)
-        return min([padded for padded in lengths if length <= padded <= longest], default=longest)
 
     @cached_property
     def _vision(self) -> ov.AsyncInferQueue:

@@ -19,6 +19,8 @@ LEAST_TOGETHER = 3
 """Fewer are read one after the other by a graph that knows how many they are, which takes as long."""
 ROWS_TOGETHER = 16
 """Of several images; from about so many rows on, arithmetic and not weights is what costs time."""
+INFERENCE_TOKENS = 18
+"""What one more inference costs before it computes anything, in tokens of arithmetic: so much padding is as bad."""
 
 
 @dataclass(frozen=True)
@@ -43,26 +45,33 @@ def images_together(kv: CrossKV) -> int:
     return IMAGES_TOGETHER if kv.itemsize == 1 else 1
 
 
-def question_batches(images: Sequence[ImageFeatures], most_images: int) -> Iterator[QuestionBatch]:
-    """Questions in batches, which are as large as pays; those about one image are never parted.
+def question_batches(
+    images: Sequence[ImageFeatures], lengths: Sequence[int], most_images: int
+) -> Iterator[QuestionBatch]:
+    """Questions in batches, which are as large as pays.
 
     The graph takes as many about each image, so fewer are filled up with one of them again, and images that are
-    asked about as often as one another go together.
+    asked about as often as one another go together. Questions about one image are read by it alone where they are
+    many; then the short ones are not padded to the longest, if that takes longer than to read them apart.
 
     Args:
         images: that each question is about.
+        lengths: of the questions, as the graph has them padded.
         most_images: of a batch.
     """
     rows: dict[ImageFeatures, list[int]] = {}
-    for row, image in enumerate(images):
-        rows.setdefault(image, []).append(row)
+    for row in sorted(range(len(images)), key=lambda row: -lengths[row]):
+        rows.setdefault(images[row], []).append(row)
     left = sorted(rows, key=lambda image: -len(rows[image]))
     while left:
         most = len(rows[left[0]])
         together = min(most_images, ROWS_TOGETHER // most, len(left))
         together = together if together >= LEAST_TOGETHER else 1
         batch, left = left[:together], left[together:]
-        yield QuestionBatch(batch, [_filled(rows[image], most) for image in batch])
+        if together > 1:
+            yield QuestionBatch(batch, [_filled(rows[image], most) for image in batch])
+        else:
+            yield from (QuestionBatch(batch, [some]) for some in _by_length(rows[batch[0]], lengths))
 
 
 def question_states(
@@ -70,6 +79,8 @@ def question_states(
     images: Sequence[ImageFeatures],
     questions: TokenBatch,
     turn: Callable[[], AbstractContextManager[object]] = nullcontext,
+    *,
+    with_padding: bool = False,
 ) -> FloatArray:
     """States ``[R, T, D]`` of questions. Whoever calls it holds the engine's lock, or gets it with each turn.
 
@@ -78,19 +89,24 @@ def question_states(
         images: that each question is about.
         questions: their tokens.
         turn: entered for each inference.
+        with_padding: whether states of padding are wanted too; otherwise some of them are zeros.
     """
     read: list[tuple[IntArray, FloatArray]] = []
     with turn():
         most_images = images_together(extractor.question_kv(images[0]))
-    for batch in question_batches(images, most_images):
-        rows = np.concatenate([np.asarray(places) for places in batch.rows])
+    rows, width = questions.input_ids.shape
+    lengths = np.full(rows, width) if with_padding else width - questions.attention_mask[:, ::-1].argmax(axis=1)
+    padded = [extractor.engine.text_length(int(length), rows) for length in lengths]
+    for batch in question_batches(images, padded, most_images):
+        places = np.concatenate([np.asarray(some) for some in batch.rows])
+        longest = int(lengths[places].max())
+        ids, mask = questions.input_ids[places, :longest], questions.attention_mask[places, :longest]
         with turn():
-            kv = _keys_and_values(extractor, batch.images)
-            made = extractor.engine.question_states(questions.input_ids[rows], questions.attention_mask[rows], kv)
-        read.append((rows, made))
-    states = np.empty((*questions.input_ids.shape, read[0][1].shape[-1]), np.float32)
-    for rows, made in read:
-        states[rows] = made
+            made = extractor.engine.question_states(ids, mask, _keys_and_values(extractor, batch.images))
+        read.append((places, made))
+    states = np.zeros((rows, width, read[0][1].shape[-1]), np.float32)
+    for places, made in read:
+        states[places, : made.shape[1]] = made
     return states
 
 
@@ -102,3 +118,14 @@ def _keys_and_values(extractor: FeatureExtractor, images: Sequence[ImageFeatures
 def _filled(rows: list[int], count: int) -> list[int]:
     """So many rows, the last of them over and over."""
     return rows + rows[-1:] * (count - len(rows))
+
+
+def _by_length(rows: Sequence[int], lengths: Sequence[int]) -> Iterator[list[int]]:
+    """Questions about one image, the longest first, in groups; none is left alone, which is for other graphs."""
+    first = 0
+    for place in range(2, len(rows) - 1):
+        padding = (len(rows) - place) * (lengths[rows[first]] - lengths[rows[place]])
+        if place - first >= 2 and padding > INFERENCE_TOKENS:
+            yield list(rows[first:place])
+            first = place
+    yield list(rows[first:])

@@ -10,7 +10,6 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TypeVar
 from weakref import WeakValueDictionary
 
 from blipvino.arrays import Pixels
@@ -19,18 +18,19 @@ from blipvino.runtime.features import ImageFeatures, pixels_digest
 from blipvino.runtime.inputs.images import ImageProcessor
 from blipvino.serve.fetching import Fetcher
 from blipvino.serve.held_bytes import current_bytes
-from blipvino.serve.known_files import KnownFiles
+from blipvino.serve.known_files import FileKey, KnownFiles
 from blipvino.serve.problems import RequestError
 from blipvino.serve.serve_settings import RequestLimits
 from blipvino.serve.served_models import ServedModel
 from blipvino.serve.stage_times import current_times
 
-_T = TypeVar("_T")
 _WEB = ("http://", "https://")
 Sent = tuple[str, str | bytes]
 """An image: its name for messages; the bytes of its file, or their base64, a data URL, or a URL."""
 
 
+_AT_ONCE_BYTES = 2**18
+"""A file of no more is hashed at once, which takes less time than another thread takes to begin with it."""
 _FILES_KNOWN = 4096
 """Whose digests are kept, each with that of its pixels: a megabyte in all."""
 
@@ -95,7 +95,7 @@ class ImageIntake:
         try:
             await self._fetch(sent)
             with current_times().stage("image"):
-                seen = await asyncio.gather(*(self._in_pool(self._seen, one, model) for one in sent))
+                seen = await asyncio.gather(*(self._seen(one, model) for one in sent))
         finally:
             current_bytes().release(sum(len(content) for _, content in sent))
             sent.clear()
@@ -118,21 +118,40 @@ class ImageIntake:
                 current_bytes().take(len(file))
                 sent[place] = name, file
 
-    def _seen(self, sent: Sent, model: ServedModel) -> SeenImage:
-        name, content = sent
-        file = content if isinstance(content, bytes) else decoded_base64(name, content)
-        key = model.name, hashlib.sha256(file).digest()
+    async def _seen(self, sent: Sent, model: ServedModel) -> SeenImage:
+        if len(sent[1]) <= _AT_ONCE_BYTES:
+            file = _file(*sent)
+            key = _key(file, model)
+            return self._recalled(key, model) or await self._in_pool(self._decoded, key, (sent[0], file), model)
+        return await self._in_pool(self._looked_up, sent, model)
+
+    def _looked_up(self, sent: Sent, model: ServedModel) -> SeenImage:
+        file = _file(*sent)
+        key = _key(file, model)
+        return self._recalled(key, model) or self._decoded(key, (sent[0], file), model)
+
+    def _recalled(self, key: FileKey, model: ServedModel) -> SeenImage | None:
+        """What a model knows of a file that came before."""
         digest = self._files.get(key)
         features = None if digest is None else model.extractor.known(digest)
-        if digest is not None and features is not None:
-            return SeenImage(features, digest)
-        pixels = _decoded(name, file, model.processor)
+        return None if digest is None or features is None else SeenImage(features, digest)
+
+    def _decoded(self, key: FileKey, file: tuple[str, bytes], model: ServedModel) -> SeenImage:
+        pixels = _decoded(*file, model.processor)
         digest = pixels_digest(pixels)
         self._files.put(key, digest)
         return SeenImage(pixels, digest)
 
-    async def _in_pool(self, work: Callable[[Sent, ServedModel], _T], sent: Sent, model: ServedModel) -> _T:
-        return await asyncio.get_running_loop().run_in_executor(self._pool, work, sent, model)
+    async def _in_pool(self, work: Callable[..., SeenImage], *given: object) -> SeenImage:
+        return await asyncio.get_running_loop().run_in_executor(self._pool, work, *given)
+
+
+def _file(name: str, content: str | bytes) -> bytes:
+    return content if isinstance(content, bytes) else decoded_base64(name, content)
+
+
+def _key(file: bytes, model: ServedModel) -> FileKey:
+    return model.name, hashlib.sha256(file).digest()
 
 
 def _is_url(content: str | bytes) -> bool:
