@@ -31,6 +31,8 @@ TIMES = (0.5, 0.8, 1.0, 1.5, 3.0)
 CLIENTS = 32
 KNOWN_IMAGES = 2
 """That further answers are about."""
+CACHE_MB = "32"
+"""Of the server: images that are captioned are new to it, however far requests run ahead of it."""
 MIXED_ANSWERS = 4
 """Further answers to a caption, of mixed work."""
 LONE_PLAIN = 5
@@ -62,7 +64,7 @@ def works(options: Options, lone: dict[str, Lone]) -> dict[str, list[Request]]:
 
 def measure_ours(options: Options, offline: dict[str, list[float]]) -> None:
     """Load `blipvino serve`, and print what it makes of it."""
-    arguments = ours(options.bundle, options.cache, "--image-cache-mb", "128", *options.server)
+    arguments = ours(options.bundle, options.cache, "--image-cache-mb", CACHE_MB, *options.server)
     with started(arguments, options.output / "ours.log") as (_, url):
         lone = ask_all_alone(url, options)
         for name, requests in works(options, lone).items():
@@ -122,7 +124,7 @@ def print_drive(name: str, found: Drive) -> None:
 def offline_rates(options: Options) -> dict[str, float]:
     """Texts a second of `Blip` in batches of 16, by `benchmarks.concurrency`."""
     command = [sys.executable, "-m", "benchmarks.concurrency", str(options.bundle), "--cache", str(options.cache)]
-    limits = ["--texts", "96", "--images", str(KNOWN_IMAGES), "--rounds", "2", "--ways", "batches of 16"]
+    limits = ["--texts", "64", "--images", str(KNOWN_IMAGES), "--rounds", "2", "--ways", "batches of 16"]
     printed = subprocess.run([*command, *limits], check=True, capture_output=True, text=True).stdout
     found: dict[str, float] = {}
     for line in printed.splitlines():

@@ -16,6 +16,15 @@ class EndError(Exception):
     """Of a block from whose time nothing is learned."""
 
 
+def test_it_is_open_as_long_as_one_text_would_be_let_in():
+    admission = Admission(2)
+    with admission.of("a", 1):
+        admission.check_open()
+        with admission.of("b", 1), pytest.raises(OverloadError, match=r"2 texts .* and 1 more .* over the 2"):
+            admission.check_open()
+    admission.check_open()
+
+
 def test_whole_requests_are_let_in_or_refused():
     admission = Admission(4)
     with admission.of("a", 3):
@@ -121,6 +130,10 @@ def test_too_many_are_told_to_come_again(server, client, files):
             response = client.post(path, json=body)
             assert (response.status_code, response.json()["error"]["code"]) == (429, "overloaded")
             assert 1 <= int(response.headers["retry-after"]) <= 60
+        headers = {"content-type": "application/json"}
+        for path in ("/v1/answer", "/v1/chat/completions", "/v2/models/demo/infer", "/api/v1/vision/caption"):
+            response = client.post(path, content=b"not even JSON" * 10_000, headers=headers)
+            assert response.status_code == 429, "it is read though it is refused anyhow"
         assert client.get("/health/live").status_code == 200
         raise EndError
     assert client.post("/v1/caption", json={"image": base64_of(files[0])}).status_code == 200

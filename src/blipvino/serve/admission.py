@@ -64,6 +64,15 @@ class Admission:
         """Texts that are waited for."""
         return sum(kind.pending for kind in self._kinds.values())
 
+    def check_open(self) -> None:
+        """Check that any text at all would be let in now.
+
+        Raises:
+            OverloadError: as many are waited for as may be.
+        """
+        if self.pending >= self._most:
+            raise self._overload(self.pending, 1, self._most)
+
     def check(self, kind: Hashable, texts: int) -> None:
         """Check that so many texts of a kind would be let in now. What fills the queue alone is, if it is empty.
 
@@ -73,10 +82,7 @@ class Admission:
         of_kind, texts = self._kinds.setdefault(kind, _Kind()), min(texts, self._most)
         for waited_for, most in ((self.pending, self._most), (of_kind.pending, self._allowed(of_kind))):
             if waited_for + texts > most:
-                raise OverloadError(
-                    f"{waited_for} texts are waited for already, and {texts} more would be over the {most} that may "
-                    f"be; try again in {self.retry_after} s"
-                )
+                raise self._overload(waited_for, texts, most)
 
     @contextmanager
     def of(self, kind: Hashable, texts: int) -> Iterator[None]:
@@ -105,6 +111,12 @@ class Admission:
         # Kinds share the cores evenly: each is done as fast as it was beside the others.
         expected = max((kind.expected for kind in self._kinds.values()), default=0.0)
         return max(1, min(_LONGEST_WAIT, math.ceil(expected / 2)))
+
+    def _overload(self, waited_for: int, texts: int, most: int) -> OverloadError:
+        return OverloadError(
+            f"{waited_for} texts are waited for already, and {texts} more would be over the {most} that may be; "
+            f"try again in {self.retry_after} s"
+        )
 
     def _allowed(self, kind: _Kind) -> int:
         """Texts of a kind that may be waited for now. Where none is, whoever comes is let in, however slow it was."""

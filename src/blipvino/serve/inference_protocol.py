@@ -83,7 +83,7 @@ async def infer(request: Request, name: str, version: str = _VERSION) -> Respons
     """Texts, embeddings or matches of a request's tensors."""
     service = service_of(request)
     served = _named(service, name, version)
-    content = await read_bytes(request, service.settings.limits)
+    content = await read_bytes(request, service)
     length = request.headers.get(_HEAD_LENGTH, str(len(content)))
     if not length.isdecimal() or len(length) > 12 or int(length) > len(content):
         raise RequestError(400, "invalid_header", f"{_HEAD_LENGTH} is {length[:20]!r}, not within the body")

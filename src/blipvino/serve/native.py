@@ -70,7 +70,7 @@ async def asked(request: Request, kind: type[Asked]) -> tuple[Service, Asked]:
     """
     service = service_of(request)
     service.models.check_ready()
-    return service, read_form(kind, await read_body(request, service.settings.limits))
+    return service, read_form(kind, await read_body(request, service))
 
 
 def generated_json(made: Generated, *, scores: bool) -> dict[str, Any]:

@@ -78,7 +78,7 @@ async def chat(request: Request) -> Response:
     """A caption of the last image, or an answer to the user's last question about it."""
     service = service_of(request)
     service.models.check_ready()
-    form = read_json(ChatForm, await read_body(request, service.settings.limits))
+    form = read_json(ChatForm, await read_body(request, service))
     return await unless_gone(request, _answered(service, form))
 
 

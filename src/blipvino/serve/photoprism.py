@@ -68,7 +68,7 @@ async def caption_by_version(request: Request, model: str, version: str) -> Resp
 async def _captioned(request: Request, model: str | None) -> Response:
     service = service_of(request)
     service.models.check_ready()
-    form = read_json(VisionForm, await read_body(request, service.settings.limits))
+    form = read_json(VisionForm, await read_body(request, service))
     answer_id = form.id or request.state.request_id
     return await unless_gone(request, _caption_of(service, form, model or form.model or None, answer_id))
 

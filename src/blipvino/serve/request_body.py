@@ -17,6 +17,7 @@ from blipvino.serve.disconnects import ClientGoneError
 from blipvino.serve.held_bytes import current_bytes
 from blipvino.serve.problems import RequestError
 from blipvino.serve.serve_settings import RequestLimits
+from blipvino.serve.service import Service
 from blipvino.serve.stage_times import current_times
 
 JSON, MULTIPART = "application/json", "multipart/form-data"
@@ -45,13 +46,13 @@ class Body:
     files: list[tuple[str, bytes]] = field(default_factory=list)
 
 
-async def read_body(request: Request, limits: RequestLimits) -> Body:
+async def read_body(request: Request, service: Service) -> Body:
     """A request's body.
 
     Raises:
         RequestError: it is of another type, too large or too slow, has too many elements, or is no multipart body
             although it says so.
-        OverloadError: all requests together hold too much.
+        OverloadError: no text more is let in, or all requests together hold too much.
     """
     kind, options = parse_options_header(request.headers.get("content-type", ""))
     media = kind.decode("latin-1").lower()
@@ -59,10 +60,10 @@ async def read_body(request: Request, limits: RequestLimits) -> Body:
         raise RequestError(
             415, "unsupported_media_type", f"Content-Type is {media or 'not given'!r}, expected {JSON} or {MULTIPART}"
         )
-    content = await read_bytes(request, limits)
+    content = await read_bytes(request, service)
     if media == JSON:
         return Body(checked_json(content))
-    return await _parts(content, options.get(b"boundary", b""), limits)
+    return await _parts(content, options.get(b"boundary", b""), service.settings.limits)
 
 
 def checked_json(content: bytes) -> bytes:
@@ -76,18 +77,20 @@ def checked_json(content: bytes) -> bytes:
     return content
 
 
-async def read_bytes(request: Request, limits: RequestLimits) -> bytes:
+async def read_bytes(request: Request, service: Service) -> bytes:
     """A request's body as it came.
 
     Raises:
         RequestError: it is compressed, too large or too slow.
-        OverloadError: all requests together hold too much.
+        OverloadError: no text more is let in, or all requests together hold too much.
     """
+    limits = service.settings.limits
     encoding = request.headers.get("content-encoding", "identity")
     if encoding.lower() != "identity":
         raise RequestError(415, "unsupported_encoding", f"Content-Encoding is {encoding[:40]!r}, expected none")
     with current_times().stage("read"):
         try:
+            service.admission.check_open()  # what is refused anyhow is not read as what it says
             async with asyncio.timeout(limits.read_seconds):
                 return await _content(request, limits.body_bytes)
         except TimeoutError:
