@@ -14,6 +14,8 @@ import numpy as np
 
 from benchmarks.serving.workload import PATIENCE, Request
 
+BEGINNING = 0.25
+"""Of the time in which requests come: until then a server fills its batches, and hardly tells a text."""
 ARRIVALS = Path(__file__).with_name("arrivals.py")
 
 
@@ -55,8 +57,9 @@ class Drive:
 
     @property
     def rate(self) -> float:
-        """Texts a second, of those that were there while requests came: what is answered after belongs to none."""
-        return sum(one.done <= self.seconds for one in self.answered) / self.seconds
+        """Texts a second while requests came, once the server had begun to tell them: what comes after belongs to none."""
+        begin = BEGINNING * self.seconds
+        return sum(begin < one.done <= self.seconds for one in self.answered) / (self.seconds - begin)
 
     @property
     def refused(self) -> int:

@@ -40,6 +40,8 @@ def test_a_folder_is_described_once(bundle, album, blip):
         assert read_xmp((album / f"{name}.xmp").read_bytes()).description == text
         assert PhotoMetadata(FileWriter()).has_description(photo)
     assert "blipvino: 6 files written\n" in first.stderr
+    told = "2 images passed over, which had theirs\nblipvino: 1 of 1 other images could not be read\n"
+    assert run("caption", bundle, album, *options, "--skip-existing", code=3).stderr.endswith(told)
     (album / "c.jpg").unlink()
     again = run("caption", "no bundle is needed", album, *options, "--skip-existing")
     assert (again.stdout, again.stderr) == ("", "blipvino: 0 files written, 2 images passed over, which had theirs\n")

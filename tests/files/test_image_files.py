@@ -131,6 +131,7 @@ def test_what_is_no_file_is_told_apart(tmp_path):
         tmp_path / ("x" * 300): "the name is too long",
         Path("http://example.com/cat.jpg"): "a URL is not fetched",
         tmp_path / "gone.png": "no such image file$",
+        tmp_path / "gone": "no such file or folder$",
     }
     for path, problem in expected.items():
         for load in (load_image, files.load_image):

@@ -164,7 +164,8 @@ def print_summary(tally: Tally, scores: bool) -> None:
     if tally.uncalibrated and (scores or tally.withheld):
         print_error("confidence is uncalibrated: the texts' own probabilities; `blipvino calibrate` fits it")
     if tally.unread:
-        print_error(f"{tally.unread} of {tally.images} images could not be read")
+        others = "other " if tally.skipped else ""
+        print_error(f"{tally.unread} of {tally.images} {others}images could not be read")
     if tally.incomplete:
         print_error(f"the texts of {tally.incomplete} of {tally.images} images were not written as asked")
     if tally.unread or tally.incomplete:

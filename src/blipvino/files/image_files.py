@@ -148,7 +148,7 @@ def _no_file(path: Path) -> str | None:
         if path.is_symlink():
             return f"no such image file: it is a link to {path.readlink()}, which does not exist"
         web = ": a URL is not fetched, download the file first" if path.parts[:1] in (("http:",), ("https:",)) else ""
-        return f"no such image file{web}"
+        return f"no such {'image file' if path.suffix else 'file or folder'}{web}"
     except ValueError:  # a character that no path has
         return "no such image file"
     except OSError as error:
