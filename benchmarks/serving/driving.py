@@ -57,7 +57,7 @@ class Drive:
 
     @property
     def rate(self) -> float:
-        """Texts a second while requests came, once the server had begun to tell them: what comes after belongs to none."""
+        """Texts a second while requests came, once batches were full: what comes before or after belongs to none."""
         begin = BEGINNING * self.seconds
         return sum(begin < one.done <= self.seconds for one in self.answered) / (self.seconds - begin)
 
