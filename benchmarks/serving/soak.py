@@ -54,10 +54,16 @@ class Soak:
     memory: list[int] = field(default_factory=list)
 
     @property
+    def fifths(self) -> list[float]:
+        """The median memory in each fifth of the time."""
+        count = max(5, len(self.memory))
+        parts = (self.memory[count * part // 5 : count * (part + 1) // 5] for part in range(5))
+        return [statistics.median(part) for part in parts if part]
+
+    @property
     def growth(self) -> float:
         """Of the median memory, from the second fifth of the time to the last."""
-        fifth = max(1, len(self.memory) // 5)
-        return statistics.median(self.memory[-fifth:]) / statistics.median(self.memory[fifth : 2 * fifth]) - 1
+        return self.fifths[-1] / self.fifths[min(1, len(self.fifths) - 1)] - 1
 
 
 def malformed(request: Request, chance: random.Random) -> bytes:
@@ -200,6 +206,7 @@ def main() -> None:
         print(f"{kind}: {count}")
     low, high = min(soak.memory) / 1e6, max(soak.memory) / 1e6
     print(f"memory: {low:,.0f} to {high:,.0f} MB, {100 * soak.growth:+.1f}% from the second fifth to the last")
+    print("median of each fifth: " + ", ".join(f"{found / 1e6:,.0f}" for found in soak.fifths) + " MB")
     for problem in soak.wrong[:20]:
         print(f"WRONG: {problem}")
     print(f"{len(soak.wrong)} of {soak.counts.total()} requests ended as they should not")
