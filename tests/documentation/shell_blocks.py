@@ -28,7 +28,7 @@ FEWER = {
 }
 """What a command is given besides, so that it is done in a second."""
 _RUN_AS_THEY_ARE = frozenset({"curl", "find", "jq", "printf"})
-_PREPARE = frozenset({".", "docker", "git", "make", "pip", "python3.11"})
+_PREPARE = frozenset({".", "docker", "git", "jupyter", "make", "pip", "python3.11"})
 """What prepares a machine, and is checked alone: that it works is seen by whoever has come as far as the tests."""
 _OPERATORS = "|<>&;"
 
@@ -171,12 +171,17 @@ def _check_pip(arguments):
         assert set(named.split(",")) <= extras, named
 
 
+def _check_jupyter(arguments):
+    assert arguments[0] == "lab" and (ROOT / arguments[1]).is_dir(), arguments
+
+
 def _anything(_arguments):
     """Of programs that are not ours."""
 
 
 _CHECKS = {
     "blipvino": _check_blipvino,
+    "jupyter": _check_jupyter,
     "make": _check_make,
     "pip": _check_pip,
     "python": _check_python,

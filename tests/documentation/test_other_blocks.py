@@ -30,6 +30,12 @@ def test_a_block_that_is_not_run_says_why(page):
             assert title == "The tutorial" or (ROOT / title.removeprefix("In ")).is_file()
 
 
+@pytest.mark.parametrize("page", pages(), ids=lambda page: page.name)
+def test_nothing_is_installed_by_a_name_that_no_index_has(page):
+    """Until it is published: somebody else may have taken the name."""
+    assert not re.search(r"pip install '?blipvino\b", page.read_text())
+
+
 def parsed(line):
     (stages,) = pipelines(line)
     return stages
@@ -43,6 +49,7 @@ def parsed(line):
         "blipvino optimize demo",
         "blipvino caption b a.jpg --num-beams many",
         "make no-such-target",
+        "jupyter lab no-such-folder",
         "pip install 'blipvino[no-such-extra]'",
         "python -m benchmarks.accuracy demo --no-such-option",
         "python -m pytest tests/no_such_file.py",
