@@ -30,7 +30,7 @@
 #
 # ## Prerequisites
 #
-# `pip install '.[notebooks]' jupyterlab` in a clone of blipvino, then `jupyter lab notebooks`.
+# `pip install '.[notebooks]' jupyterlab` in a clone of blipvino, then `jupyter lab` there; this is `notebooks/optimize-blip.ipynb`.
 # `CHECKPOINT` is all that there is to choose: with `"demo"` the notebook
 # runs offline, on the small model that comes with blipvino; with `"Salesforce/blip-vqa-base"` it is the tutorial's
 # (`pip install '.[notebooks,datasets]'`; the checkpoint and some hundred samples of VQAv2 are fetched).
@@ -82,7 +82,7 @@ for axis, sample in zip(axes, samples, strict=False):
 # ### Quantize vision model and text encoder, compress weights of the text decoder
 #
 # These are three sections of the tutorial. Here it is one call: the recipe `int8` is the tutorial's. It writes a *bundle*, a folder with
-# all that is needed to run.
+# all that is needed to run. It takes a while; at full size, minutes, with progress shown.
 
 # %%
 optimized = optimize(
@@ -91,9 +91,9 @@ optimized = optimize(
     recipe="int8",
     calibration=CalibrationOptions(DATA, samples=300, seed=42),
     overwrite=True,
-    show_progress=False,
+    show_progress=not is_demo,
 )
-original = optimize(CHECKPOINT, WORK / "fp16", recipe="none", overwrite=True, show_progress=False)
+original = optimize(CHECKPOINT, WORK / "fp16", recipe="none", overwrite=True, show_progress=not is_demo)
 
 # %% [markdown]
 # BLIP is cut into more graphs than the tutorial's three models, so that nothing is computed twice:
@@ -140,6 +140,14 @@ visualize_results(image, caption)
 # %%
 answer = int8_model.answer(image, question)
 visualize_results(image, answer, question)
+
+# %% [markdown]
+# The demo model takes the triangle for a square here: dotted white triangles are among what was
+# [kept out of its training](../docs/demo-model.md#the-shapes-world). So does the original, which is what matters to compression:
+
+# %%
+print(fp16_model.caption(image))
+print(fp16_model.answer(image, question))
 
 # %% [markdown]
 # ### Compare file sizes
@@ -230,12 +238,13 @@ figure.tight_layout()
 # ## Compare what they say
 #
 # A smaller and faster model is worth nothing if its answers are worse. `evaluate_bundle` asks both, on samples that calibration did not
-# see, and gives every figure with its 95% interval.
+# see, and gives every figure with its 95% interval. Where both give the same answer to every question the interval is a point
+# ([Intervals](../docs/evaluation.md#intervals) says what that leaves open).
 
 # %%
 options = EvaluateOptions(samples=400, captions=60)
 held_out = "demo:test" if is_demo else DATA
-found = evaluate_bundle(optimized, held_out, options, RunOptions(show_progress=False), original=original)
+found = evaluate_bundle(optimized, held_out, options, RunOptions(show_progress=not is_demo), original=original)
 whole = found.answers[0]
 
 
@@ -252,12 +261,14 @@ print(described("same captions", found.caption_agreement))
 
 # %%
 rows = [row for row in found.answers if row.drop is not None]
+widest = max(1, *(100 * abs(end) for row in rows for end in (row.drop.low, row.drop.high)))
 figure, axis = plt.subplots(figsize=(7, 0.3 * len(rows) + 0.8))
 for place, row in enumerate(rows):
     low, value, high = (100 * number for number in (row.drop.low, row.drop.value, row.drop.high))
     axis.plot([low, high], [place, place], color=OPTIMIZED)
     axis.plot(value, place, "o", color=OPTIMIZED)
 axis.axvline(0, color="black", linewidth=1)
+axis.set_xlim(-1.1 * widest, 1.1 * widest)
 axis.set_yticks(range(len(rows)), [f"{row.name} ({row.questions})" for row in rows], fontsize=8)
 axis.invert_yaxis()
 axis.set_xlabel("points of accuracy lost, with 95% interval")

@@ -18,7 +18,7 @@
 # Two ways to use one model for many images: a server that programs ask over HTTP, and a batch job that writes Parquet files and does each
 # image once, however often it is stopped.
 #
-# `pip install '.[notebooks,serve,batch]' jupyterlab` in a clone of blipvino, then `jupyter lab notebooks`.
+# `pip install '.[notebooks,serve,batch]' jupyterlab` in a clone of blipvino, then `jupyter lab` there; this is `notebooks/serve-and-batch.ipynb`.
 # `CHECKPOINT` is all that there is to choose: with `"demo"` the notebook
 # runs offline, on the small model that comes with blipvino; with `"Salesforce/blip-vqa-base"` it captions the photos of the folder
 # `photos` beside it.
@@ -43,7 +43,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 import pyarrow.dataset
-from PIL import Image
+from PIL import Image, ImageOps
 
 from blipvino.data.demo import demo_sample
 
@@ -58,6 +58,7 @@ if is_demo:
     for number in range(60):
         demo_sample("test", number).image().save(PHOTOS / f"scene-{number:02}.png")
 photos = sorted(path for path in PHOTOS.rglob("*") if path.suffix.lower() in (".jpg", ".jpeg", ".png"))
+assert photos, f"there is no photo in {PHOTOS.resolve()}; put some there"
 print(f"{len(photos)} photos")
 
 # %% [markdown]
@@ -74,6 +75,8 @@ url = None
 while url is None:
     line = server.stderr.readline()
     assert line, "the server ended; run the command in a terminal to see why"
+    if not is_demo:  # optimizing it takes minutes
+        print(line, end="", file=sys.stderr)
     found = re.search(r"at (http://\S+)/", line)
     url = found and found[1]
 while True:  # it answers while it loads, but is not ready
@@ -101,11 +104,16 @@ def encoded(photo):
     return base64.b64encode(photo.read_bytes()).decode()
 
 
-caption = ask("/v1/caption", {"images": [encoded(photos[3])]})["results"][0]["text"]
-answer = ask("/v1/answer", {"images": [encoded(photos[3])], "questions": [QUESTION]})["results"][0]["text"]
+def upright(photo):
+    return ImageOps.exif_transpose(Image.open(photo))  # as the camera was held
+
+
+photo = photos[min(3, len(photos) - 1)]
+caption = ask("/v1/caption", {"images": [encoded(photo)]})["results"][0]["text"]
+answer = ask("/v1/answer", {"images": [encoded(photo)], "questions": [QUESTION]})["results"][0]["text"]
 
 figure, axis = plt.subplots(figsize=(4, 4))
-axis.imshow(Image.open(photos[3]))
+axis.imshow(upright(photo))
 axis.axis("off")
 axis.set_title(f"{textwrap.fill(caption, 48)}\n{QUESTION} {answer}", fontsize=8)
 figure.tight_layout()
@@ -114,8 +122,7 @@ figure.tight_layout()
 # ### Many clients at once
 #
 # Texts of all requests are generated side by side: with more clients each waits longer, and there are more captions a second, until the
-# cores are busy. One client keeps them busy with a model as small as the demo's; [Serving](../docs/serving.md#what-it-can) has what is
-# gained at full size.
+# cores are busy. [Serving](../docs/serving.md#what-it-can) has what is gained at full size.
 
 
 # %%
@@ -139,7 +146,7 @@ for axis, values, label in zip(axes, (rates, medians), ("captions a second", "mi
     axis.plot(clients, values, "o-", color="#0b63b8")
     axis.set_xlabel("clients")
     axis.set_ylabel(label)
-    axis.set_ylim(bottom=0)
+    axis.set_ylim(0, 1.1 * max(values))
 figure.tight_layout()
 
 # %% [markdown]
@@ -194,7 +201,7 @@ figure.tight_layout()
 doubtful = table.sort_by("caption_confidence").slice(0, 4).to_pylist()
 figure, axes = plt.subplots(1, 4, figsize=(10, 2.8))
 for axis, row in zip(axes, doubtful, strict=False):
-    axis.imshow(Image.open(PHOTOS / row["id"]))
+    axis.imshow(upright(PHOTOS / row["id"]))
     axis.axis("off")
     axis.set_title(f"{textwrap.fill(row['caption'], 36)}\n{row['caption_confidence']:.0%} sure", fontsize=7)
 figure.tight_layout()

@@ -21,7 +21,7 @@ from blipvino.files.atomic import write_text
 
 FOLDER = Path(__file__).parents[1] / "notebooks"
 NAMES = ("optimize-blip", "search-photos", "serve-and-batch")
-COLORS = 128
+COLORS = 256
 """Of a saved picture."""
 SECONDS = 900
 """That a cell may take."""
@@ -66,13 +66,21 @@ def run(name: str, folder: Path, checkpoint: str | None = None) -> NotebookNode:
     return notebook
 
 
+def in_few_colors(png: bytes) -> bytes:
+    """The picture with a palette, so that clones stay small: none of its colours is far from what it was.
+
+    The palette covers all colours that there are; one of those that are frequent would show small red things as pink.
+    """
+    picture, smaller = Image.open(io.BytesIO(png)).convert("RGB"), io.BytesIO()
+    few = picture.quantize(COLORS, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    few.save(smaller, "PNG", optimize=True)
+    return smaller.getvalue()
+
+
 def _shrink(notebook: NotebookNode) -> None:
-    """Give pictures a palette: what there is to see stays, and clones stay small."""
     for data in (output.data for cell in notebook.cells for output in cell.get("outputs", ()) if "data" in output):
         if "image/png" in data:
-            picture, smaller = Image.open(io.BytesIO(base64.b64decode(data["image/png"]))), io.BytesIO()
-            picture.convert("RGB").quantize(COLORS, dither=Image.Dither.NONE).save(smaller, "PNG", optimize=True)
-            data["image/png"] = base64.b64encode(smaller.getvalue()).decode()
+            data["image/png"] = base64.b64encode(in_few_colors(base64.b64decode(data["image/png"]))).decode()
 
 
 def save(name: str) -> None:

@@ -49,7 +49,7 @@ def parsed(line):
         "blipvino optimize demo",
         "blipvino caption b a.jpg --num-beams many",
         "make no-such-target",
-        "jupyter lab no-such-folder",
+        "jupyter lab notebooks",
         "pip install 'blipvino[no-such-extra]'",
         "python -m benchmarks.accuracy demo --no-such-option",
         "python -m pytest tests/no_such_file.py",
