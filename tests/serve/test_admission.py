@@ -134,6 +134,8 @@ def test_too_many_are_told_to_come_again(server, client, files):
         for path in ("/v1/answer", "/v1/chat/completions", "/v2/models/demo/infer", "/api/v1/vision/caption"):
             response = client.post(path, content=b"not even JSON" * 10_000, headers=headers)
             assert response.status_code == 429, "it is read though it is refused anyhow"
+        response = client.post("/v1/answer", content=b"x" * (32 * 2**20 + 1), headers=headers)
+        assert response.status_code == 413, "to come again is of no use"
         assert client.get("/health/live").status_code == 200
         raise EndError
     assert client.post("/v1/caption", json={"image": base64_of(files[0])}).status_code == 200

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import threading
 
 import numpy as np
 import pytest
@@ -78,10 +79,23 @@ def test_a_file_that_came_before_is_not_decoded_while_its_image_is_known():
     assert again.content is features
     assert (model.decoded, seen(other).digest) == ([b"one", b"one"], again.digest)
     assert other.decoded == [b"one"]
+    assert isinstance(seen(other).content, np.ndarray), "it is what another model knows"
     model.features.clear()
     del again
     gc.collect()
     assert seen(model).content.shape == (4, 4, 3)
+
+
+@pytest.mark.parametrize(("files", "is_at_once"), [((b"abc",), True), ((b"ab", b"cd"), False), ((b"abcd",), False)])
+def test_the_loop_hashes_no_more_of_a_request_than_takes_no_time(monkeypatch, files, is_at_once):
+    monkeypatch.setattr("blipvino.serve.image_intake._AT_ONCE_BYTES", 3)
+    made, model, threads = intake(), Model(), set()
+    for _ in range(2):
+        seen = asyncio.run(made.images([("a", file) for file in files], model))
+        model.features = {image.digest: ImageFeatures(np.zeros((2, 3), np.float32), "model") for image in seen}
+    monkeypatch.setattr(model, "known", lambda digest: threads.add(threading.get_ident()) or model.features[digest])
+    asyncio.run(made.images([("a", file) for file in files], model))
+    assert (threads == {threading.get_ident()}) == is_at_once
 
 
 def test_what_is_known_of_files_is_bounded():

@@ -30,7 +30,7 @@ Sent = tuple[str, str | bytes]
 
 
 _AT_ONCE_BYTES = 2**18
-"""A file of no more is hashed at once, which takes less time than another thread takes to begin with it."""
+"""Of a request: no more is hashed at once, which takes less time than another thread takes to begin with it."""
 _FILES_KNOWN = 4096
 """Whose digests are kept, each with that of its pixels: a megabyte in all."""
 
@@ -59,8 +59,8 @@ class ImageIntake:
     def __init__(self, limits: RequestLimits, fetcher: Fetcher | None) -> None:
         self._limits = limits
         self._fetcher = fetcher
-        # Of requests that are about the same image, all have the same object.
-        self._known = WeakValueDictionary[bytes, SeenImage]()
+        # Of requests that ask a model about the same image, all have the same object.
+        self._known = WeakValueDictionary[tuple[str, bytes], SeenImage]()
         self._files = KnownFiles(_FILES_KNOWN)
         self._pool = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="blipvino-image")
 
@@ -94,12 +94,13 @@ class ImageIntake:
         self.check(sent)
         try:
             await self._fetch(sent)
+            see = self._seen if sum(len(content) for _, content in sent) <= _AT_ONCE_BYTES else self._seen_in_pool
             with current_times().stage("image"):
-                seen = await asyncio.gather(*(self._seen(one, model) for one in sent))
+                seen = await asyncio.gather(*(see(one, model) for one in sent))
         finally:
             current_bytes().release(sum(len(content) for _, content in sent))
             sent.clear()
-        return [self._known.setdefault(one.digest, one) for one in seen]
+        return [self._known.setdefault((model.name, one.digest), one) for one in seen]
 
     def close(self) -> None:
         """Decode no more."""
@@ -119,10 +120,11 @@ class ImageIntake:
                 sent[place] = name, file
 
     async def _seen(self, sent: Sent, model: ServedModel) -> SeenImage:
-        if len(sent[1]) <= _AT_ONCE_BYTES:
-            file = _file(*sent)
-            key = _key(file, model)
-            return self._recalled(key, model) or await self._in_pool(self._decoded, key, (sent[0], file), model)
+        file = _file(*sent)
+        key = _key(file, model)
+        return self._recalled(key, model) or await self._in_pool(self._decoded, key, (sent[0], file), model)
+
+    async def _seen_in_pool(self, sent: Sent, model: ServedModel) -> SeenImage:
         return await self._in_pool(self._looked_up, sent, model)
 
     def _looked_up(self, sent: Sent, model: ServedModel) -> SeenImage:

@@ -89,8 +89,10 @@ async def read_bytes(request: Request, service: Service) -> bytes:
     if encoding.lower() != "identity":
         raise RequestError(415, "unsupported_encoding", f"Content-Encoding is {encoding[:40]!r}, expected none")
     with current_times().stage("read"):
+        is_sent = request.headers.get("expect", "").lower() != "100-continue"
         try:
-            service.admission.check_open()  # what is refused anyhow is not read as what it says
+            _check_head(request, service)
+            is_sent = True  # it is asked for, if it was not
             async with asyncio.timeout(limits.read_seconds):
                 return await _content(request, limits.body_bytes)
         except TimeoutError:
@@ -99,26 +101,33 @@ async def read_bytes(request: Request, service: Service) -> bytes:
         except ClientDisconnect:
             raise ClientGoneError from None
         except (RequestError, OverloadError):
-            await _drain(request)
+            if is_sent:
+                await _drain(request)
             raise
 
 
-async def _content(request: Request, most: int) -> bytes:
-    """The body; what is known to be too much is not waited for."""
-    held = current_bytes()
-    too_large = RequestError(413, "too_large", f"the body has more than the {most:,} bytes allowed")
-    announced = request.headers.get("content-length", "")
+def _check_head(request: Request, service: Service) -> None:
+    """Refuse what is known to be too much before its body is read: that which always is first."""
+    announced, most = request.headers.get("content-length", ""), service.settings.limits.body_bytes
+    if announced.isdecimal() and (len(announced) > _LENGTH_DIGITS or int(announced) > most):
+        raise _too_large(most)
+    service.admission.check_open()
     if announced.isdecimal():
-        if len(announced) > _LENGTH_DIGITS or int(announced) > most:
-            raise too_large
-        held.check(int(announced))
-    content = bytearray()
+        current_bytes().check(int(announced))
+
+
+async def _content(request: Request, most: int) -> bytes:
+    held, content = current_bytes(), bytearray()
     async for chunk in request.stream():
         held.take(len(chunk))
         content += chunk
         if len(content) > most:
-            raise too_large
+            raise _too_large(most)
     return bytes(content)
+
+
+def _too_large(most: int) -> RequestError:
+    return RequestError(413, "too_large", f"the body has more than the {most:,} bytes allowed")
 
 
 async def _drain(request: Request) -> None:
