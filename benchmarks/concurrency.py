@@ -17,6 +17,7 @@ import statistics
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import cycle, islice
 
 import numpy as np
 
@@ -71,27 +72,28 @@ class Answers:
         size, rng = blip.config.vision.image_size, np.random.default_rng(1)
         pixels = [rng.integers(0, 256, (size, size, 3), np.uint8) for _ in range(min(texts, images))]
         looked: list[ImageFeatures] = blip.features(pixels)
-        self._asked = [(image, question) for question in QUESTIONS for image in looked][:texts]
+        every = [(image, question) for question in QUESTIONS for image in looked]
+        self.asked = list(islice(cycle(every), texts))
 
     def alone(self, _: int) -> None:
         """One after the other."""
-        for asked in self._asked:
+        for asked in self.asked:
             self._answer(asked)
 
     def batches(self, size: int) -> None:
         """One call."""
-        images, questions = zip(*self._asked, strict=True)
+        images, questions = zip(*self.asked, strict=True)
         self._blip.answer(list(images), list(questions), batch_size=size, max_new_tokens=self._tokens)
 
     def threads(self, count: int) -> None:
         """So many threads."""
         with ThreadPoolExecutor(count) as pool:
-            list(pool.map(self._answer, self._asked))
+            list(pool.map(self._answer, self.asked))
 
     def tasks(self, count: int) -> None:
         """So many tasks."""
         model = AsyncBlip(self._blip)
-        asked = [model.answer(image, question, max_new_tokens=self._tokens) for image, question in self._asked]
+        asked = [model.answer(image, question, max_new_tokens=self._tokens) for image, question in self.asked]
         asyncio.run(_in_tasks(count, asked))
 
     def _answer(self, asked: tuple[ImageFeatures, str]) -> None:
