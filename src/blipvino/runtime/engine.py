@@ -209,7 +209,7 @@ class Engine:
         return Decoding(source, source_mask, lambda single: self._step_request(positions, single)).step
 
     def text_length(self, length: int, rows: int = 1) -> int:
-        """What a text of so many tokens is padded to where it is read beside others, so many rows together.
+        """What a text of so many tokens is padded to where so many rows are read together.
 
         It is never the width of a head: OpenVINO 2026.4 computes attention wrongly where queries, keys and values of
         one head are square, in bfloat16 around 8-bit kernels (to be seen from the 17th token on).
