@@ -58,13 +58,13 @@ if is_demo:
         demo_sample("test", number).image().save(PHOTOS / f"scene-{number:02}.png")
 
 
-def show(paths, titles, columns=6):
-    figure, axes = plt.subplots(1, columns, figsize=(1.6 * columns, 2.1))
-    for axis in axes:
+def show(paths, titles):
+    figure, axes = plt.subplots(2, 3, figsize=(4.8, 4))
+    for axis in axes.flat:
         axis.axis("off")
-    for axis, path, title in zip(axes, paths, titles, strict=False):
+    for axis, path, title in zip(axes.flat, paths, titles, strict=False):
         axis.imshow(ImageOps.exif_transpose(Image.open(path)))  # upright, as the camera was held
-        axis.set_title(title, fontsize=7)
+        axis.set_title(title, fontsize=8)
     figure.tight_layout()
 
 
@@ -144,7 +144,8 @@ print(f"new {summary.new}, moved {summary.moved}, deleted {summary.deleted}, unc
 #
 # Each picture is searched for twice: by its whole caption, and by a text that names one of its objects by some of what there is to say of
 # it. Is the photo that comes first as the text says? Once by vectors alone, once with the nearest 16 ranked by how well the text fits them.
-# (What your own photos show nobody has written down, so with them this is left out.)
+# (The demo model thinks such a text improbable of any picture, as said above, but the right one less so. What your own photos show
+# nobody has written down, so with them this is left out.)
 
 # %%
 if is_demo:

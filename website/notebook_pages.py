@@ -55,6 +55,6 @@ def _outputs(cell: NotebookNode, name: str, shown: str, page: NotebookPage) -> I
         if "image/png" in data:
             file = f"{name}-{number}.png"
             page.pictures[file] = base64.b64decode(data["image/png"])
-            yield f"![{shown}]({file})"
+            yield f"[![{shown}]({file})]({file})"  # on a phone, opened by itself it can be read
         elif text := output.get("text", data.get("text/plain", "")):
             yield f"```text\n{text.rstrip()}\n```"

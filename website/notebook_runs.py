@@ -60,7 +60,7 @@ def run(name: str, folder: Path, checkpoint: str | None = None) -> NotebookNode:
     if checkpoint is not None:
         next(cell for cell in notebook.cells if cell.cell_type == "code").source = f"CHECKPOINT = {checkpoint!r}"
     place = {"metadata": {"path": str(folder)}}
-    NotebookClient(notebook, timeout=SECONDS, record_timing=False, resources=place).execute()
+    NotebookClient(notebook, timeout=SECONDS, record_timing=False, coalesce_streams=True, resources=place).execute()
     # Of the language its name is enough: the version is that of whoever ran it last.
     notebook.metadata["language_info"] = {"name": "python"}
     return notebook

@@ -54,6 +54,8 @@ def test_the_saved_notebook_is_what_its_python_file_says_and_was_run_whole(name)
     outputs = [output for cell in code(notebook) for output in cell.outputs]
     assert {output.output_type for output in outputs} <= {"stream", "display_data", "execute_result"}
     assert all(output.get("name", "stdout") == "stdout" for output in outputs)  # no progress bars, no warnings
+    streams = [sum(output.output_type == "stream" for output in cell.outputs) for cell in code(notebook)]
+    assert max(streams) == 1  # lines of a cell stand together
     assert len(pictures(notebook)) >= 4
     assert not re.search(r"/(?:tmp|home|root|work)/", texts(notebook))
 
@@ -95,7 +97,7 @@ def test_photos_are_shown_upright(name):
 def test_it_is_a_page_of_the_site_and_named_in_the_readme(name):
     notebook, page = jupytext.read(saved(name)), notebook_page(saved(name))
     assert list(page.pictures.values()) == pictures(notebook)
-    assert all(f"]({picture})" in page.text for picture in page.pictures)
+    assert all(f"]({picture})]({picture})" in page.text for picture in page.pictures)  # by itself it fills the screen
     assert page.text.count("```python") == len(code(notebook))
     assert "../docs" not in page.text and page.text.startswith("# ")
     assert f"notebooks/{name}.ipynb" in (ROOT / "README.md").read_text()
