@@ -36,6 +36,12 @@ def test_nothing_is_installed_by_a_name_that_no_index_has(page):
     assert not re.search(r"pip install '?blipvino\b", page.read_text())
 
 
+@pytest.mark.parametrize("page", pages(), ids=lambda page: page.name)
+def test_whoever_is_told_of_the_tutorial_can_look_up_what_that_is(page):
+    name = "coming-from-the-tutorial.md"
+    assert page.name == name or "tutorial" not in page.read_text() or f"{name})" in page.read_text()
+
+
 def parsed(line):
     (stages,) = pipelines(line)
     return stages

@@ -31,7 +31,7 @@ def _uncompressed(spec: GraphSpec) -> Treatment:
 
 
 _NAMED: Mapping[str, tuple[str, Callable[[GraphSpec], Treatment]]] = {
-    "int8": ("the tutorial's: 8-bit encoders, 8-bit decoder weights", _default),
+    "int8": ("8-bit encoders, 8-bit decoder weights, as in OpenVINO's BLIP tutorial", _default),
     "int8-int4": ("8-bit encoders, 4-bit decoder weights", _decoder_in_4_bits),
     "minmax": ("as int8, of the plainest kind: a baseline", _plainest),
     "none": ("the original in FP16, nothing quantized", _uncompressed),
