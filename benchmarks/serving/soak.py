@@ -5,7 +5,8 @@ python -m benchmarks.serving.soak BUNDLE --minutes 10 --rate 6
 Of the requests 10% are given up after a moment, 5% are malformed in one of several ways, 5% are streams that are read a
 byte at a time; the others are captions, answers and streams. Every text is compared with the one that the same request
 gets alone, every malformed request must be refused by a 4xx, and the server's memory is looked at all the time: its
-median in the last fifth must be within 5% of that in the second. The exit status is 1 where any of that fails.
+median in the last fifth must be within 5% of that in the second. Before, all is asked at once, so that batches have
+been as large as they get: their memory is kept. The exit status is 1 where any of that fails.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from blipvino.machine.host import this_host
 
 GIVEN_UP, MALFORMED, SLOW, STREAMED = 0.10, 0.05, 0.05, 0.2
 """Shares of requests."""
+AT_ONCE = 64
 SLOW_SECONDS = 0.02
 """Between two bytes."""
 MOST_GROWTH = 0.05
@@ -155,6 +157,18 @@ def _compare(text: str, request: Request, soak: Soak) -> None:
         soak.wrong.append(f"{request.path}: {text!r}, alone {request.expected!r}")
 
 
+async def ask_at_once(url: str, requests: list[Request]) -> None:
+    """Ask all, as many at a time as fill every batch."""
+    room = asyncio.Semaphore(AT_ONCE)
+    async with httpx.AsyncClient(base_url=url, timeout=PATIENCE) as client:
+
+        async def asked(request: Request) -> None:
+            async with room:
+                (await client.post(request.path, json=request.body)).raise_for_status()
+
+        await asyncio.gather(*map(asked, requests))
+
+
 async def run(url: str, pid: int, lone: Lone, minutes: float, rate: float) -> Soak:
     """Ask by chance, at so many requests a second."""
     soak, chance = Soak(statistics.median(lone.seconds)), random.Random(0)
@@ -201,6 +215,7 @@ def main() -> None:
     with started(arguments, options.output / "server.log") as (process, url):
         asked = [*captions(options.images, options.tokens), *further_answers(2, 3)]
         lone = ask_alone(url, asked)
+        asyncio.run(ask_at_once(url, [*captions(options.images, 4), *further_answers(2, 3)]))
         soak = asyncio.run(run(url, process.pid, lone, options.minutes, options.rate))
     for kind, count in sorted(soak.counts.items()):
         print(f"{kind}: {count}")
