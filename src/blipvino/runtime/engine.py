@@ -31,7 +31,7 @@ LENGTH_STEP = 4
 """Several texts are padded to a multiple of this, as one graph takes them whatever their length: padding costs as much
 as text."""
 SHORT_QUESTION = 32
-"""Questions up to this length are decoded together."""
+"""Up to this length questions are padded alike where they are decoded."""
 LONGER = 4
 """What is added to a length that is not to be used."""
 
@@ -219,14 +219,15 @@ class Engine:
         lengths = (padded + LONGER if padded == square else padded for padded in steps)
         return min([padded for padded in lengths if length <= padded <= longest], default=longest)
 
-    def source_positions(self, length: int, *, alone: bool) -> int:
-        """What a source of so many positions is padded to where it is decoded beside others, or alone.
+    def source_positions(self, length: int) -> int:
+        """What a source of so many positions is padded to where it is decoded.
 
-        Beside others short questions are all padded alike, so that one batch takes them all.
+        Short questions are all padded alike: one batch takes them all, and a graph for each length would take as much
+        memory as the decoder's weights.
         """
         if length == self._config.vision.num_positions:
             return length
-        return self.text_length(length if alone else max(length, SHORT_QUESTION))
+        return self.text_length(max(length, SHORT_QUESTION))
 
     def running_batch(self, positions: int, beams: int, *, alone: bool) -> RunningBatch:
         """A batch of its own memory and state, that texts join and leave, over sources of so many positions.
@@ -289,9 +290,7 @@ class Engine:
         self, source_states: FloatArray, source_mask: IntArray, arena: Arena | None
     ) -> tuple[CrossKV, IntArray]:
         """The decoder's keys and values, and their mask, both padded to a length that graphs are compiled for."""
-        length = source_states.shape[1]
-        if length != self._config.vision.num_positions:
-            length = self.text_length(length)
+        length = self.source_positions(source_states.shape[1])
         return self._project("answer_kv", _padded(source_states, length), arena), _padded(source_mask, length)
 
     def _project(self, name: str, states: FloatArray, arena: Arena | None = None) -> CrossKV:

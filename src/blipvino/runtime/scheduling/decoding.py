@@ -174,7 +174,7 @@ class JobDecoder:
 
     def _key(self, job: TextJob, alone: bool) -> _Key:
         assert job.source is not None
-        positions = self._engine.source_positions(len(job.source.states), alone=alone)
+        positions = self._engine.source_positions(len(job.source.states))
         return _Key(positions, job.options.num_beams, alone)
 
     def _batch(self, key: _Key) -> RunningBatch:

@@ -43,7 +43,7 @@ class JobEncoder:
         asked: dict[int, list[TextJob]] = {}  # long questions do not have short ones padded
         for job in jobs:
             if job.question is not None:
-                length = self._extractor.engine.source_positions(len(job.question), alone=False)
+                length = self._extractor.engine.source_positions(len(job.question))
                 asked.setdefault(length, []).append(job)
         for those in asked.values():
             self._ask(those)
