@@ -29,9 +29,10 @@ def save_graph(model: ov.Model, path: Path) -> None:
     """
     store_in_fp16(model)
     number_operations(model)
-    ov.save_model(model, path, compress_to_fp16=True)
+    # As text: to read a path it runs Python, in which a signal may come, which it takes for a fault of its own.
+    ov.save_model(model, str(path), compress_to_fp16=True)
     try:
-        openvino_core().read_model(path)  # a full disk does not always make save_model raise
+        openvino_core().read_model(str(path))  # a full disk does not always make save_model raise
     except RuntimeError as error:
         raise BundleError(f"{path.name}: could not be written whole; is the disk full? ({error})") from error
 

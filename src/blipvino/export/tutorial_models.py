@@ -60,8 +60,8 @@ def _save(model: ov.Model, path: Path, target: Path) -> None:
         OutputError: it could not be written whole.
     """
     try:
-        ov.save_model(model, path, compress_to_fp16=False)
-        openvino_core().read_model(path)  # a full disk does not always make save_model raise
+        ov.save_model(model, str(path), compress_to_fp16=False)  # as text, as `blipvino.compress.storage.save_graph`
+        openvino_core().read_model(str(path))  # a full disk does not always make save_model raise
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[-1]
         raise OutputError(f"{target}: {path.name} could not be written whole; is the disk full? ({reason})") from error

@@ -99,7 +99,7 @@ def read_graph(core: ov.Core, name: str, path: Path) -> ov.Model:
         BundleError: the file is no graph, or is another one.
     """
     try:
-        model = core.read_model(path)
+        model = core.read_model(str(path))
     except RuntimeError as error:
         problem = str(error).strip().splitlines()[-1]
         raise BundleError(f"{path}: not a graph that OpenVINO reads ({problem}); {OPTIMIZE_AGAIN}") from error
