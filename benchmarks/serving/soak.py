@@ -215,7 +215,7 @@ def main() -> None:
     with started(arguments, options.output / "server.log") as (process, url):
         asked = [*captions(options.images, options.tokens), *further_answers(2, 3)]
         lone = ask_alone(url, asked)
-        asyncio.run(ask_at_once(url, [*captions(options.images, 4), *further_answers(2, 3)]))
+        asyncio.run(ask_at_once(url, asked))
         soak = asyncio.run(run(url, process.pid, lone, options.minutes, options.rate))
     for kind, count in sorted(soak.counts.items()):
         print(f"{kind}: {count}")

@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 from weakref import WeakValueDictionary
 
 from blipvino.arrays import Pixels
@@ -24,6 +25,7 @@ from blipvino.serve.serve_settings import RequestLimits
 from blipvino.serve.served_models import ServedModel
 from blipvino.serve.stage_times import current_times
 
+_T = TypeVar("_T")
 _WEB = ("http://", "https://")
 Sent = tuple[str, str | bytes]
 """An image: its name for messages; the bytes of its file, or their base64, a data URL, or a URL."""
@@ -94,9 +96,9 @@ class ImageIntake:
         self.check(sent)
         try:
             await self._fetch(sent)
-            see = self._seen if sum(len(content) for _, content in sent) <= _AT_ONCE_BYTES else self._seen_in_pool
+            at_once = sum(len(content) for _, content in sent) <= _AT_ONCE_BYTES
             with current_times().stage("image"):
-                seen = await asyncio.gather(*(see(one, model) for one in sent))
+                seen = await asyncio.gather(*(self._seen(one, model, at_once) for one in sent))
         finally:
             current_bytes().release(sum(len(content) for _, content in sent))
             sent.clear()
@@ -119,24 +121,20 @@ class ImageIntake:
                 current_bytes().take(len(file))
                 sent[place] = name, file
 
-    async def _seen(self, sent: Sent, model: ServedModel) -> SeenImage:
-        file = _file(*sent)
-        key = _key(file, model)
-        return self._recalled(key, model) or await self._in_pool(self._decoded, key, (sent[0], file), model)
+    async def _seen(self, sent: Sent, model: ServedModel, at_once: bool) -> SeenImage:
+        file, key, known = self._recalled(sent, model) if at_once else await self._in_pool(self._recalled, sent, model)
+        if known is not None:
+            return known
+        return await self._in_pool(self._decoded, key, (sent[0], file), model)
 
-    async def _seen_in_pool(self, sent: Sent, model: ServedModel) -> SeenImage:
-        return await self._in_pool(self._looked_up, sent, model)
-
-    def _looked_up(self, sent: Sent, model: ServedModel) -> SeenImage:
-        file = _file(*sent)
-        key = _key(file, model)
-        return self._recalled(key, model) or self._decoded(key, (sent[0], file), model)
-
-    def _recalled(self, key: FileKey, model: ServedModel) -> SeenImage | None:
-        """What a model knows of a file that came before."""
+    def _recalled(self, sent: Sent, model: ServedModel) -> tuple[bytes, FileKey, SeenImage | None]:
+        """A file, what it goes by, and what the model knows of it if it came before."""
+        name, content = sent
+        file = content if isinstance(content, bytes) else decoded_base64(name, content)
+        key = model.name, hashlib.sha256(file).digest()
         digest = self._files.get(key)
         features = None if digest is None else model.extractor.known(digest)
-        return None if digest is None or features is None else SeenImage(features, digest)
+        return file, key, None if digest is None or features is None else SeenImage(features, digest)
 
     def _decoded(self, key: FileKey, file: tuple[str, bytes], model: ServedModel) -> SeenImage:
         pixels = _decoded(*file, model.processor)
@@ -144,16 +142,8 @@ class ImageIntake:
         self._files.put(key, digest)
         return SeenImage(pixels, digest)
 
-    async def _in_pool(self, work: Callable[..., SeenImage], *given: object) -> SeenImage:
+    async def _in_pool(self, work: Callable[..., _T], *given: object) -> _T:
         return await asyncio.get_running_loop().run_in_executor(self._pool, work, *given)
-
-
-def _file(name: str, content: str | bytes) -> bytes:
-    return content if isinstance(content, bytes) else decoded_base64(name, content)
-
-
-def _key(file: bytes, model: ServedModel) -> FileKey:
-    return model.name, hashlib.sha256(file).digest()
 
 
 def _is_url(content: str | bytes) -> bool:
