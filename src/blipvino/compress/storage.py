@@ -15,7 +15,7 @@ import openvino.opset13 as ops
 from blipvino.arrays import FloatArray
 from blipvino.errors import BundleError
 from blipvino.graphs.surgery import number_operations
-from blipvino.machine.core import openvino_core
+from blipvino.machine.core import read_ir
 
 FP16_NORMAL_MIN = float(np.finfo(np.float16).smallest_normal)
 FP16_MAX = float(np.finfo(np.float16).max)
@@ -29,10 +29,9 @@ def save_graph(model: ov.Model, path: Path) -> None:
     """
     store_in_fp16(model)
     number_operations(model)
-    # As text: to read a path it runs Python, in which a signal may come, which it takes for a fault of its own.
-    ov.save_model(model, str(path), compress_to_fp16=True)
+    ov.save_model(model, str(path), compress_to_fp16=True)  # as text, as `read_ir` gives it
     try:
-        openvino_core().read_model(str(path))  # a full disk does not always make save_model raise
+        read_ir(path)  # a full disk does not always make save_model raise
     except RuntimeError as error:
         raise BundleError(f"{path.name}: could not be written whole; is the disk full? ({error})") from error
 

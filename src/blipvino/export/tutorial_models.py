@@ -17,7 +17,7 @@ from blipvino.export.export_readme import readme
 from blipvino.export.export_source import Settings, copy_settings, is_compressed, record_of
 from blipvino.export.tutorial_graphs import TEXT_DECODER, TEXT_ENCODER, VISION, text_decoder, text_encoder, vision_model
 from blipvino.export.tutorial_readme import tutorial_readme
-from blipvino.machine.core import openvino_core
+from blipvino.machine.core import openvino_core, read_ir
 from blipvino.progress import Reporter
 from blipvino.runtime.reading import read_graph
 
@@ -60,8 +60,8 @@ def _save(model: ov.Model, path: Path, target: Path) -> None:
         OutputError: it could not be written whole.
     """
     try:
-        ov.save_model(model, str(path), compress_to_fp16=False)  # as text, as `blipvino.compress.storage.save_graph`
-        openvino_core().read_model(str(path))  # a full disk does not always make save_model raise
+        ov.save_model(model, str(path), compress_to_fp16=False)  # as text, as `read_ir` gives it
+        read_ir(path)  # a full disk does not always make save_model raise
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[-1]
         raise OutputError(f"{target}: {path.name} could not be written whole; is the disk full? ({reason})") from error

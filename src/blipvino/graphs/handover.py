@@ -17,7 +17,7 @@ import openvino.opset13 as ops
 
 from blipvino.graphs.specs import handing_over
 from blipvino.graphs.surgery import readers, replace_value
-from blipvino.machine.core import openvino_core
+from blipvino.machine.core import read_ir
 
 LEVELS = 256
 LOWEST, HIGHEST = -128, 127
@@ -82,7 +82,7 @@ def handover_scales(folder: Path, names: Sequence[str]) -> dict[str, float]:
     """
     scales: dict[str, float] = {}
     for writer in handing_over(names).values():
-        scales |= output_scales(openvino_core().read_model(folder / f"{writer}.xml"))
+        scales |= output_scales(read_ir(folder / f"{writer}.xml"))
     return scales
 
 

@@ -17,7 +17,7 @@ from blipvino.demo import resolve
 from blipvino.errors import InputError
 from blipvino.graphs.handover import handover_scales
 from blipvino.graphs.specs import graph_names
-from blipvino.machine.core import openvino_core
+from blipvino.machine.core import read_ir
 from blipvino.machine.host import ArithmeticOption, Choice
 from blipvino.machine.versions import library_versions
 from blipvino.measure.diagnosis.as_run import AsRun
@@ -99,7 +99,7 @@ def diagnose_bundle(
         reporter.remark(shortfall(source.name, ("samples", count_items(samples), options.samples)))
         images = _prepared(samples, checkpoint, opened, reporter)
         names = [name for name in graph_names(checkpoint.config.architecture) if name in treatments]
-        models = {name: openvino_core().read_model(opened.path(f"{name}.xml")) for name in names}
+        models = {name: read_ir(opened.path(f"{name}.xml")) for name in names}
         graphs = tuple(
             _graph_error(name, treatments[name], measured)
             for name, measured in measure(checkpoint, models, images, reporter, chain=True)

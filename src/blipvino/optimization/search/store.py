@@ -16,7 +16,7 @@ from blipvino.compress.storage import save_graph
 from blipvino.errors import CompressionError
 from blipvino.graphs.handover import hand_over_in_8_bits
 from blipvino.graphs.specs import handing_over
-from blipvino.machine.core import openvino_core
+from blipvino.machine.core import read_ir
 from blipvino.recipe import Treatment
 
 Compress = Callable[[str, Treatment], ov.Model]
@@ -84,7 +84,7 @@ class GraphStore:
         """
         paths = {name: self.graph(name, treatment) for name, treatment in treatments.items()}
         for pair in handing_over(list(paths)).items():
-            reader, writer = (openvino_core().read_model(paths.pop(name)) for name in pair)
+            reader, writer = (read_ir(paths.pop(name)) for name in pair)
             hand_over_in_8_bits(writer, reader)
             for name, model in zip(pair, (reader, writer), strict=True):
                 save_graph(model, folder / f"{name}.xml")

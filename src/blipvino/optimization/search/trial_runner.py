@@ -21,7 +21,7 @@ from blipvino.compress.calibration import CalibrationSet
 from blipvino.compress.noise.measure import rank_layers
 from blipvino.data import QUESTIONS, Sample
 from blipvino.graphs.specs import graph_names
-from blipvino.machine.core import openvino_core
+from blipvino.machine.core import read_ir
 from blipvino.optimization.search.options import Search
 from blipvino.optimization.search.store import Compress, GraphStore
 from blipvino.optimization.search.validation import Validation
@@ -113,7 +113,7 @@ class TrialRunner:
 
     def rank_layers(self, graph: str, treatment: Treatment) -> Sequence[str]:
         """Names of the graph's nodes, those first that add the most noise for their signal."""
-        model = openvino_core().read_model(self._store.graph(graph, treatment))
+        model = read_ir(self._store.graph(graph, treatment))
         images = self._materials.calibration.images[:RANKED_IMAGES]
         ranked = rank_layers(self._materials.checkpoint, {graph: model}, images, self._reporter)
         return [layer.node for layer in ranked[graph]]
