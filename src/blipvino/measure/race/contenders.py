@@ -156,13 +156,9 @@ def _build_nothing(place: Workplace) -> None:
 
 
 def _load_transformers(place: Workplace, dtype: Literal["float32", "bfloat16"]) -> Contender:
-    import torch
-
     from blipvino.measure.race.baselines.transformers_model import TransformersModel
 
-    if place.threads is not None:
-        torch.set_num_threads(place.threads)
-    return TransformersModel(place.checkpoint, dtype)
+    return TransformersModel(place.checkpoint, dtype, place.threads)
 
 
 def _checkpoint_files(place: Workplace) -> list[Path]:

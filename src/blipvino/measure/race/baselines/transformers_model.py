@@ -20,9 +20,18 @@ class TransformersModel:
 
     It keeps nothing of an image, so every further question pays for the image again. Like upstream, it attends to the
     padding of a batch's shorter questions.
+
+    Args:
+        checkpoint: its folder.
+        dtype: of its weights, and of what it computes.
+        threads: of PyTorch in this process; None leaves them as they are.
     """
 
-    def __init__(self, checkpoint: Path, dtype: Literal["float32", "bfloat16"] = "float32") -> None:
+    def __init__(
+        self, checkpoint: Path, dtype: Literal["float32", "bfloat16"] = "float32", threads: int | None = None
+    ) -> None:
+        if threads is not None:
+            torch.set_num_threads(threads)
         self._dtype = getattr(torch, dtype)
         self._model = load_model(checkpoint, self._dtype)
         self._processor = BlipProcessor.from_pretrained(checkpoint)
