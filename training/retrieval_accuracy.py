@@ -17,7 +17,7 @@ from blipvino.checkpoint.architectures import RETRIEVAL
 from blipvino.demo.captions import caption
 from blipvino.demo.contrasts import CONTRAST_TYPES
 from blipvino.demo.scenes import Scene, Split, render, sample_scene, scene_rng
-from blipvino.demo.statements import Statement, placed, short, true_of
+from blipvino.demo.statements import Statement, dense, placed, short, true_of
 from training.command_line import checkpoint_folder, make_parser, positive, run_command
 from training.examples import normalized
 from training.retrieval_examples import encode
@@ -54,46 +54,58 @@ def retrieval_accuracy(
 
     Returns:
         Shares from 0 to 1. "R@1 by similarity": a caption's own picture has the highest similarity of embeddings.
-        "R@1": it has the highest sum of that and the matching logit among the `CANDIDATES` most similar. "short" and
-        "placed", likewise: the first picture is as a statement says that is true of some (one of each picture).
+        "R@1": it has the highest sum of that and the matching logit among the `CANDIDATES` most similar. "whole",
+        "short" and "placed", likewise: the first picture is as a text says, whatever picture it was made of (one text
+        each); those of "whole" are the captions, which are true of pictures with more in them, too.
         "matching": texts that are true (each type's as often as its false ones) or false by one word, all and per type
         of the word. "accepted without …": captions that match although they leave something out, as they should.
     """
     image_embeds = torch.cat(list(_embeds(model, scenes, device)))
-    captions = [caption(scene) for scene in scenes]
-    own = torch.eye(len(scenes), dtype=torch.bool, device=device)
-    found = _found(model, encode(captions, tokenizer).to(device), image_embeds, own)
     return {
-        **{f"R@1{how}": share for how, share in found.items()},
+        **_found_by_captions(model, tokenizer, scenes, image_embeds),
         **_found_by_statements(model, tokenizer, scenes, image_embeds),
         **_matching(model, tokenizer, scenes, image_embeds),
         **_accepted(model, tokenizer, scenes, image_embeds),
     }
 
 
-def _found(model: BlipForImageTextRetrieval, texts: Tensor, image_embeds: Tensor, right: Tensor) -> dict[str, float]:
-    """How many texts ``[N, T]`` find a right picture first; ``right`` ``[N, pictures]``."""
+def _firsts(model: BlipForImageTextRetrieval, texts: Tensor, image_embeds: Tensor) -> dict[str, Tensor]:
+    """Which picture texts ``[N, T]`` find first ``[N, 1]``, by similarity, and ranked anew by matching."""
     similarity = (embed_texts(model, texts) @ embed_images(model, image_embeds).T).float()
     best, candidates = similarity.topk(min(CANDIDATES, len(image_embeds)))
     reranked = torch.stack(
         [match(model, image_embeds[c], _repeat(t, len(c)))[:, 1] for c, t in zip(candidates, texts, strict=True)]
     )
     chosen = candidates.gather(1, (best + reranked.float()).argmax(dim=1, keepdim=True))
-    firsts = {" by similarity": candidates[:, :1], "": chosen}
-    return {how: right.gather(1, first).float().mean().item() for how, first in firsts.items()}
+    return {" by similarity": candidates[:, :1], "": chosen}
+
+
+def _shares(name: str, firsts: dict[str, Tensor], right: Tensor) -> dict[str, float]:
+    """How many of the first pictures are right; ``right`` ``[N, pictures]``."""
+    return {f"{name}{how}": right.gather(1, first).float().mean().item() for how, first in firsts.items()}
+
+
+def _found_by_captions(
+    model: BlipForImageTextRetrieval, tokenizer: Tokenizer, scenes: list[Scene], image_embeds: Tensor
+) -> dict[str, float]:
+    whole = [dense(scene) for scene in scenes]
+    texts = encode([statement.text for statement in whole], tokenizer).to(image_embeds.device)
+    firsts = _firsts(model, texts, image_embeds)
+    own = torch.eye(len(scenes), dtype=torch.bool, device=image_embeds.device)
+    as_said = torch.from_numpy(true_of(whole, scenes)).to(image_embeds.device)
+    return {**_shares("R@1", firsts, own), **_shares("whole", firsts, as_said)}
 
 
 def _found_by_statements(
     model: BlipForImageTextRetrieval, tokenizer: Tokenizer, scenes: list[Scene], image_embeds: Tensor
 ) -> dict[str, float]:
-    found = {}
+    found: dict[str, float] = {}
     for name, draw in {"short": short, "placed": placed}.items():
         drawn = [draw(scene, scene_rng(scene.split, scene.index, 3)) for scene in scenes]
         statements = [each for each in drawn if isinstance(each, Statement)]
         right = torch.from_numpy(true_of(statements, scenes)).to(image_embeds.device)
         texts = encode([each.text for each in statements], tokenizer).to(image_embeds.device)
-        for how, share in _found(model, texts, image_embeds, right).items():
-            found[f"{name}{how}"] = share
+        found |= _shares(name, _firsts(model, texts, image_embeds), right)
     return found
 
 
