@@ -86,8 +86,7 @@ print(f"{summary.new} new photos; {summary.photos} in the index")
 # ## Search by words
 #
 # The nearest photos are found by their vectors; the nearest 32 are then looked at together with the text, and those come first that fit it
-# best, each with its probability. Describe what is to be seen, as a caption does: the demo model was taught by captions that name every
-# object, and finds nothing fitting that leaves some out.
+# best, each with its probability. Describe what is to be seen, as a caption does; what is left unsaid may be anything.
 
 
 # %%
@@ -103,13 +102,14 @@ def described(hit):
     return f"fits: {hit.probability:.0%}"
 
 
-search(text="a small red ring and a small dotted yellow circle" if is_demo else "a dog on a beach")
+search(text="a red ring and a yellow circle" if is_demo else "a dog on a beach")
 
 # %% [markdown]
-# With one word changed, photos just as near are found, but none fits as well.
+# With one word changed, none of the demo's photos is as the text says. The nearest are shown all the same; that they do not fit is told by
+# their probabilities.
 
 # %%
-search(text="a small blue ring and a small dotted yellow circle" if is_demo else "a cat on a beach")
+search(text="a blue ring and a yellow circle" if is_demo else "a cat on a beach")
 
 # %% [markdown]
 # ## Search by a photo
@@ -121,10 +121,7 @@ liked = photos[min(3, len(photos) - 1)]
 search(image=liked)
 
 # %%
-search(
-    image=liked,
-    text="a large red cross, a large purple circle and a large dotted yellow circle" if is_demo else "at night",
-)
+search(image=liked, text="a yellow circle above a blue cross" if is_demo else "at night")
 
 # %% [markdown]
 # ## Bring the index up to date
@@ -144,8 +141,7 @@ print(f"new {summary.new}, moved {summary.moved}, deleted {summary.deleted}, unc
 #
 # Each picture is searched for twice: by its whole caption, and by a text that names one of its objects by some of what there is to say of
 # it. Is the photo that comes first as the text says? Once by vectors alone, once with the nearest 16 ranked by how well the text fits them.
-# (The demo model thinks such a text improbable of any picture, as said above, but the right one less so. What your own photos show
-# nobody has written down, so with them this is left out.)
+# (What your own photos show nobody has written down, so with them this is left out.)
 
 # %%
 if is_demo:

@@ -94,6 +94,6 @@ class TrainingPlan(Schedule):
 class RetrievalPlan(Schedule):
     """How the retrieval model learns, from the demo model on: a picture's wrong captions are those of its batch."""
 
-    steps: int = 1200
+    steps: int = 3600
     learning_rate: float = 1e-3
     least_batch: ClassVar[int] = 2
