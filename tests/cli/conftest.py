@@ -5,8 +5,9 @@ from command_line import run
 from made_once import made_once
 from PIL import Image
 
-from blipvino import Blip
+from blipvino import Blip, EngineOptions
 from blipvino.demo.scenes import render, sample_scene
+from blipvino.runtime.compiling.cache import default_cache
 
 
 @pytest.fixture(scope="session")
@@ -40,4 +41,4 @@ def photos(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def blip(bundle):
-    return Blip.load(bundle)
+    return Blip.load(bundle, options=EngineOptions(cache=default_cache()))  # computed the way that commands do

@@ -35,7 +35,7 @@ def tune(
     """Measure anew which way to compute each graph is the fastest on this machine, and keep it so compiled.
 
     It is done by itself when a graph is compiled for the first time; do it again when the machine was busy then. The
-    ways are 8-bit layers as matrix products and as convolutions, which compute the same; one that is less than 3%
+    ways are 8-bit layers as matrix products and as convolutions, which add the same numbers; one that is less than 3%
     faster than the usual one is not taken. What this machine had compiled of the bundle goes when all is measured.
     """
     make_folder(cache)

@@ -88,8 +88,8 @@ class Ways:
     """The ways to compute a graph.
 
     Attributes:
-        candidates: the one that is used where nothing is measured, and those that may be faster. All compute the same
-            numbers: which one is used must not change a text.
+        candidates: the one that is used where nothing is measured, and those that may be faster. All add the
+            same products of 8-bit numbers, and differ in how they round what follows: a text that is chosen stays.
         fallbacks: for when none of them passes its self-test.
     """
 
