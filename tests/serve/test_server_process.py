@@ -159,7 +159,7 @@ def test_a_worker_that_is_killed_is_replaced(served_bundle, files):
         load.await_answers(len(load.answers) + 40)
         load.stop()
         answers = [response for response in load.answers if response.status_code == 200]
-        assert all(response.json() == expected for response in answers)
+        assert [response.json() for response in answers] == [expected] * len(answers)
         assert {response.status_code for response in load.answers} <= {200, 503}
         assert len(load.lost) <= 6  # of the one that was killed: an error, and no silence
         assert any("ended (by SIGKILL)" in line for line in lines)
@@ -168,6 +168,25 @@ def test_a_worker_that_is_killed_is_replaced(served_bundle, files):
         process.send_signal(signal.SIGTERM)
         assert process.wait(PATIENCE) == 0
         assert all(not worker.is_running() for worker in replaced)
+
+
+@pytest.mark.slow
+def test_a_worker_that_hangs_is_replaced(served_bundle, files):
+    body = {"image": base64_of(files[0])}
+    with command(served_bundle, *PLAIN, "--workers", "2") as (process, url, lines):
+        await_ready(url)
+        load = Load(url, body)
+        load.await_answers(20)
+        victims = workers_of(process.pid)
+        victims[0].suspend()
+        await_workers(process.pid, victims[0])
+        load.await_answers(len(load.answers) + 20)
+        load.stop()
+        assert {response.status_code for response in load.answers} <= {200, 503}
+        assert len(load.lost) <= 6  # of the one that hung: an error, and no silence
+        assert any("hangs: no sign of life for 30 s" in line for line in lines)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(PATIENCE) == 0
 
 
 def workers_of(pid):

@@ -23,6 +23,7 @@ from blipvino.serve.problems import Problem, RequestError, problem_of
 from blipvino.serve.request_log import RequestLog
 from blipvino.serve.serve_settings import LOOPBACK, ServeSettings
 from blipvino.serve.service import Service, service_of
+from blipvino.serve.supervision import GroupReadiness
 
 _OBSERVED_SECONDS = 1.0
 _DESCRIPTION = "Captions of images, answers to questions about them, and searches, on an ordinary CPU."
@@ -31,7 +32,11 @@ logger = logging.getLogger(__name__)
 
 
 def create_app(
-    settings: ServeSettings, failed: Callable[[Exception], None] | None = None, *, load_first: bool = False
+    settings: ServeSettings,
+    failed: Callable[[Exception], None] | None = None,
+    *,
+    load_first: bool = False,
+    readiness: GroupReadiness | None = None,
 ) -> FastAPI:
     """The application. Its models are loaded when it starts, while it answers already.
 
@@ -39,8 +44,9 @@ def create_app(
         settings: what is served.
         failed: called when they cannot be loaded, with what is wrong.
         load_first: whether it starts when they are loaded.
+        readiness: of the workers of which this process is one.
     """
-    service = Service(settings)
+    service = Service(settings, readiness)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -104,6 +110,8 @@ async def _load(service: Service, failed: Callable[[Exception], None] | None) ->
             raise
         failed(error)
     else:
+        if service.readiness is not None:
+            service.readiness.add()
         logger.info("ready: %s", ", ".join([*service.models.models, *service.models.indexes]))
 
 

@@ -5,15 +5,10 @@ from __future__ import annotations
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
-from blipvino.serve.service import Service, service_of
+from blipvino.serve.service import service_of
 
 router = APIRouter(tags=["health"])
 _PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
-
-
-def is_ready(service: Service) -> bool:
-    """Whether it takes requests."""
-    return service.models.is_ready and not service.is_draining
 
 
 @router.head("/health/live", include_in_schema=False)  # as many that watch servers ask
@@ -28,7 +23,7 @@ async def live() -> JSONResponse:
 async def ready(request: Request) -> JSONResponse:
     """200 when requests are taken; 503 while models are loaded, and while the server ends."""
     service = service_of(request)
-    if is_ready(service):
+    if service.is_ready:
         return JSONResponse({"status": "ready"})
     return JSONResponse({"status": "draining" if service.is_draining else "loading"}, 503, {"Retry-After": "5"})
 

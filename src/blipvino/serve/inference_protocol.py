@@ -17,7 +17,6 @@ from starlette.responses import JSONResponse, Response
 from blipvino import __version__
 from blipvino.runtime.async_blip import Urgency
 from blipvino.serve.disconnects import unless_gone
-from blipvino.serve.health import is_ready
 from blipvino.serve.image_intake import Sent
 from blipvino.serve.inference_tensors import InferenceForm, OutputTensor, Values, read_inputs, response_body
 from blipvino.serve.native_documents import body_schema, error_responses
@@ -54,7 +53,7 @@ async def live() -> JSONResponse:
 @router.get("/health/ready", summary="Whether the models are loaded", responses={503: {"description": "Not yet"}})
 async def ready(request: Request) -> JSONResponse:
     """200 when requests are taken."""
-    answer = is_ready(service_of(request))
+    answer = service_of(request).is_ready
     return JSONResponse({"ready": answer}, 200 if answer else 503)
 
 

@@ -19,6 +19,7 @@ from blipvino.serve.app import create_app
 from blipvino.serve.connections import TimelyConnection, allow_many_connections
 from blipvino.serve.request_log import set_up_logs
 from blipvino.serve.serve_settings import ServeSettings
+from blipvino.serve.supervision import BEAT_SECONDS, Supervision
 
 _LINGER_SECONDS = 0.5
 """After the end of listening: what clients sent before they knew of it arrives by then."""
@@ -34,11 +35,15 @@ class DrainingServer(uvicorn.Server):
     Args:
         settings: what is served.
         load_first: whether it listens when its models are loaded; else it does so meanwhile, and says so.
+        supervision: of a worker, which others hear of.
     """
 
-    def __init__(self, settings: ServeSettings, *, load_first: bool = False) -> None:
+    def __init__(
+        self, settings: ServeSettings, *, load_first: bool = False, supervision: Supervision | None = None
+    ) -> None:
         self.load_error: Exception | None = None
-        app = create_app(settings, self._load_failed, load_first=load_first)
+        readiness = None if supervision is None else supervision.readiness
+        app = create_app(settings, self._load_failed, load_first=load_first, readiness=readiness)
         self._service = app.state.service
         super().__init__(
             uvicorn.Config(
@@ -52,6 +57,8 @@ class DrainingServer(uvicorn.Server):
                 backlog=_ACCEPTED_AT_ONCE,
                 timeout_keep_alive=_KEEP_ALIVE_SECONDS,
                 timeout_graceful_shutdown=math.ceil(settings.drain_seconds),
+                callback_notify=None if supervision is None else supervision.heartbeat.beat,
+                timeout_notify=BEAT_SECONDS,
             )
         )
 
@@ -130,13 +137,20 @@ def address_text(host: str, port: int) -> str:
         return f"{host}:{port}"
 
 
-def serve(settings: ServeSettings, sockets: Sequence[socket.socket], *, load_first: bool = False) -> None:
+def serve(
+    settings: ServeSettings,
+    sockets: Sequence[socket.socket],
+    *,
+    load_first: bool = False,
+    supervision: Supervision | None = None,
+) -> None:
     """Serve in this process until it is told to end.
 
     Args:
         settings: what is served.
         sockets: that listen.
         load_first: as of `DrainingServer`.
+        supervision: likewise.
 
     Raises:
         BlipvinoError: the models cannot be loaded.
@@ -144,7 +158,7 @@ def serve(settings: ServeSettings, sockets: Sequence[socket.socket], *, load_fir
     set_up_logs(settings.json_logs)
     allow_many_connections()
     disable_created_metrics()  # type: ignore[no-untyped-call]  # a time beside every number
-    server = DrainingServer(settings, load_first=load_first)
+    server = DrainingServer(settings, load_first=load_first, supervision=supervision)
     server.run(list(sockets))
     if server.load_error is not None:
         raise server.load_error

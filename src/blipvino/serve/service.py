@@ -17,6 +17,7 @@ from blipvino.serve.retrieval_service import RetrievalService
 from blipvino.serve.serve_metrics import ServeMetrics
 from blipvino.serve.serve_settings import ServeSettings
 from blipvino.serve.served_models import ServedModels
+from blipvino.serve.supervision import GroupReadiness
 from blipvino.serve.text_service import TextService
 
 logger = logging.getLogger(__name__)
@@ -28,10 +29,12 @@ class Service:
 
     Attributes:
         settings: as it was started.
+        readiness: of the workers of which the process is one.
         is_draining: whether it ends as soon as what it accepted is answered.
     """
 
     settings: ServeSettings
+    readiness: GroupReadiness | None = None
     is_draining: bool = False
 
     @cached_property
@@ -75,6 +78,12 @@ class Service:
     def retrieval(self) -> RetrievalService:
         """Embeds, matches and searches."""
         return RetrievalService(self.texts)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether requests are taken, to whichever worker they come."""
+        others = self.readiness is None or self.readiness.is_complete
+        return self.models.is_ready and others and not self.is_draining
 
     def observe(self) -> None:
         """Bring what is measured of the models up to date."""

@@ -1,4 +1,4 @@
-"""Several processes that serve at one address: one that dies is replaced."""
+"""Several processes that serve at one address: one that dies, or hangs, is replaced."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ from blipvino.serve.request_log import set_up_logs
 from blipvino.serve.serve_metrics import SHARED_FOLDER
 from blipvino.serve.serve_settings import ServeSettings
 from blipvino.serve.server import hangups, serve
+from blipvino.serve.supervision import GroupReadiness, Heartbeat, Stethoscope, Supervision
 
 LOAD_FAILURE = 3
 """Exit status of a worker whose models cannot be loaded."""
@@ -37,6 +38,8 @@ _LONG_ENOUGH_SECONDS = 30.0
 _LONGEST_PAUSE = 30.0
 _MOST_EARLY_ENDS = 8
 """Workers that did not live long, one after the other, until there is no use in another."""
+_LONGEST_SILENCE = 30.0
+"""Without a heartbeat, after which a worker hangs: it is killed, so that what it holds is told to those who wait."""
 _KILL_SECONDS = 5.0
 """Beyond the time for draining, after which a worker is killed."""
 
@@ -47,10 +50,11 @@ logger = logging.getLogger(__name__)
 class _Worker:
     process: SpawnProcess
     begun: float
+    heart: Stethoscope
 
 
 class WorkerGroup:
-    """Starts workers, replaces those that die, and ends when it is told to.
+    """Starts workers, replaces those that die or hang, and ends when it is told to.
 
     Args:
         settings: what each serves; ``workers`` says how many.
@@ -61,6 +65,7 @@ class WorkerGroup:
         self._settings = _shared_out(settings)
         self._sockets = list(sockets)
         self._context = multiprocessing.get_context("spawn")
+        self._readiness = GroupReadiness(self._context, self._settings.workers)
         self._workers: list[_Worker] = []
         self._pause, self._next_start = 0.0, 0.0
         self._early_ends = 0
@@ -79,6 +84,7 @@ class WorkerGroup:
             status = 0
             while not self._ending:
                 connection.wait([worker.process.sentinel for worker in self._workers], _TICK_SECONDS)
+                self._kill_silent()
                 if self._bury() == LOAD_FAILURE and not self._workers:
                     status = 2
                     break
@@ -94,10 +100,19 @@ class WorkerGroup:
         return status
 
     def _start(self, *, load_first: bool) -> None:
-        arguments = (self._settings, self._sockets, load_first)
+        supervision = Supervision(Heartbeat(self._context), self._readiness)
+        arguments = (self._settings, self._sockets, load_first, supervision)
         process = self._context.Process(target=serve_worker, args=arguments, name="blipvino-worker")
         process.start()
-        self._workers.append(_Worker(process, time.monotonic()))
+        self._workers.append(_Worker(process, time.monotonic(), Stethoscope(supervision.heartbeat)))
+
+    def _kill_silent(self) -> None:
+        """Kill the workers that hang: their connections break, and they are replaced as others that die."""
+        for worker in self._workers:
+            if worker.process.is_alive() and worker.heart.silence() > _LONGEST_SILENCE:
+                logger.error("worker %s hangs: no sign of life for %.0f s", worker.process.pid, _LONGEST_SILENCE)
+                worker.process.kill()
+                worker.process.join(_KILL_SECONDS)
 
     def _bury(self) -> int | None:
         """Forget the workers that have died; the exit status of the last of them."""
@@ -150,11 +165,13 @@ class WorkerGroup:
                 signal.signal(number, handler)
 
 
-def serve_worker(settings: ServeSettings, sockets: Sequence[socket.socket], load_first: bool) -> None:
+def serve_worker(
+    settings: ServeSettings, sockets: Sequence[socket.socket], load_first: bool, supervision: Supervision
+) -> None:
     """Serve as one of several processes, as long as the one that started it lives."""
     threading.Thread(target=_end_with_parent, name="blipvino-parent", daemon=True).start()
     try:
-        serve(settings, sockets, load_first=load_first)
+        serve(settings, sockets, load_first=load_first, supervision=supervision)
     except BlipvinoError as error:
         logger.error("%s", error)
         sys.exit(LOAD_FAILURE)
