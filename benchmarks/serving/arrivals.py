@@ -3,7 +3,8 @@
 locust --headless --locustfile benchmarks/serving/arrivals.py --users 1
 
 `benchmarks.serving.load` starts it, with a plan in the file that ``$BLIPVINO_PLAN`` names. With ``clients`` in the plan
-there are so many instead, each of which asks again once it is answered.
+there are so many instead, each of which asks again once it is answered. Client and server share a machine: what each
+takes of it is measured while answers count.
 """
 
 from __future__ import annotations
@@ -21,6 +22,12 @@ from locust import FastHttpUser, constant, task
 PLAN = json.loads(Path(os.environ["BLIPVINO_PLAN"]).read_text())
 
 
+def cpu_seconds(pid: int) -> float:
+    """That the threads of a process have computed."""
+    after_name = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(after_name[11]) + int(after_name[12])) / os.sysconf("SC_CLK_TCK")  # user's and system's
+
+
 class Arrivals(FastHttpUser):
     """One user of locust, from whom all requests come."""
 
@@ -35,10 +42,26 @@ class Arrivals(FastHttpUser):
         """The whole run."""
         self._heard: list[dict[str, Any]] = []
         self._begun = time.monotonic()
+        watching = gevent.spawn(self._cores)
         asking = self._by_clients() if PLAN["clients"] else self._by_chance()
-        gevent.joinall(asking)
-        Path(PLAN["output"]).write_text(json.dumps(self._heard))
+        gevent.joinall([watching, *asking])
+        server, client = watching.get()
+        found = {"heard": self._heard, "server_cores": server, "client_cores": client}
+        Path(PLAN["output"]).write_text(json.dumps(found))
         self.environment.runner.quit()
+
+    def _cores(self) -> tuple[float, float]:
+        """How many cores the server and this client kept busy while answers count."""
+        begin, end = PLAN["counted"]
+        self._sleep_until(begin)
+        before = (cpu_seconds(PLAN["server"]), time.process_time())
+        self._sleep_until(end)
+        after = (cpu_seconds(PLAN["server"]), time.process_time())
+        server, client = ((late - early) / (end - begin) for early, late in zip(before, after, strict=True))
+        return server, client
+
+    def _sleep_until(self, moment: float) -> None:
+        gevent.sleep(max(0.0, self._begun + moment - time.monotonic()))
 
     def _by_chance(self) -> list[gevent.Greenlet]:
         gaps = np.random.default_rng(PLAN["seed"]).exponential(
@@ -49,7 +72,7 @@ class Arrivals(FastHttpUser):
             due += gap
             if due > PLAN["seconds"]:
                 break
-            gevent.sleep(max(0.0, self._begun + due - time.monotonic()))
+            self._sleep_until(due)
             asking.append(gevent.spawn(self._ask, number, due))
         return asking
 

@@ -39,16 +39,33 @@ class Heard:
 
 
 @dataclass(frozen=True)
+class Server:
+    """A server that runs.
+
+    Attributes:
+        url: where it is asked.
+        pid: of its process.
+    """
+
+    url: str
+    pid: int
+
+
+@dataclass(frozen=True)
 class Drive:
     """A run of requests.
 
     Attributes:
         heard: of all requests.
         seconds: for which requests came.
+        server_cores: that the server kept busy while answers count.
+        client_cores: that the client did.
     """
 
     heard: tuple[Heard, ...]
     seconds: float
+    server_cores: float
+    client_cores: float
 
     @property
     def answered(self) -> list[Heard]:
@@ -83,12 +100,12 @@ class Drive:
 
 
 def drive(
-    url: str, requests: list[Request], seconds: float, *, rate: float = 0.0, clients: int = 0, seed: int = 0
+    server: Server, requests: list[Request], seconds: float, *, rate: float = 0.0, clients: int = 0, seed: int = 0
 ) -> Drive:
     """Have a server asked.
 
     Args:
-        url: of the server.
+        server: that is asked.
         requests: asked in turn.
         seconds: for which they come.
         rate: at which they come by chance, a second; or else
@@ -98,11 +115,21 @@ def drive(
     with TemporaryDirectory(prefix="blipvino-load-") as folder:
         plan, output = Path(folder, "plan.json"), Path(folder, "heard.json")
         listed = [request.to_json() for request in requests]
-        told = {"url": url, "requests": listed, "seconds": seconds, "rate": rate, "clients": clients, "seed": seed}
-        plan.write_text(json.dumps({**told, "patience": PATIENCE, "output": str(output)}))
+        told = {
+            "url": server.url,
+            "requests": listed,
+            "seconds": seconds,
+            "rate": rate,
+            "clients": clients,
+            "seed": seed,
+        }
+        watched = {"server": server.pid, "counted": (BEGINNING * seconds, seconds)}
+        plan.write_text(json.dumps({**told, **watched, "patience": PATIENCE, "output": str(output)}))
         command = [sys.executable, "-m", "locust", "--headless", "--locustfile", str(ARRIVALS), "--users", "1"]
         environment = {**os.environ, "BLIPVINO_PLAN": str(plan)}
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         if not output.exists():
             raise RuntimeError(f"locust heard nothing:\n{done.stderr[-2000:]}")
-        return Drive(tuple(Heard(**one) for one in json.loads(output.read_text())), seconds)
+        found = json.loads(output.read_text())
+        found["heard"] = tuple(Heard(**one) for one in found["heard"])
+        return Drive(seconds=seconds, **found)

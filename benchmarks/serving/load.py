@@ -23,7 +23,7 @@ from itertools import chain, cycle, islice
 from pathlib import Path
 
 from benchmarks.serving.contenders import ours, plain, started
-from benchmarks.serving.driving import Drive, drive
+from benchmarks.serving.driving import Drive, Server, drive
 from benchmarks.serving.workload import Lone, Request, ask_alone, captions, further_answers
 from blipvino.machine.host import this_host
 
@@ -65,15 +65,15 @@ def works(options: Options, lone: dict[str, Lone]) -> dict[str, list[Request]]:
 def measure_ours(options: Options, offline: dict[str, list[float]]) -> None:
     """Load `blipvino serve`, and print what it makes of it."""
     arguments = ours(options.bundle, options.cache, "--image-cache-mb", CACHE_MB, *options.server)
-    with started(arguments, options.output / "ours.log") as (_, url):
-        lone = ask_all_alone(url, options)
+    with started(arguments, options.output / "ours.log") as (process, url):
+        lone, server = ask_all_alone(url, options), Server(url, process.pid)
         for name, requests in works(options, lone).items():
-            drive(url, requests, 3, clients=CLIENTS)
-            full = drive(url, requests, options.seconds, clients=CLIENTS)
+            drive(server, requests, 3, clients=CLIENTS)
+            full = drive(server, requests, options.seconds, clients=CLIENTS)
             best = f", {full.rate / max(offline[name]):.2f} of batches of 16" if name in offline else ""
             print_drive(f"ours, {name}, {CLIENTS} clients{best}", full)
             for seed, times in enumerate(TIMES):
-                found = drive(url, requests, options.seconds, rate=times * full.rate, seed=seed)
+                found = drive(server, requests, options.seconds, rate=times * full.rate, seed=seed)
                 print_drive(f"ours, {name}, {times} × {full.rate:.2f} a second", found)
 
 
@@ -94,18 +94,19 @@ def ask_all_alone(url: str, options: Options) -> dict[str, Lone]:
 def measure_plain(model: str, place: Path, options: Options) -> None:
     """Load a plain server: one by one, with all that it can do, and at 0.8 of that."""
     kinds = {"captions": captions(options.images, 20), "answers": further_answers(KNOWN_IMAGES, 3)}
-    with started(plain(model, place, options.cache), options.output / f"{model}.log") as (_, url):
+    with started(plain(model, place, options.cache), options.output / f"{model}.log") as (process, url):
+        server = Server(url, process.pid)
         for name, requests in kinds.items():
             if name not in options.work:
                 continue
             ask_alone(url, requests[:2])
             lone = ask_alone(url, requests[:LONE_PLAIN])
             print(f"{model}, {name}, alone: {1000 * statistics.median(lone.seconds):.0f} ms", flush=True)
-            full = drive(url, requests, options.seconds, clients=CLIENTS)
+            full = drive(server, requests, options.seconds, clients=CLIENTS)
             print_drive(f"{model}, {name}, {CLIENTS} clients", full)
             print_drive(
                 f"{model}, {name}, 0.8 × {full.rate:.2f} a second",
-                drive(url, requests, options.seconds, rate=0.8 * full.rate),
+                drive(server, requests, options.seconds, rate=0.8 * full.rate),
             )
 
 
@@ -118,7 +119,11 @@ def print_drive(name: str, found: Drive) -> None:
         for path in paths
     )
     counts = f"{len(found.heard)} asked, {found.refused} refused, {found.failed} failed, {found.wrong} other texts"
-    print(f"{name}: {found.rate:.2f} a second; {latencies} ms; {counts}", flush=True)
+    cores = (
+        f"cores: server {found.server_cores:.2f}, client {found.client_cores:.2f}, "
+        f"{found.rate / found.server_cores:.2f} a second and core of the server's"
+    )
+    print(f"{name}: {found.rate:.2f} a second; {latencies} ms; {counts}; {cores}", flush=True)
 
 
 def offline_rates(options: Options) -> dict[str, float]:
