@@ -60,6 +60,18 @@ def test_the_nearest_photos_are_found_in_the_graph(index, folder, model):
     assert scores == sorted(scores, reverse=True)
 
 
+def test_a_path_leads_to_every_photo(index, folder, model):
+    """Made anew again and again, as what threads would lose depends on chance."""
+    for _ in range(40):
+        for name in graphs(index):
+            (index / name).unlink()
+        update_index(index, [], model)
+        with PhotoIndex(index) as opened:
+            opened.nearest(model.embed_texts(["red"])[0], 1)
+            graph = opened._neighbours
+            assert len(set(graph.nearest(model.embed_texts(["red"])[0], COUNT))) == len(graph)
+
+
 def test_photos_that_came_later_are_compared_one_by_one_and_then_taken_in(index, folder, model):
     (before,) = graphs(index)
     photo(folder / "very-red.png", "red")

@@ -126,6 +126,8 @@ def test_a_terminal_that_is_closed_loses_no_request(served_bundle, files, worker
         await_ready(url)
         load = Load(url, {"image": base64_of(files[0])})
         load.await_answers(6)
+        if not hangups():
+            pytest.skip("the tests run under nohup, which has a terminal's end ignored")
         process.send_signal(signal.SIGHUP)
         assert process.wait(PATIENCE) == 0
         load.stop()

@@ -119,7 +119,8 @@ def update_neighbours(index: Path, records: PhotoRecords, width: int) -> None:
         last_image = 0
         graph = library.Index(ndim=width, metric="ip", dtype=_DTYPE, connectivity=CONNECTIVITY, expansion_add=EXPANSION)
     for ids, vectors in records.vectors(last_image):
-        graph.add(ids, vectors)
+        # Threads side by side leave an image in many thousands that no path leads to.
+        graph.add(ids, vectors, threads=1)
         last_image = int(ids[-1])
     try:
         records.flush()  # or a power failure may leave the graph with images that the records have lost
