@@ -2,9 +2,11 @@
 
 import json
 
+import pytest
 from command_line import run
 
 
+@pytest.mark.slow
 def test_compare_prints_tables_and_writes_them(bundle, tmp_path):
     process = run(
         "compare", bundle, "--samples", 24, "--latency-samples", 2, "-o", tmp_path / "out", "--json", "--quiet"

@@ -38,6 +38,7 @@ def test_the_command_line_evaluates(int8, demo, tmp_path, run):
     assert code == 2 and "--predictions" in printed.err
 
 
+@pytest.mark.slow
 def test_plain_photos_have_no_empty_columns_and_what_they_lack_is_said(int8, demo, tmp_path, run):
     for index in range(3):
         demo_sample("test", index).image().save(tmp_path / f"{index}.png")

@@ -25,7 +25,11 @@ def when_there(pattern, folder, process):
         pytest.param(["--recipe", "none"], ".bundle.*.lock", marks=pytest.mark.slow),
         (["--recipe", "none"], ".bundle.*.partial/vision.xml"),
         pytest.param(["--samples", 20], ".bundle.*.partial/config.json", marks=pytest.mark.slow),
-        (["--recipe", "auto", "--samples", 20, "--validation-samples", 20], ".bundle.*.search.*/graphs/*.xml"),
+        pytest.param(
+            ["--recipe", "auto", "--samples", 20, "--validation-samples", 20],
+            ".bundle.*.search.*/graphs/*.xml",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_sigterm_leaves_nothing_and_what_a_kill_leaves_goes(options, moment, tmp_path):

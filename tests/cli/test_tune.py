@@ -8,6 +8,8 @@ import shutil
 import pytest
 from command_line import run
 
+from blipvino.demo import CHECKPOINT
+
 MEASURED = re.compile(
     r"(vision|question(_kv)?|answer_kv)(, \d+ (tokens|positions))?: (8-bit (matmuls|convolutions)|float), "
 )
@@ -31,18 +33,20 @@ def test_what_is_measured_is_said_and_kept(bundle, cache):
     assert len({path.name for path in cache.iterdir()}) == len(first)  # each graph in one way
 
 
+@pytest.mark.slow
 def test_info_tells_nothing_of_another_bundle_or_cpu(bundle, cache, monkeypatch, tmp_path):
     here = json.loads(run("info", bundle, "--cache", cache, "--json").stdout)["here"]
     assert {each["graph"] for each in here["measured"]} == {"vision", "question_kv", "question", "answer_kv"}
-    run("optimize", "demo", "-o", tmp_path / "other", "--recipe", "none", "--quiet")
+    run("optimize", CHECKPOINT, "-o", tmp_path / "other", "--recipe", "none", "--quiet")
     assert json.loads(run("info", tmp_path / "other", "--cache", cache, "--json").stdout)["here"]["measured"] == []
     if platform.machine() == "x86_64":
         monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX512_CORE_VNNI")
         assert json.loads(run("info", bundle, "--cache", cache, "--json").stdout)["here"]["measured"] == []
 
 
+@pytest.mark.slow
 def test_without_quantized_activations_there_is_nothing_to_choose(tmp_path):
-    run("optimize", "demo", "-o", tmp_path / "fp16", "--recipe", "none", "--quiet")
+    run("optimize", CHECKPOINT, "-o", tmp_path / "fp16", "--recipe", "none", "--quiet")
     assert "nothing to choose" in run("tune", tmp_path / "fp16", "--cache", tmp_path / "cache").stdout
 
 

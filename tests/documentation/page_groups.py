@@ -19,7 +19,10 @@ GROUPS = {
 }
 """All other pages have blocks that are quickly checked."""
 SLOW = frozenset(
-    {"evaluation.md", "fine-tuned.md", "huggingface.md", "recipes.md", "report.md", "results.md", "retrieval.md"}
+    {
+        *("accuracy.md", "coming-from-the-tutorial.md", "confidence.md", "cpus.md", "evaluation.md", "fine-tuned.md"),
+        *("huggingface.md", "recipes.md", "report.md", "results.md", "retrieval.md"),
+    }
 )
 """Pages whose blocks take ten seconds or more, for they optimize by several recipes, or measure."""
 

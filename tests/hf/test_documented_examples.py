@@ -132,6 +132,7 @@ def printed(program, world):
     return output.getvalue()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("program", [CAPTION, ANSWER, MODEL_CARD, MATCH], ids=["caption", "answer", "card", "match"])
 def test_the_same_text_comes_out(world, program):
     ours = program.format(library="blipvino.hf", prefix="OV", options=", ov_config={'INFERENCE_PRECISION_HINT': 'f32'}")

@@ -72,6 +72,7 @@ def test_a_report_hashes_every_file_of_both_bundles_once(compressed, tiny_vqa, t
     assert Counter(hashed) == listed_files(compressed, original)
 
 
+@pytest.mark.slow
 def test_opened_bundles_are_hashed_no_more(compressed, tiny_vqa, tmp_path, hashed):
     opened, original = open_bundle(compressed.folder), open_bundle(tiny_vqa.bundle)
     hashed.clear()
