@@ -33,7 +33,6 @@ def test_what_is_measured_is_said_and_kept(bundle, cache):
     assert len({path.name for path in cache.iterdir()}) == len(first)  # each graph in one way
 
 
-@pytest.mark.slow
 def test_info_tells_nothing_of_another_bundle_or_cpu(bundle, cache, monkeypatch, tmp_path):
     here = json.loads(run("info", bundle, "--cache", cache, "--json").stdout)["here"]
     assert {each["graph"] for each in here["measured"]} == {"vision", "question_kv", "question", "answer_kv"}
