@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import threading
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from blipvino.errors import OverloadError
 from blipvino.runtime.features import ImageFeatures
 from blipvino.serve.fetching import Fetcher, FetchRules
 from blipvino.serve.held_bytes import ByteBudget
-from blipvino.serve.image_intake import ImageIntake
+from blipvino.serve.image_intake import ImageIntake, decoded_base64
 from blipvino.serve.known_files import KnownFiles
 from blipvino.serve.problems import RequestError
 from blipvino.serve.serve_settings import RequestLimits
@@ -127,3 +128,13 @@ def test_what_was_fetched_is_held_until_it_is_decoded():
     with pytest.raises(OverloadError, match="20 bytes already, and 10 more"):
         asyncio.run(asked(3))
     assert budget.held == 0
+
+
+def test_blanks_in_base64_take_no_memory():
+    text = "AAA A\n" * 200_000
+    tracemalloc.start()
+    try:
+        assert decoded_base64("image", text) == bytes(600_000)
+        assert tracemalloc.get_traced_memory()[1] < 3 * len(text)
+    finally:
+        tracemalloc.stop()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import tritonclient.http as triton
@@ -122,6 +124,16 @@ def test_times_and_priorities_are_numbers(client, wrong):
     response = client.post("/v2/models/demo/infer", json={"inputs": [image], "parameters": wrong})
     assert response.status_code == 422
     assert f"{next(iter(wrong))} is {str(next(iter(wrong.values())))!r}" in response.json()["error"]
+
+
+def test_values_are_counted_while_they_are_read(client):
+    behind = bytes(4 * 100_001)  # of no length each
+    image = {"name": "image", "datatype": "BYTES", "shape": [100_001], "parameters": {"binary_data_size": len(behind)}}
+    head = json.dumps({"inputs": [image]}).encode()
+    headers = {"Inference-Header-Content-Length": str(len(head))}
+    response = client.post("/v2/models/demo/infer", content=head + behind, headers=headers)
+    assert response.status_code == 422
+    assert "more than 100,000 values" in response.json()["error"]
 
 
 @pytest.mark.parametrize(

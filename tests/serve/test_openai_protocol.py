@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import openai
 import pytest
 from running_server import base64_of
 from subjects import scene_image
+
+from blipvino.serve import openai_messages
 
 QUESTION = "how many objects are there?"
 
@@ -114,6 +118,16 @@ def test_a_stop_of_several_words_is_not_told_in_part(chat, lone, files, stream):
 def test_what_is_refused(chat, files, changes, message):
     with pytest.raises(openai.UnprocessableEntityError, match=message):
         chat.chat.completions.create(**{"model": "demo", "messages": messages(files[0]), **changes})
+
+
+def test_of_a_long_text_the_beginning_is_looked_at(monkeypatch):
+    """Looking for words in millions of blanks would take seconds, in which nobody else is answered."""
+    looked_at = []
+    monkeypatch.setattr(openai_messages, "_DESCRIBE", SimpleNamespace(match=looked_at.append))
+    content = "please" + " " * 100_000 + "x"
+    form = openai_messages.ChatForm(model="demo", messages=[{"role": "user", "content": content}])
+    assert form.question == content
+    assert [len(text) for text in looked_at] == [200]
 
 
 def test_another_model_is_refused(chat, files):

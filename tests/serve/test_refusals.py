@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import socket
 import struct
@@ -13,6 +14,9 @@ import httpx
 import pytest
 from PIL import Image
 from running_server import base64_of
+
+from blipvino.serve.request_body import _parts
+from blipvino.serve.serve_settings import RequestLimits
 
 
 def png_of(width, height, mode=2):
@@ -222,6 +226,24 @@ def test_parts_are_counted(client, files):
     assert (wrong.status_code, wrong.json()["error"]["param"]) == (422, "picture")
     twice = client.post("/v1/caption", files={"image": files[0]}, data={"prompt": ["a", "b"]})
     assert twice.status_code == 422
+
+
+def test_what_begins_like_parts_is_counted_before_it_is_read(client):
+    """Each takes a microsecond, so that a body of nothing else would keep all others waiting."""
+    content = (
+        b'--y\r\nContent-Disposition: form-data; name="image"; filename="a"\r\n\r\n' + b"\r\n--yz" * 300 + b"\r\n--y--"
+    )
+    response = client.post("/v1/caption", content=content, headers={"Content-Type": "multipart/form-data; boundary=y"})
+    assert response.status_code == 400
+    assert "too many parts" in response.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("length", range(65_450, 65_480))
+def test_a_file_is_whole_wherever_it_ends(length):
+    """It is read in pieces, of which one may end within what ends the file."""
+    file = bytes(length)
+    sent = b'--y\r\nContent-Disposition: form-data; name="image"; filename="a"\r\n\r\n' + file + b"\r\n--y--\r\n"
+    assert asyncio.run(_parts(sent, b"y", RequestLimits())).files == [("image", file)]
 
 
 def test_other_paths_and_methods(client):

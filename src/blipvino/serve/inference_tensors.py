@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from blipvino.arrays import FloatArray
 from blipvino.serve.problems import RequestError
 
-_MOST_INPUTS, _MOST_DIMENSIONS = 8, 8
+_MOST_INPUTS, _MOST_DIMENSIONS, _MOST_VALUES = 8, 8, 100_000
 _SIZE = "binary_data_size"
 _LENGTH_BYTES = 4
 Values = dict[str, list[str | bytes]]
@@ -149,6 +149,8 @@ def _packed(content: bytes) -> bytes:
 def _unpacked(name: str, content: bytes) -> list[bytes]:
     values, at = list[bytes](), 0
     while at < len(content):
+        if len(values) == _MOST_VALUES:  # a body has room for millions, which take seconds
+            raise _refused(name, f"has more than {_MOST_VALUES:,} values, which no request needs")
         end = at + _LENGTH_BYTES + int.from_bytes(content[at : at + _LENGTH_BYTES], "little")
         if end > len(content) or at + _LENGTH_BYTES > len(content):
             raise _refused(name, "its bytes end in the middle of a value")

@@ -21,6 +21,8 @@ _DESCRIBE = re.compile(
     r"|what('s|s)?\s+(in|on)\s+(this|the)\s+(image|picture|photo))\b",
     re.IGNORECASE,
 )
+_BEGINNING = 200
+"""Characters of a text by which it is told whether it asks for a description: of millions it would take seconds."""
 _MOST_STOPS = 16
 
 
@@ -124,7 +126,7 @@ class ChatForm(_Lax):
     def question(self) -> str | None:
         """The last text of the user; None where there is none, or it asks for a description."""
         texts = [text for message in self.messages if message.role == "user" for text in message.texts if text.strip()]
-        if not texts or _DESCRIBE.match(texts[-1].strip()):
+        if not texts or _DESCRIBE.match(texts[-1].strip()[:_BEGINNING]):
             return None
         return texts[-1]
 

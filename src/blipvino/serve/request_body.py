@@ -23,6 +23,8 @@ from blipvino.serve.stage_times import current_times
 JSON, MULTIPART = "application/json", "multipart/form-data"
 _MOST_FIELDS = 256
 """Of a multipart body, beside its files."""
+_PARSED_BYTES = 2**16
+"""Of a multipart body, until other requests have their turn."""
 _MOST_ELEMENTS = 100_000
 """Of JSON: a body of millions of tiny ones takes seconds to read, and many times its size in memory."""
 _DRAINED_BYTES = 64 * 2**20
@@ -150,8 +152,13 @@ class _InMemory(MultiPartParser):
 
 async def _parts(content: bytes, boundary: bytes, limits: RequestLimits) -> Body:
     async def stream() -> AsyncGenerator[bytes]:
-        yield content
+        for begin in range(0, len(content), _PARSED_BYTES):
+            yield content[begin : begin + _PARSED_BYTES]
+            await asyncio.sleep(0)
 
+    # Where each of millions begins like a part and is none, parsing takes many seconds. They are counted before.
+    if content.count(b"\r\n--" + boundary) > limits.images + _MOST_FIELDS + 1:
+        raise RequestError(400, "invalid_multipart", "the body is no multipart form: it has too many parts")
     headers = Headers({"content-type": f'{MULTIPART}; boundary="{boundary.decode("latin-1")}"'})
     parser = _InMemory(
         headers, stream(), max_files=limits.images, max_fields=_MOST_FIELDS, max_part_size=limits.body_bytes
