@@ -23,7 +23,7 @@ from blipvino.serve.problems import Problem, RequestError, problem_of
 from blipvino.serve.request_log import RequestLog
 from blipvino.serve.serve_settings import LOOPBACK, ServeSettings
 from blipvino.serve.service import Service, service_of
-from blipvino.serve.supervision import GroupReadiness
+from blipvino.serve.supervision import Supervision
 
 _OBSERVED_SECONDS = 1.0
 _DESCRIPTION = "Captions of images, answers to questions about them, and searches, on an ordinary CPU."
@@ -36,7 +36,7 @@ def create_app(
     failed: Callable[[Exception], None] | None = None,
     *,
     load_first: bool = False,
-    readiness: GroupReadiness | None = None,
+    supervision: Supervision | None = None,
 ) -> FastAPI:
     """The application. Its models are loaded when it starts, while it answers already.
 
@@ -44,9 +44,9 @@ def create_app(
         settings: what is served.
         failed: called when they cannot be loaded, with what is wrong.
         load_first: whether it starts when they are loaded.
-        readiness: of the workers of which this process is one.
+        supervision: of a worker among others.
     """
-    service = Service(settings, readiness)
+    service = Service(settings, supervision)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -110,8 +110,8 @@ async def _load(service: Service, failed: Callable[[Exception], None] | None) ->
             raise
         failed(error)
     else:
-        if service.readiness is not None:
-            service.readiness.add()
+        if service.supervision is not None:
+            service.supervision.loaded.set()
         logger.info("ready: %s", ", ".join([*service.models.models, *service.models.indexes]))
 
 

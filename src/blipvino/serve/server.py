@@ -19,7 +19,7 @@ from blipvino.serve.app import create_app
 from blipvino.serve.connections import TimelyConnection, allow_many_connections
 from blipvino.serve.request_log import set_up_logs
 from blipvino.serve.serve_settings import ServeSettings
-from blipvino.serve.supervision import BEAT_SECONDS, Supervision
+from blipvino.serve.supervision import BEAT_SECONDS, Heartbeat, Supervision
 
 _LINGER_SECONDS = 0.5
 """After the end of listening: what clients sent before they knew of it arrives by then."""
@@ -35,15 +35,16 @@ class DrainingServer(uvicorn.Server):
     Args:
         settings: what is served.
         load_first: whether it listens when its models are loaded; else it does so meanwhile, and says so.
-        supervision: of a worker, which others hear of.
+        supervision: of a worker among others.
     """
 
     def __init__(
         self, settings: ServeSettings, *, load_first: bool = False, supervision: Supervision | None = None
     ) -> None:
         self.load_error: Exception | None = None
-        readiness = None if supervision is None else supervision.readiness
-        app = create_app(settings, self._load_failed, load_first=load_first, readiness=readiness)
+        self._listening: list[socket.socket] = []
+        self._heartbeat = None if supervision is None else supervision.heartbeat
+        app = create_app(settings, self._load_failed, load_first=load_first, supervision=supervision)
         self._service = app.state.service
         super().__init__(
             uvicorn.Config(
@@ -53,19 +54,34 @@ class DrainingServer(uvicorn.Server):
                 server_header=False,
                 proxy_headers=False,
                 ws="none",
-                http=TimelyConnection,
+                http=TimelyConnection if self._heartbeat is None else _beating(self._heartbeat),
                 backlog=_ACCEPTED_AT_ONCE,
                 timeout_keep_alive=_KEEP_ALIVE_SECONDS,
                 timeout_graceful_shutdown=math.ceil(settings.drain_seconds),
-                callback_notify=None if supervision is None else supervision.heartbeat.beat,
-                timeout_notify=BEAT_SECONDS,
             )
         )
 
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve until told to end, and give signs of life from the first moment to the last.
+
+        Uvicorn's own callback goes by the clock on the wall, which may be set back, and ends when draining begins.
+        """
+        beating = asyncio.create_task(self._beat())
+        try:
+            await super().serve(sockets)
+        finally:
+            beating.cancel()
+
+    async def _beat(self) -> None:
+        while self._heartbeat is not None:
+            self._heartbeat.beat()
+            await asyncio.sleep(BEAT_SECONDS)
+
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen. As many connections as before may wait to be accepted, however many are at once."""
+        self._listening = sockets = list(sockets or [])
         await super().startup(sockets)
-        for listening in sockets or []:
+        for listening in sockets:
             listening.listen(_BACKLOG)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -97,6 +113,19 @@ class DrainingServer(uvicorn.Server):
     def _load_failed(self, error: Exception) -> None:
         self.load_error = error
         self.should_exit = True
+        if not self.started:
+            self._listening.clear()  # others answer what comes
+
+
+def _beating(heartbeat: Heartbeat) -> type[TimelyConnection]:
+    """Connections whose data are signs of life: of many that send much, one turn of the event loop may take long."""
+
+    class BeatingConnection(TimelyConnection):
+        def data_received(self, data: bytes) -> None:
+            heartbeat.beat()
+            super().data_received(data)
+
+    return BeatingConnection
 
 
 def hangups() -> tuple[signal.Signals, ...]:

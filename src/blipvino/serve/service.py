@@ -17,7 +17,7 @@ from blipvino.serve.retrieval_service import RetrievalService
 from blipvino.serve.serve_metrics import ServeMetrics
 from blipvino.serve.serve_settings import ServeSettings
 from blipvino.serve.served_models import ServedModels
-from blipvino.serve.supervision import GroupReadiness
+from blipvino.serve.supervision import Supervision
 from blipvino.serve.text_service import TextService
 
 logger = logging.getLogger(__name__)
@@ -29,12 +29,12 @@ class Service:
 
     Attributes:
         settings: as it was started.
-        readiness: of the workers of which the process is one.
+        supervision: of a worker among others.
         is_draining: whether it ends as soon as what it accepted is answered.
     """
 
     settings: ServeSettings
-    readiness: GroupReadiness | None = None
+    supervision: Supervision | None = None
     is_draining: bool = False
 
     @cached_property
@@ -82,7 +82,7 @@ class Service:
     @property
     def is_ready(self) -> bool:
         """Whether requests are taken, to whichever worker they come."""
-        others = self.readiness is None or self.readiness.is_complete
+        others = self.supervision is None or self.supervision.group_ready.is_set
         return self.models.is_ready and others and not self.is_draining
 
     def observe(self) -> None:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from multiprocessing.context import SpawnContext
 
-BEAT_SECONDS = 1
-"""Between two beats of a worker whose event loop turns."""
+BEAT_SECONDS = 1.0
+"""Between two beats of a worker whose event loop turns, and has nothing else to tell that by."""
 _LONGEST_LOOK = 1.0
 """What a look at a heart counts for at the most: who watches may itself have been stopped, with all others."""
 
 
 class Heartbeat:
-    """A count that a worker raises and its parent reads. It is given to the worker when that is started.
+    """A count that a worker raises and its parent reads.
 
     Args:
         context: of the worker's process.
@@ -24,50 +23,52 @@ class Heartbeat:
 
     @property
     def count(self) -> int:
-        """Of beats; 0 until the worker serves."""
+        """Of beats; 0 until the worker's event loop turns."""
         return int(self._count.value)
 
-    async def beat(self) -> None:
+    def beat(self) -> None:
         """Raise the count."""
         self._count.value += 1
 
 
-class GroupReadiness:
-    """How many workers have loaded their models since the group began: once all have, somebody always has.
-
-    Whoever replaces one that died takes no request before it is loaded.
+class Flag:
+    """What one process says and others read; it is not taken back.
 
     Args:
         context: of their processes.
-        workers: of the group.
     """
 
-    def __init__(self, context: SpawnContext, workers: int) -> None:
-        self._workers = workers
-        self._loaded = context.Value("I", 0)
+    def __init__(self, context: SpawnContext) -> None:
+        self._value = context.Value("b", 0, lock=False)  # a lock would stay shut if who holds it is killed
 
     @property
-    def is_complete(self) -> bool:
-        """Whether a request may come to any worker."""
-        return int(self._loaded.value) >= self._workers
+    def is_set(self) -> bool:
+        """Whether it was said."""
+        return bool(self._value.value)
 
-    def add(self) -> None:
-        """Count one more."""
-        with self._loaded.get_lock():
-            self._loaded.value += 1
+    def set(self) -> None:
+        """Say it."""
+        self._value.value = 1
 
 
-@dataclass(frozen=True)
 class Supervision:
-    """What a worker is given by the process that starts it.
+    """What a worker and the process that starts it tell each other. It is given to the worker when that is started.
+
+    Args:
+        context: of the worker's process.
+        group_ready: of all workers of a group: that all were ready at a time. From then on one that is not takes no
+            request as long as another is.
 
     Attributes:
-        heartbeat: its own.
-        readiness: of the group.
+        heartbeat: that the worker's event loop turns.
+        loaded: that its models are loaded.
+        group_ready: as given.
     """
 
-    heartbeat: Heartbeat
-    readiness: GroupReadiness
+    def __init__(self, context: SpawnContext, group_ready: Flag) -> None:
+        self.heartbeat = Heartbeat(context)
+        self.loaded = Flag(context)
+        self.group_ready = group_ready
 
 
 class Stethoscope:

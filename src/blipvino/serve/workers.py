@@ -28,7 +28,7 @@ from blipvino.serve.request_log import set_up_logs
 from blipvino.serve.serve_metrics import SHARED_FOLDER
 from blipvino.serve.serve_settings import ServeSettings
 from blipvino.serve.server import hangups, serve
-from blipvino.serve.supervision import GroupReadiness, Heartbeat, Stethoscope, Supervision
+from blipvino.serve.supervision import Flag, Stethoscope, Supervision
 
 LOAD_FAILURE = 3
 """Exit status of a worker whose models cannot be loaded."""
@@ -51,6 +51,7 @@ class _Worker:
     process: SpawnProcess
     begun: float
     heart: Stethoscope
+    loaded: Flag
 
 
 class WorkerGroup:
@@ -65,7 +66,7 @@ class WorkerGroup:
         self._settings = _shared_out(settings)
         self._sockets = list(sockets)
         self._context = multiprocessing.get_context("spawn")
-        self._readiness = GroupReadiness(self._context, self._settings.workers)
+        self._ready = Flag(self._context)
         self._workers: list[_Worker] = []
         self._pause, self._next_start = 0.0, 0.0
         self._early_ends = 0
@@ -96,15 +97,17 @@ class WorkerGroup:
                     status = 1
                     break
                 self._replace()
+                self._note_readiness()
             self._end()
         return status
 
     def _start(self, *, load_first: bool) -> None:
-        supervision = Supervision(Heartbeat(self._context), self._readiness)
+        supervision = Supervision(self._context, self._ready)
         arguments = (self._settings, self._sockets, load_first, supervision)
         process = self._context.Process(target=serve_worker, args=arguments, name="blipvino-worker")
         process.start()
-        self._workers.append(_Worker(process, time.monotonic(), Stethoscope(supervision.heartbeat)))
+        heart = Stethoscope(supervision.heartbeat)
+        self._workers.append(_Worker(process, time.monotonic(), heart, supervision.loaded))
 
     def _kill_silent(self) -> None:
         """Kill the workers that hang: their connections break, and they are replaced as others that die."""
@@ -136,6 +139,11 @@ class WorkerGroup:
         while len(self._workers) < self._settings.workers:
             # Where others serve meanwhile, no request comes to one that is not ready.
             self._start(load_first=bool(self._workers))
+
+    def _note_readiness(self) -> None:
+        """Once all workers are loaded, somebody always is: whoever replaces another loads before it takes requests."""
+        if len(self._workers) == self._settings.workers and all(worker.loaded.is_set for worker in self._workers):
+            self._ready.set()
 
     def _end(self) -> None:
         """Have all answer what they accepted, and end."""
