@@ -120,6 +120,13 @@ def test_a_table_and_a_page_show_what_is_found(index, scenes, tmp_path, capsys, 
     assert page.read_text().count("data:image/jpeg") == 10
 
 
+@pytest.mark.parametrize(("text", "told"), [("a green triangle", True), ("a yellow circle", False)])
+def test_a_text_that_fits_no_photo_is_told_of(index, tmp_path, capsys, cached, text, told):
+    page = tmp_path / "found.html"
+    code, printed = in_process(capsys, "search", index, text, *cached, "--html", page)
+    assert (code, "seems to fit none" in printed.err, "seems to fit none" in page.read_text()) == (0, told, told)
+
+
 def test_a_bundle_that_was_moved_is_given(index, retrieval_bundle, tmp_path, capsys, cached):
     elsewhere = tmp_path / "elsewhere"
     retrieval_bundle.rename(elsewhere)

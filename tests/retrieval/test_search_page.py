@@ -46,7 +46,7 @@ def test_a_page_has_all_that_was_found_in_itself(tmp_path):
     assert [image["alt"] for image in page.of("img")] == ["a b.png", "c.png"]
     assert all(image["src"].startswith("data:image/jpeg;base64,") for image in page.of("img"))
     assert [link["href"] for link in page.of("a")] == [hit.path.as_uri() for hit in hits]
-    explained = "those first that the text fits best: how probable it is that it fits"
+    explained = "those first that the text fits best, each with how probable it is that it does"
     copied = f"Also {tmp_path / 'copy.png'}"
     for told in ("a red circle", "fits: 98.7%", explained, "0.250 similar", "3 of 1,234 photos in", copied):
         assert any(told in part for part in page.texts), told

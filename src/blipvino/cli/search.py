@@ -80,6 +80,7 @@ def search(
 ) -> None:
     """Find photos by what they show: the nearest in an index, those first that the text fits best."""
     from blipvino.retrieval import PhotoIndex, SearchOptions, search_photos
+    from blipvino.retrieval.photo_search import fits_none
 
     if text is None:
         if image is None:
@@ -97,6 +98,8 @@ def search(
         found = search_photos(opened, model, text, image, options)
         photos = opened.counts().photos
     _tell_missing(found)
+    if fits_none(found.hits):
+        print_error("the text seems to fit none of the photos that were found, which are the nearest")
     if html is not None:
         _write_page(html, text, image, index, photos, found.hits)
     if as_json:

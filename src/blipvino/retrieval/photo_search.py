@@ -28,6 +28,8 @@ from blipvino.runtime.loaded_model import DEFAULT_BATCH_SIZE
 from blipvino.runtime.pairing import Image
 
 DEFAULT_HITS, DEFAULT_RERANKED = 10, 32
+UNLIKELY = 0.01
+"""A text that fits a photo less probably is taken not to fit it."""
 _AHEAD = 3
 """Batches that are read before their turn."""
 
@@ -67,6 +69,12 @@ class Found:
 
     hits: list[Hit]
     missing: list[Path]
+
+
+def fits_none(hits: Sequence[Hit]) -> bool:
+    """Whether the text seems to fit none of the photos that were ranked by it; False where none was."""
+    chances = [hit.probability for hit in hits if hit.probability is not None]
+    return bool(chances) and max(chances) < UNLIKELY
 
 
 @dataclass(frozen=True)

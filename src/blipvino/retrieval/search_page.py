@@ -12,7 +12,7 @@ from pathlib import Path
 from blipvino.errors import ImageError
 from blipvino.files.data_urls import jpeg_url
 from blipvino.machine.versions import installed_version
-from blipvino.retrieval.photo_search import Hit
+from blipvino.retrieval.photo_search import Hit, fits_none
 from blipvino.runtime.inputs.images import ImageSource, load_image
 from blipvino.text.html_page import html_page
 from blipvino.text.markup import Markup, element
@@ -63,7 +63,9 @@ def _header(page: SearchPage, query: str) -> Markup:
     picture = None if shown is None else element("img", src=shown, alt="The image that was searched for")
     told = f"{len(page.hits)} of {page.photos:,} photos in {printable(str(page.index))}"
     if any(hit.probability is not None for hit in page.hits):
-        told += ", those first that the text fits best: how probable it is that it fits"
+        told += ", those first that the text fits best, each with how probable it is that it does"
+    if fits_none(page.hits):
+        told += ". The text seems to fit none of them."
     title = element("div", element("p", "blipvino search", class_="kicker"), element("h1", query))
     return element("header", picture, element("div", title, element("p", told, class_="told")))
 

@@ -169,6 +169,9 @@ def test_photos_are_found(page, picture, both):
     page.get_by_role("button", name="Find similar").click()
     expect(page.locator("#found")).to_have_text("5 photos like the picture, best first.")
     expect(hits.first).to_contain_text("0.png")
+    page.get_by_label("What the photos show").fill("a green triangle")
+    page.keyboard.press("Enter")
+    expect(page.locator("#found")).to_have_text("5 photos, best first. The text seems to fit none of them.")
 
 
 def test_conversations_are_kept_until_they_are_deleted(page, picture, files, lone):
@@ -257,6 +260,7 @@ def test_models_that_are_being_loaded_are_waited_for(page):
     refuse(page, "v1/served", 503, 1, **{"Retry-After": "1"})
     page.reload()
     expect(page.get_by_role("alert")).to_contain_text("The models are being loaded")
+    expect(page.get_by_role("alert")).to_contain_class("calm")
     expect(page.get_by_role("alert")).to_be_hidden()
     expect(page.locator("#models")).to_be_visible()
 
@@ -310,7 +314,9 @@ def test_what_the_browser_cannot_show_is_the_servers_to_judge(page):
 def test_a_turn_is_stopped(page, picture):
     page.route("**/v1/caption", lambda _: None)  # never answered
     give(page, picture)
-    page.get_by_role("button", name="Stop").click()
+    stop = page.get_by_role("button", name="Stop")
+    assert stop.evaluate("element => getComputedStyle(element).borderTopColor") != "rgba(0, 0, 0, 0)"
+    stop.click()
     expect(page.locator(".answer .time").first).to_have_text("Stopped.")
     expect(page.get_by_label("Question about the picture")).to_be_focused()
     page.unroute("**/v1/caption")

@@ -6,6 +6,10 @@ import { answered } from "./server.js";
 import { counted, percent } from "./words.js";
 
 const TOP = 24;
+const UNLIKELY = 0.01; // as `blipvino search` has it
+
+const fitsNone = (hits) =>
+  hits.some(({ probability }) => probability !== undefined) && hits.every(({ probability = 0 }) => probability < UNLIKELY);
 
 /** The view: `describe` is given the photo that is chosen. */
 export class Search {
@@ -54,7 +58,8 @@ export class Search {
       const { hits, missing } = await answered("v1/search", fields, { signal, busy });
       const what = sought.image ? " like the picture" : "";
       const gone = missing ? ` ${counted(missing, "photo")} of the index cannot be read any more.` : "";
-      status.textContent = hits.length ? `${counted(hits.length, "photo")}${what}, best first.${gone}` : `No photos.${gone}`;
+      const none = fitsNone(hits) ? " The text seems to fit none of them." : "";
+      status.textContent = hits.length ? `${counted(hits.length, "photo")}${what}, best first.${none}${gone}` : `No photos.${gone}`;
       list.append(...hits.map((hit) => this.#item(hit)));
     } catch (error) {
       if (signal.aborted) return;
