@@ -250,6 +250,10 @@ def test_other_paths_and_methods(client):
     for response, status in ((client.get("/nothing"), 404), (client.get("/v1/caption"), 405)):
         assert response.status_code == status
         assert set(response.json()) == {"error"}
+    assert (response.headers["allow"], response.json()["error"]["message"]) == (
+        "POST",
+        "GET is not taken here, only POST",
+    )
 
 
 def test_a_request_that_takes_too_long(client, files):

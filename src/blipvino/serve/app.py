@@ -89,12 +89,19 @@ def _hosts(settings: ServeSettings) -> tuple[str, ...]:
     return (*LOOPBACK, *settings.hosts) if settings.is_loopback else settings.hosts
 
 
+def _http_problem(request: Request, error: HTTPException) -> Problem:
+    code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "refused")
+    headers, message = dict(error.headers or {}), str(error.detail)
+    if error.status_code == 405 and "Allow" in headers:
+        message = f"{request.method} is not taken here, only {headers['Allow']}"
+    return Problem(error.status_code, code, message, headers=headers)
+
+
 async def _refuse(request: Request, error: Exception) -> Response:
     if isinstance(error, ClientGoneError):
         raise error  # nobody is there; the log notes it
     if isinstance(error, HTTPException):
-        code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "refused")
-        problem = Problem(error.status_code, code, str(error.detail), headers=dict(error.headers or {}))
+        problem = _http_problem(request, error)
     else:
         problem = problem_of(error, service_of(request).admission.retry_after)
     if problem.status in (500, 503) and not isinstance(error, RequestError):  # what the client is not told

@@ -103,7 +103,7 @@ async function connect() {
         return;
       }
       unconnected = error.passes ? "The models are being loaded…" : error.message;
-      warn(unconnected);
+      warn(unconnected, { calm: error.passes });
       await new Promise((resolve) => setTimeout(resolve, 1000 * Math.min(error.seconds ?? 2, 2)));
     }
   }

@@ -10,8 +10,9 @@ export function tell(message) {
   byId("told").textContent = message;
 }
 
-/** Show that something is wrong, with a button of what to do about it where there is something. */
-export function warn(message, { label = "", action = null } = {}) {
+/** Show that something is wrong, with a button of what to do about it where there is something; calm where it passes. */
+export function warn(message, { label = "", action = null, calm = false } = {}) {
+  banner.classList.toggle("calm", calm);
   text.textContent = message;
   button.textContent = label;
   button.hidden = action === null;
