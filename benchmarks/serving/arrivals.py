@@ -19,13 +19,9 @@ import gevent
 import numpy as np
 from locust import FastHttpUser, constant, task
 
+from benchmarks.serving.cpu_time import cpu_seconds
+
 PLAN = json.loads(Path(os.environ["BLIPVINO_PLAN"]).read_text())
-
-
-def cpu_seconds(pid: int) -> float:
-    """That the threads of a process have computed."""
-    after_name = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(after_name[11]) + int(after_name[12])) / os.sysconf("SC_CLK_TCK")  # user's and system's
 
 
 class Arrivals(FastHttpUser):

@@ -44,7 +44,7 @@ class Server:
 
     Attributes:
         url: where it is asked.
-        pid: of its process.
+        pid: of its process, which may have started others.
     """
 
     url: str
