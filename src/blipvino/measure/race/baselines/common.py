@@ -73,19 +73,31 @@ def build_once(path: Path, write: Callable[[Path], object]) -> None:
     partial.replace(path)
 
 
-def greedy(step: Step, rows: int, config: TextConfig, new_tokens: int) -> Tokens:
-    """Decode exactly ``new_tokens`` tokens a row from the start token; the closing token is never chosen.
+def greedy(step: Step, rows: int, config: TextConfig, new_tokens: int, *, closes: bool = False) -> Tokens:
+    """Decode ``new_tokens`` tokens a row from the start token.
 
-    This is what `transformers` generates with ``min_new_tokens`` equal to ``max_new_tokens``.
+    Args:
+        step: of the decoder.
+        rows: that are decoded together.
+        config: of the decoder.
+        new_tokens: of each row.
+        closes: whether a row ends with the closing token; else that is never chosen, which is what `transformers`
+            generates with ``min_new_tokens`` equal to ``max_new_tokens``.
     """
     tokens = np.full((rows, 1), config.bos_token_id, np.int64)
-    chosen = []
+    made: Tokens = [[] for _ in range(rows)]
+    is_open = np.ones(rows, bool)
     for _ in range(new_tokens):
         logits = step(tokens)
-        logits[:, config.sep_token_id] = -np.inf
+        if not closes:
+            logits[:, config.sep_token_id] = -np.inf
         tokens = logits.argmax(axis=-1)[:, None]
-        chosen.append(tokens)
-    return [[int(token) for token in row] for row in np.concatenate(chosen, axis=1)]
+        for row in np.flatnonzero(is_open):
+            made[row].append(int(tokens[row, 0]))
+        is_open &= tokens[:, 0] != config.sep_token_id
+        if not is_open.any():
+            break
+    return made
 
 
 def median_seconds(run: Callable[[], object], *, runs: int = 5, warm_ups: int = 2) -> float:

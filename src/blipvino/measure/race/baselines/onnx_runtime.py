@@ -59,7 +59,16 @@ class OnnxRuntimePipeline:
     that is asked about again the question encoder's keys and values are kept. Padding of a batch is masked.
     """
 
-    def __init__(self, folder: Path, precision: Literal["float", "int8"] = "int8", threads: int | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        precision: Literal["float", "int8"] = "int8",
+        threads: int | None = None,
+        *,
+        closes: bool = False,
+    ) -> None:
+        """Load it; ``closes`` is as of `greedy`."""
+        self._closes = closes
         self._inputs = Inputs.load(folder)
         options = ort.SessionOptions()
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
@@ -128,7 +137,8 @@ class OnnxRuntimePipeline:
         return self._decode(*self._encode(questions, cross), new_tokens)
 
     def _decode(self, states: ort.OrtValue, mask: IntArray, new_tokens: int) -> Tokens:
-        return greedy(self._step(states, mask), len(mask), self._inputs.config.text, new_tokens)
+        text = self._inputs.config.text
+        return greedy(self._step(states, mask), len(mask), text, new_tokens, closes=self._closes)
 
     def _step(self, states: ort.OrtValue, mask: IntArray) -> Step:
         text = self._inputs.config.text

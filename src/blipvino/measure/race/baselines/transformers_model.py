@@ -25,11 +25,18 @@ class TransformersModel:
         checkpoint: its folder.
         dtype: of its weights, and of what it computes.
         threads: of PyTorch in this process; None leaves them as they are.
+        closes: whether texts end with the closing token; else all have one length.
     """
 
     def __init__(
-        self, checkpoint: Path, dtype: Literal["float32", "bfloat16"] = "float32", threads: int | None = None
+        self,
+        checkpoint: Path,
+        dtype: Literal["float32", "bfloat16"] = "float32",
+        threads: int | None = None,
+        *,
+        closes: bool = False,
     ) -> None:
+        self._closes = closes
         if threads is not None:
             torch.set_num_threads(threads)
         self._dtype = getattr(torch, dtype)
@@ -48,7 +55,7 @@ class TransformersModel:
                 pad_token_id=text.pad_token_id,
                 encoder_hidden_states=embeds,
                 encoder_attention_mask=torch.ones(embeds.shape[:2], dtype=torch.long),
-                **_greedy_options(new_tokens),
+                **self._greedy_options(new_tokens),
             )
         return _without_start(generated)
 
@@ -58,7 +65,7 @@ class TransformersModel:
         inputs = self._processor(images=list(images), text=list(questions), padding=True, return_tensors="pt")
         inputs["pixel_values"] = inputs["pixel_values"].to(self._dtype)
         with torch.inference_mode():
-            return _without_start(self._model.generate(**inputs, **_greedy_options(new_tokens)))
+            return _without_start(self._model.generate(**inputs, **self._greedy_options(new_tokens)))
 
     def prepare_image(self, image: Image.Image) -> None:
         """Remember the image itself; nothing else can be kept."""
@@ -85,12 +92,12 @@ class TransformersModel:
             seconds["step"] = median_seconds(step)
         return seconds
 
+    def _greedy_options(self, new_tokens: int) -> dict[str, Any]:
+        least = 0 if self._closes else new_tokens
+        return {"min_new_tokens": least, "max_new_tokens": new_tokens, "do_sample": False, "num_beams": 1}
+
     def _pixel_values(self, images: Sequence[Image.Image]) -> torch.Tensor:
         return self._processor(images=list(images), return_tensors="pt")["pixel_values"].to(self._dtype)
-
-
-def _greedy_options(new_tokens: int) -> dict[str, Any]:
-    return {"min_new_tokens": new_tokens, "max_new_tokens": new_tokens, "do_sample": False, "num_beams": 1}
 
 
 def _without_start(generated: torch.Tensor) -> Tokens:

@@ -68,12 +68,18 @@ class TutorialPipeline:
     """
 
     def __init__(
-        self, folder: Path, precision: Literal["fp16", "int8"], properties: Mapping[str, Any] | None = None
+        self,
+        folder: Path,
+        precision: Literal["fp16", "int8"],
+        properties: Mapping[str, Any] | None = None,
+        *,
+        closes: bool = False,
     ) -> None:
-        """Compile what `build_tutorial` wrote; ``properties`` are OpenVINO's.
+        """Compile what `build_tutorial` wrote; ``properties`` are OpenVINO's, ``closes`` is as of `greedy`.
 
         The tutorial has none, and needs none but where ``ONEDNN_MAX_CPU_ISA`` forbids what OpenVINO would choose.
         """
+        self._closes = closes
         self._inputs = Inputs.load(folder)
         chosen = settings_under_limit(openvino_core(), this_host()) | dict(properties or {})
         models = {name: _path(folder, name, precision) for name in _names(self._inputs.config)}
@@ -122,7 +128,8 @@ class TutorialPipeline:
         return self._encoder([tokens.input_ids, tokens.attention_mask, embeds, _ones(embeds)])[0]
 
     def _decode(self, states: FloatArray, new_tokens: int) -> Tokens:
-        return greedy(self._step(states), len(states), self._inputs.config.text, new_tokens)
+        text = self._inputs.config.text
+        return greedy(self._step(states), len(states), text, new_tokens, closes=self._closes)
 
     def _step(self, states: FloatArray) -> Step:
         text = self._inputs.config.text
