@@ -3,11 +3,11 @@
 python -m benchmarks.contender_accuracy --questions 2000 --captions 500
 ONEDNN_MAX_CPU_ISA=AVX2 python -m benchmarks.contender_accuracy --output out/contenders-avx2
 
+What it prints, a table a class of CPU, stands in docs/compare.md, from where `benchmarks.gains` has it.
+
 All get the same held-out questions and pictures, one at a time, and choose greedily. INT8 is the tutorial's own recipe
 of its own models, ONNX Runtime's dynamic quantization, and blipvino's recipe ``int8``, the first and the last
-calibrated on the same samples. "No snippets" has OpenVINO compile the tutorial's models without its snippets, which
-compute the saved decoder's attention wrongly once it is longer than a vector register. What is built stays in the
-output's folder, and is used again.
+calibrated on the same samples. What is built stays in the output's folder, and is used again.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from PIL import Image
 from blipvino.bundle.bundle import open_bundle
 from blipvino.data import Sample, open_source, take
 from blipvino.demo import CHECKPOINT
+from blipvino.machine.cpu_classes import TITLES, class_of
 from blipvino.machine.host import this_host
 from blipvino.measure.race.baselines.common import Inputs
 from blipvino.measure.race.baselines.onnx_runtime import OnnxRuntimePipeline
@@ -76,8 +77,6 @@ def speakers(place: Workplace) -> Iterator[tuple[str, Speaker]]:
     yield ORIGINAL, _of(TransformersModel(place.checkpoint, closes=True), texts)
     yield "tutorial FP16", _of(TutorialPipeline(place.tutorial, "fp16", closes=True), texts)
     yield "tutorial INT8", _of(TutorialPipeline(place.tutorial, "int8", closes=True), texts)
-    without = TutorialPipeline(place.tutorial, "int8", {"SNIPPETS_MODE": "DISABLE"}, closes=True)
-    yield "tutorial INT8, no snippets", _of(without, texts)
     yield "ONNX Runtime float", _of(OnnxRuntimePipeline(place.onnx, "float", closes=True), texts)
     yield "ONNX Runtime INT8", _of(OnnxRuntimePipeline(place.onnx, "int8", closes=True), texts)
     yield "blipvino FP16", _ours(place.bundle("none"))
@@ -153,8 +152,8 @@ def main() -> None:
     said = {name: listen(name, speaker, asked, shown) for name, speaker in speakers(place)}
     host = this_host()
     limit = f", limited to {host.limit}" if host.limit else ""
-    print(f"{host.cpu}{limit}; {len(asked):,} questions, {len(shown)} captions")
-    print(accuracy_table(said, asked, shown))
+    print(f"### {TITLES[class_of(host)]}\n\n{accuracy_table(said, asked, shown)}\n")
+    print(f"({host.cpu}{limit}; {len(asked):,} questions, {len(shown)} captions.)")
 
 
 if __name__ == "__main__":

@@ -298,7 +298,7 @@ def test_the_decoder_masks_its_source(graphs, tiny_vqa):
     past = found = [empty] * (2 * text.num_hidden_layers)
     for step in range(ids.shape[1]):
         token, own = ids[:, step : step + 1], torch.ones(2, step + 1, dtype=torch.long)
-        expected, *past = module(token, states, source_mask, *past)
+        expected, *past = module(token, own, states, source_mask, *past)
         logits, *found = graphs[TEXT_DECODER]([token, own, states, source_mask, *found]).values()
         assert_close(logits, expected)
     for present, wanted in zip(found, past, strict=True):

@@ -224,7 +224,8 @@ def test_modules_compute_what_upstream_does(answering):
         past = [torch.zeros(2, heads, 0, config.hidden_size // heads)] * (2 * config.num_hidden_layers)
         decoder = graphs.TextDecoder(oracle.text_decoder)
         for position in range(ids.shape[1]):
-            logits, *past = decoder(ids[:, position : position + 1], embeds, everywhere, *past)
+            own = torch.ones(2, position + 1, dtype=torch.long)
+            logits, *past = decoder(ids[:, position : position + 1], own, embeds, everywhere, *past)
         expected = oracle.text_decoder(ids, encoder_hidden_states=embeds).logits[:, -1:]
         torch.testing.assert_close(logits, expected, rtol=1e-4, atol=1e-4)
 

@@ -94,12 +94,16 @@ class Answer(nn.Module):
         super().__init__()
         self.model, self.head = text_decoder.bert, text_decoder.cls
 
-    def forward(self, input_ids: Tensor, source_mask: Tensor, *cross_and_past: Tensor) -> tuple[Tensor, ...]:
+    def forward(
+        self, input_ids: Tensor, source_mask: Tensor, *cross_and_past: Tensor, own_mask: Tensor | None = None
+    ) -> tuple[Tensor, ...]:
         """The latest tokens ``[B, 1]`` -> logits ``[B, 1, vocab]`` of the next, and present K/V ``[B, H, P + 1, d]``.
 
         ``source_mask`` is ``[B, S]``; the source's cross K/V come first, then the past self K/V ``[B, H, P, d]``.
+        ``own_mask`` is over the tokens so far ``[B, P + 1]``; None attends to all.
         """
         layers = self.model.encoder.layer
+        own = None if own_mask is None else additive(own_mask)
         cross, past = cross_and_past[: 2 * len(layers)], cross_and_past[2 * len(layers) :]
         positions = self.model.embeddings.position_ids[:, past[0].shape[2] : past[0].shape[2] + 1]
         x = self.model.embeddings(input_ids, position_ids=positions)
@@ -111,7 +115,7 @@ class Answer(nn.Module):
             attention = layer.attention.self
             key = torch.cat([past_key, split_heads(attention.key(x), attention)], dim=2)
             value = torch.cat([past_value, split_heads(attention.value(x), attention)], dim=2)
-            x = attend(layer.attention, x, key.transpose(-1, -2), value)
+            x = attend(layer.attention, x, key.transpose(-1, -2), value, own)
             x = attend(layer.crossattention, x, cross_key, cross_value, mask)
             x = layer.feed_forward_chunk(x)
             present += [key, value]
@@ -141,10 +145,20 @@ class TextDecoder(nn.Module):
         self.cross_kv, self.answer = CrossKV(text_decoder.bert), Answer(text_decoder)
 
     def forward(
-        self, input_ids: Tensor, encoder_hidden_states: Tensor, encoder_attention_mask: Tensor, *past: Tensor
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        encoder_hidden_states: Tensor,
+        encoder_attention_mask: Tensor,
+        *past: Tensor,
     ) -> tuple[Tensor, ...]:
-        """As `Answer`, with the source's states ``[B, S, D]`` instead of its keys and values."""
-        return self.answer(input_ids, encoder_attention_mask, *self.cross_kv(encoder_hidden_states), *past)
+        """As `Answer`, with the source's states ``[B, S, D]`` instead of its keys and values.
+
+        The mask over its own tokens is of ones, as in the tutorial. It must be there: OpenVINO 2026.4 computes the
+        attention without it wrongly once there are more tokens than a vector register has numbers.
+        """
+        cross = self.cross_kv(encoder_hidden_states)
+        return self.answer(input_ids, encoder_attention_mask, *cross, *past, own_mask=attention_mask)
 
 
 def attend(attention: nn.Module, x: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None) -> Tensor:

@@ -86,8 +86,6 @@ class TutorialPipeline:
         compiled = {name: openvino_core().compile_model(path, "CPU", chosen) for name, path in models.items()}
         self._vision, self._decoder = compiled[VISION], compiled[TEXT_DECODER]
         self._encoder = compiled.get(TEXT_ENCODER)
-        # The notebooks' own decoder has this input, which is ones throughout; `TextDecoder` does without.
-        self._masks_own_tokens = any("attention_mask" in port.get_names() for port in self._decoder.inputs)
         self._prepared: Image.Image | None = None
 
     def caption(self, images: Sequence[Image.Image], new_tokens: int) -> Tokens:
@@ -139,8 +137,8 @@ class TutorialPipeline:
 
         def step(tokens: IntArray) -> FloatArray:
             nonlocal past
-            own = [_ones(tokens, past[0].shape[2])] if self._masks_own_tokens else []
-            logits, *past = self._decoder([tokens, *own, states, mask, *past]).values()
+            own = _ones(tokens, past[0].shape[2])
+            logits, *past = self._decoder([tokens, own, states, mask, *past]).values()
             return logits[:, -1]
 
         return step
@@ -156,7 +154,7 @@ def _convert(checkpoint: Path, folder: Path) -> None:
     past = [torch.rand(2, text.num_attention_heads, 4, head_size)] * (2 * text.num_hidden_layers)
     parts: dict[str, tuple[nn.Module, tuple[Tensor, ...]]] = {
         VISION: (Vision(model.vision_model), (torch.rand(2, 3, vision.image_size, vision.image_size),)),
-        TEXT_DECODER: (TextDecoder(model.text_decoder), (ids[:, :1], states, ones, *past)),
+        TEXT_DECODER: (TextDecoder(model.text_decoder), (ids[:, :1], ones, states, ones, *past)),
     }
     if hasattr(model, "text_encoder"):
         parts[TEXT_ENCODER] = (TextEncoder(model.text_encoder), (ids, torch.ones_like(ids), states, ones))
