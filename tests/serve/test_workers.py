@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 from types import SimpleNamespace
+
+import pytest
 
 from blipvino.serve import workers
 from blipvino.serve.serve_settings import Place, ServeSettings
 from blipvino.serve.server import bound_socket
 from blipvino.serve.supervision import Flag
 from blipvino.serve.workers import WorkerGroup
+
+
+@pytest.fixture(autouse=True)
+def logs_as_before():
+    """A group sets up the process's logs, on a stream that is closed after its test."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
 
 
 def test_workers_that_end_before_they_serve_are_given_up(monkeypatch, capsys):
