@@ -183,8 +183,7 @@ def main() -> None:
         way, images, count = asked.child
         print(json.dumps(asdict(child(way, asked.bundle, Path(images), int(count), asked.cache))))
         return
-    host = this_host()
-    print(f"{host.cpu}{f', limited to {host.limit}' if host.limit else ''}")
+    print(this_host().label)
     with TemporaryDirectory() as name:
         images = Path(name)
         write_images(images / "measured", range(max([asked.images, LOOPED, *asked.growth])))

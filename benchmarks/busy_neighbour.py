@@ -21,6 +21,7 @@ from blipvino import Blip, EngineOptions
 from blipvino.machine.cores import usable_cores
 from blipvino.machine.host import this_host
 from blipvino.measure.race.race_inputs import picture
+from blipvino.text.units import counted
 
 TOKENS = 20
 
@@ -30,9 +31,8 @@ def settings(cores: int) -> dict[str, EngineOptions]:
     found = {}
     for threads in sorted({cores, max(1, cores - 1)}, reverse=True):
         for pinning in (True, False):
-            found[f"{threads} thread{'s' if threads > 1 else ''}, {'pinned' if pinning else 'free'}"] = EngineOptions(
-                threads=threads, pinning=pinning
-            )
+            name = f"{counted(threads, 'thread')}, {'pinned' if pinning else 'free'}"
+            found[name] = EngineOptions(threads=threads, pinning=pinning)
     return found
 
 
@@ -67,7 +67,7 @@ def main() -> None:
     parser.add_argument("bundle", type=Path)
     parser.add_argument("--rounds", type=int, default=8)
     options = parser.parse_args()
-    print(f"{this_host().cpu}, {usable_cores()} cores")
+    print(f"{this_host().label}, {usable_cores()} cores")
     chosen = settings(usable_cores())
     blips = {name: Blip.load(options.bundle, options=one, image_cache_bytes=0) for name, one in chosen.items()}
     alone, beside = (measure(blips, options.rounds, busy=busy) for busy in (False, True))

@@ -142,8 +142,7 @@ def main() -> None:
     parser.add_argument("--ways", nargs="+", help="of those above; all by default")
     parser.add_argument("--cache", default="out/cache", help="folder for compiled graphs")
     options = parser.parse_args()
-    host = this_host()
-    print(f"{host.cpu}{f', limited to {host.limit}' if host.limit else ''}")
+    print(this_host().label)
     blip = Blip.load(options.bundle, options=EngineOptions(cache=options.cache), image_cache_bytes=0)
     works: dict[str, Captions | Answers] = {"captions": Captions(blip, options.texts, options.tokens)}
     if blip.config.answers_questions:

@@ -151,9 +151,8 @@ def main() -> None:
     shown = asked[: options.captions]
     said = {name: listen(name, speaker, asked, shown) for name, speaker in speakers(place)}
     host = this_host()
-    limit = f", limited to {host.limit}" if host.limit else ""
     print(f"### {TITLES[class_of(host)]}\n\n{accuracy_table(said, asked, shown)}\n")
-    print(f"({host.cpu}{limit}; {len(asked):,} questions, {len(shown)} captions.)")
+    print(f"({host.label}; {len(asked):,} questions, {len(shown)} captions.)")
 
 
 if __name__ == "__main__":

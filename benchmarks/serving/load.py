@@ -158,8 +158,7 @@ def main() -> None:
     options = Options(
         given.bundle, given.checkpoint, given.cache, given.seconds, given.images, given.work, server, given.output
     )
-    host = this_host()
-    print(f"{host.cpu}{f', limited to {host.limit}' if host.limit else ''}")
+    print(this_host().label)
     offline: dict[str, list[float]] = {}
     before = offline_rates(options)
     for name, rate in before.items():

@@ -58,6 +58,11 @@ class Host:
     limit: str = ""
 
     @property
+    def label(self) -> str:
+        """Its name, and what limits its instructions where something does."""
+        return f"{self.cpu}, limited to {self.limit}" if self.limit else self.cpu
+
+    @property
     def saturates(self) -> bool:
         """Whether its 8-bit kernels cut off what leaves 16 bits."""
         return self.x86 and not self.exact

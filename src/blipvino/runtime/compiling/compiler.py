@@ -269,9 +269,8 @@ class Compiler:
             reason = str(error).strip().splitlines()[-1]
             if not self._on_cpu:
                 raise BundleError(f"{name}: OpenVINO cannot compile it for {self._device} ({reason})") from error
-            limited = f", limited to {self._host.limit}" if self._host.limit else ""
             raise BundleError(
-                f"{name}: OpenVINO cannot compile it for {self._host.cpu}{limited} ({reason}); AVX2 is the least"
+                f"{name}: OpenVINO cannot compile it for {self._host.label} ({reason}); AVX2 is the least"
             ) from error
 
     def _properties(self, name: str, way: Way, further: Mapping[str, Any]) -> dict[str, Any]:
